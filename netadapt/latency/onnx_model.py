@@ -1,0 +1,181 @@
+"""ONNX: export, and one exported graph that serves every width of a network."""
+
+import logging
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+from netadapt.files import replacing
+from netadapt.pruning import Operation
+
+KIND_OF = {
+    "Conv": "conv2d",
+    "ConvTranspose": "conv2d",
+    "BatchNormalization": "batch_norm",
+    "Relu": "activation",
+    "Clip": "activation",
+    "LeakyRelu": "activation",
+    "Elu": "activation",
+    "Sigmoid": "activation",
+    "Tanh": "activation",
+    "HardSwish": "activation",
+    "HardSigmoid": "activation",
+    "Gelu": "activation",
+    "Add": "add",
+    "Sub": "sub",
+    "Mul": "mul",
+    "Div": "div",
+    "Concat": "concat",
+    "Resize": "upsample",
+    "MaxPool": "pool",
+    "AveragePool": "pool",
+    "GlobalAveragePool": "pool",
+    "ReduceMean": "pool",
+    "Pad": "pad",
+    "Gemm": "linear",
+    "MatMul": "linear",
+}
+# nodes that the runtime folds into constants or that move no data
+FREE = {
+    "Constant", "Shape", "Expand", "CastLike", "Cast", "Identity", "Reshape", "Squeeze",
+    "Unsqueeze", "Flatten",
+}  # fmt: skip
+
+
+def export_onnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
+    """Write ``model`` as ONNX, one file, whole or not at all.
+
+    Args:
+        model: the network, exported in eval mode.
+        example_input: ``(N, C, H, W)``; the exported shapes are fixed to it.
+        path: where to.
+
+    Raises:
+        UserError: the network cannot be exported, or the file cannot be written.
+    """
+    program = _exported(model, example_input, optimize=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(program.model_proto.SerializeToString())
+
+
+def _exported(model: nn.Module, example_input: Tensor, *, optimize: bool) -> Any:
+    training = model.training
+    try:
+        with _quiet():
+            return torch.onnx.export(
+                model.eval(), (example_input,), dynamo=True, verbose=False, optimize=optimize
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise UserError(f"cannot export {type(model).__name__} to ONNX: {line}") from error
+    finally:
+        model.train(training)
+
+
+class OnnxTemplate:
+    """The ONNX graph of a network, to be filled with the weights of any pruned version.
+
+    Exporting takes seconds and filling milliseconds. Every node is named after the traced
+    operation it carries out, so that a runtime's own profile can be read back.
+
+    Raises:
+        UserError: the graph cannot be matched with the traced operations.
+    """
+
+    def __init__(
+        self, model: nn.Module, example_input: Tensor, operations: tuple[Operation, ...]
+    ) -> None:
+        self.example = example_input.detach().cpu().numpy()
+        self.operation_count = len(operations)
+        self._proto = _exported(model, example_input, optimize=False).model_proto
+        self.input_name: str = self._proto.graph.input[0].name
+        del self._proto.graph.value_info[:]  # shapes of the full widths
+        _name_after_operations(self._proto.graph, operations)
+        self._parameters = {
+            tensor.name: place for place, tensor in enumerate(self._proto.graph.initializer)
+        }
+        self._convolutions = {
+            node.input[1]: node for node in self._proto.graph.node if node.op_type == "Conv"
+        }
+
+    def filled(self, model: nn.Module) -> onnx.ModelProto:
+        """Return the graph with the weights of ``model``, a pruned version of the network.
+
+        Raises:
+            UserError: a constant of the graph depends on the widths.
+        """
+        for name, tensor in model.state_dict().items():
+            if name not in self._parameters:
+                continue
+            array = tensor.detach().cpu().numpy()
+            stored = self._proto.graph.initializer[self._parameters[name]]
+            stored.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        for name, node in self._convolutions.items():
+            module: Any = model.get_submodule(name.rpartition(".")[0])
+            for attribute in node.attribute:
+                if attribute.name == "group":
+                    attribute.i = module.groups
+        return self._proto
+
+
+def operation_of(node_name: str) -> int | None:
+    """Return the traced operation that a runtime's node stands for, if it names one."""
+    places = re.findall(r"netadapt_op(\d+)", node_name)
+    return int(places[-1]) if places else None
+
+
+def _name_after_operations(graph: Any, operations: tuple[Operation, ...]) -> None:
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for place, operation in enumerate(operations):
+        waiting[operation.kind].append(place)
+    renamed: dict[str, str] = {}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = renamed.get(name, name)
+        if node.op_type in FREE:
+            continue
+        kind = KIND_OF.get(node.op_type)
+        if kind is None or not waiting[kind]:
+            raise UserError(
+                f"cannot time {node.op_type} ({node.name}) in onnxruntime: no traced operation "
+                "stands for it; use --runtime torch"
+            )
+        new = f"netadapt_op{waiting[kind].pop(0)}"
+        node.name = new
+        renamed[node.output[0]] = new
+        node.output[0] = new
+    left = [f"{kind} ({len(places)})" for kind, places in waiting.items() if places]
+    if left:
+        raise UserError(
+            f"cannot time this network in onnxruntime: {', '.join(left)} not found in its ONNX "
+            "graph; use --runtime torch"
+        )
+    for output in graph.output:
+        output.name = renamed.get(output.name, output.name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own chatter off the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,125 @@
+"""Predicted latency: widths -> milliseconds, by table look-ups alone."""
+
+from collections import defaultdict
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from netadapt.errors import UserError
+from netadapt.latency.interpolation import Grid
+from netadapt.latency.runtimes import fusion_of
+from netadapt.latency.table import LatencyTable
+from netadapt.latency.workloads import Family, coordinates, family, workload_map
+from netadapt.pruning import PrunableModel, Widths
+
+
+class LatencyPredictor:
+    """Predicts the latency of every network that ``prunable`` can become.
+
+    The workloads' quantile ``p50_us`` is interpolated, summed, and calibrated with what
+    whole networks took.
+
+    Raises:
+        UserError: an operation of the network has no entry in the table.
+    """
+
+    def __init__(self, prunable: PrunableModel, table: LatencyTable) -> None:
+        self.prunable = prunable
+        self.table = table
+        self._map = workload_map(prunable.operations, fusion_of(table.target.runtime))
+        points: dict[Family, list[tuple[tuple[int, ...], float]]] = defaultdict(list)
+        for row, latency in table.rows.items():
+            points[family(row)].append((coordinates(row), latency.p50_us))
+        self._grids: list[Grid] = []
+        built: dict[Family, Grid] = {}
+        for workload in self._map.at(prunable.vector({})):
+            key = family(workload)
+            if key not in built:
+                if key not in points:
+                    raise UserError(f"no entry for {workload} in {table.folder}; {self._remedy()}")
+                places, values = zip(*points[key], strict=True)
+                built[key] = Grid(places, values)
+            self._grids.append(built[key])
+
+    def __call__(self, widths: Widths) -> float:
+        """Predict the latency in ms of the network with ``widths``.
+
+        Raises:
+            UserError: unknown group, or a workload outside what the table has measured.
+        """
+        return float(self.batch(self.prunable.vector(widths)[None])[0])
+
+    def batch(self, widths: ArrayLike) -> NDArray[np.float64]:
+        """Predict ``(B,)`` latencies in ms.
+
+        Args:
+            widths: ``(B, G)`` channels, columns in the order of ``prunable.groups``.
+
+        Raises:
+            UserError: a workload outside what the table has measured.
+        """
+        rows = np.atleast_2d(np.asarray(widths))
+        latency = self.batch_or_nan(rows)
+        if np.isnan(latency).any():
+            self._refuse(rows[int(np.argmax(np.isnan(latency)))])
+        return latency
+
+    def batch_or_nan(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
+        """As ``batch``, with NaN where a workload is outside what the table has measured."""
+        sizes = self.prunable.operations.sizes(widths)
+        total = np.zeros(len(widths))
+        for grid, columns in zip(self._grids, self._map.columns, strict=True):
+            total += grid(sizes[:, columns])
+        return self._calibrated(total)
+
+    def breakdown(self, widths: Widths) -> list[tuple[str, str, float]]:
+        """Return (module, workload, ms) for each workload, the fixed costs spread over them."""
+        vector = self.prunable.vector(widths)
+        whole = self(widths)
+        sizes = self.prunable.operations.sizes(vector[None])
+        parts = np.array(
+            [
+                grid(sizes[:, columns])[0]
+                for grid, columns in zip(self._grids, self._map.columns, strict=True)
+            ]
+        )
+        milliseconds = parts / parts.sum() * whole
+        operations = self.prunable.operations.operations
+        return [
+            (operations[unit.main].module, str(workload), float(ms))
+            for unit, workload, ms in zip(
+                self._map.units, self._map.at(vector), milliseconds, strict=True
+            )
+        ]
+
+    def _refuse(self, widths: NDArray[np.int64]) -> NoReturn:
+        sizes = self.prunable.operations.sizes(widths[None])
+        for grid, columns, workload in zip(
+            self._grids, self._map.columns, self._map.at(widths), strict=True
+        ):
+            if np.isnan(grid(sizes[:, columns])).any():
+                raise UserError(
+                    f"{workload} is outside what {self.table.folder} has measured; {self._remedy()}"
+                )
+        raise AssertionError("a NaN latency has a workload outside the table")
+
+    def _calibrated(self, total_us: NDArray[np.float64]) -> NDArray[np.float64]:
+        calibration = self.table.target.calibration
+        if calibration is None:
+            raise UserError(
+                f"{self.table.folder} has no calibration: its profile was interrupted; "
+                f"{self._remedy()}"
+            )
+        fixed = calibration.call_us + calibration.workload_us * len(self._grids)
+        return (fixed + calibration.scale * total_us) / 1000
+
+    def _remedy(self) -> str:
+        target = self.table.target
+        height, width = self.prunable.example_input.shape[-2:]
+        spec = getattr(self.prunable.model, "spec", None)
+        return (
+            f"run: netadapt profile-lut --device {target.device} --runtime {target.runtime} "
+            f"--threads {target.threads} --model {spec.name if spec else 'MODEL'} "
+            f"--input-size {height}x{width} --lut {self.table.folder.parent}"
+        )

@@ -1,0 +1,38 @@
+"""The runtimes by name, imported when they are used."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from netadapt.errors import UserError
+
+if TYPE_CHECKING:
+    from netadapt.latency.runtimes.base import Runtime
+    from netadapt.latency.workloads import Fusion
+
+RUNTIMES = {
+    "onnxruntime": "netadapt.latency.runtimes.onnxruntime:OnnxRuntime",
+    "torch": "netadapt.latency.runtimes.torch:TorchRuntime",
+}
+
+
+def load_runtime(name: str) -> "Runtime":
+    """Return the runtime called ``name``.
+
+    Raises:
+        UserError: there is none of that name, or it is not installed.
+    """
+    if name not in RUNTIMES:
+        raise UserError(f"unknown runtime {name!r}; known: {', '.join(RUNTIMES)}")
+    module, _, attribute = RUNTIMES[name].partition(":")
+    try:
+        runtime: Runtime = getattr(importlib.import_module(module), attribute)()
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"runtime {name} needs the package {error.name}; run: pip install {error.name}"
+        ) from error
+    return runtime
+
+
+def fusion_of(name: str) -> "Fusion":
+    """Return which operations the runtime called ``name`` fuses."""
+    return load_runtime(name).fusion

@@ -1,0 +1,212 @@
+"""Latency tables: workload -> latency quantiles on one target, as text under ``lut/<slug>/``."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from netadapt.errors import UserError
+from netadapt.files import existing_file, existing_folder, write_atomic
+from netadapt.latency.target import Target
+from netadapt.latency.workloads import Shape, Workload
+
+COLUMNS = (
+    "kind", "inputs", "out_channels", "kernel", "stride", "padding", "dilation", "groups",
+    "activation", "dtype", "p10_us", "p50_us", "p90_us", "runs",
+)  # fmt: skip
+MAX_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Quantiles of one workload's latency, in microseconds, and how many runs they rest on."""
+
+    p10_us: float
+    p50_us: float
+    p90_us: float
+    runs: int
+
+
+class LatencyTable:
+    """The table of one target; a folder with ``target.json`` and ``latency.csv``."""
+
+    def __init__(self, folder: Path, target: Target, rows: Mapping[Workload, Latency]) -> None:
+        self.folder = folder
+        self.target = target
+        self.rows = dict(rows)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "LatencyTable":
+        """Read and validate a table.
+
+        Raises:
+            UserError: a missing or damaged file, named with its line.
+        """
+        folder = existing_folder(Path(folder), "latency table")
+        path = existing_file(folder / "target.json", "the table's target")
+        try:
+            target = Target.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise UserError(f"{path} is not a target: {place}: {first['msg']}") from None
+        return cls(folder, target, _read_rows(folder / "latency.csv"))
+
+    @classmethod
+    def open(cls, lut: Path, target: Target) -> "LatencyTable":
+        """Load the table of ``target`` under ``lut``, or create an empty one.
+
+        Raises:
+            UserError: the folder there belongs to another target, or cannot be written.
+        """
+        folder = lut / target.slug
+        if (folder / "target.json").exists():
+            table = cls.load(folder)
+            difference = table.target.difference(target)
+            if difference:
+                raise UserError(
+                    f"{folder} was measured on another target: {difference}; "
+                    "use another folder with --lut"
+                )
+            return table
+        table = cls(folder, target, {})
+        table.save_target(target)
+        write_atomic(folder / "latency.csv", ",".join(COLUMNS) + "\n")
+        return table
+
+    def save_target(self, target: Target) -> None:
+        """Write ``target.json``, whole or not at all."""
+        self.target = target
+        text = json.dumps(target.model_dump(), indent=2, ensure_ascii=False) + "\n"
+        write_atomic(self.folder / "target.json", text)
+
+    def append(self, measured: Mapping[Workload, Latency]) -> None:
+        """Append rows and fsync them, so that an interrupted profile continues after them."""
+        new = {w: latency for w, latency in measured.items() if w not in self.rows}
+        if not new:
+            return
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows(_row(workload, latency) for workload, latency in new.items())
+        path = self.folder / "latency.csv"
+        try:
+            _drop_torn_line(path)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(text.getvalue())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        self.rows.update(new)
+
+    def missing(self, workloads: Iterable[Workload]) -> list[Workload]:
+        """Return those of ``workloads`` that have no row, each once."""
+        return [w for w in dict.fromkeys(workloads) if w not in self.rows]
+
+
+def _row(workload: Workload, latency: Latency) -> list[str]:
+    return [
+        workload.kind,
+        "+".join(map(_dashed, workload.inputs)),
+        str(workload.out_channels),
+        _dashed(workload.kernel),
+        _dashed(workload.stride),
+        _dashed(workload.padding),
+        _dashed(workload.dilation),
+        str(workload.groups),
+        workload.activation,
+        workload.dtype,
+        f"{latency.p10_us:.2f}",
+        f"{latency.p50_us:.2f}",
+        f"{latency.p90_us:.2f}",
+        str(latency.runs),
+    ]
+
+
+def _read_rows(path: Path) -> dict[Workload, Latency]:
+    existing_file(path, "the table's rows")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES} bytes; it is no latency table")
+    try:
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text; it is no latency table") from None
+    whole = content[: content.rfind("\n") + 1]  # a torn last line is what a kill leaves
+    reader = csv.reader(io.StringIO(whole))
+    if tuple(next(reader, ())) != COLUMNS:
+        raise UserError(f"{path} line 1: expected the columns {','.join(COLUMNS)}")
+    rows: dict[Workload, Latency] = {}
+    for number, fields in enumerate(reader, start=2):
+        try:
+            workload, latency = _parse(fields)
+        except ValueError as error:
+            raise UserError(f"{path} line {number} is damaged: {error}") from None
+        rows.setdefault(workload, latency)
+    return rows
+
+
+def _parse(fields: list[str]) -> tuple[Workload, Latency]:
+    if len(fields) != len(COLUMNS):
+        raise ValueError(f"{len(fields)} fields instead of {len(COLUMNS)}")
+    values = dict(zip(COLUMNS, fields, strict=True))
+    workload = Workload(
+        kind=values["kind"],
+        inputs=tuple(_shape(text) for text in values["inputs"].split("+")),
+        out_channels=int(values["out_channels"]),
+        kernel=_shape(values["kernel"]),
+        stride=_shape(values["stride"]),
+        padding=_shape(values["padding"]),
+        dilation=_shape(values["dilation"]),
+        groups=int(values["groups"]),
+        activation=values["activation"],
+        dtype=values["dtype"],
+    )
+    quantiles = [float(values[name]) for name in ("p10_us", "p50_us", "p90_us")]
+    if not all(np.isfinite(q) and q >= 0 for q in quantiles) or sorted(quantiles) != quantiles:
+        raise ValueError(f"quantiles {quantiles} are not finite, positive and rising")
+    latency = Latency(*quantiles, runs=int(values["runs"]))
+    if not workload.kind or latency.runs < 1 or workload.out_channels < 1:
+        raise ValueError("an empty kind, no runs or no channels")
+    return workload, latency
+
+
+def _dashed(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _shape(text: str) -> Shape:
+    return tuple(int(part) for part in text.split("x")) if text else ()
+
+
+def _drop_torn_line(path: Path) -> None:
+    with path.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+VALIDATION_COLUMNS = ("network", "predicted_ms", "measured_ms", "repeat_ms")
+
+
+def save_validation(folder: Path, validation: pd.DataFrame) -> None:
+    """Write ``validation.csv``: whole networks, predicted and measured, in ms."""
+    write_atomic(folder / "validation.csv", validation.to_csv(index=False, float_format="%.5g"))
+
+
+def load_validation(folder: Path) -> pd.DataFrame:
+    """Read ``validation.csv``. Raises ``UserError`` if it is missing or damaged."""
+    path = existing_file(folder / "validation.csv", "validation")
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    absent = [name for name in VALIDATION_COLUMNS if name not in frame.columns]
+    if absent:
+        raise UserError(f"{path} has no column {absent[0]}")
+    return frame

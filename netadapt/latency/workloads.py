@@ -1,0 +1,262 @@
+"""Workloads: operations as a runtime executes them, fusion included."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netadapt.pruning import Operation, OperationMap
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One operation as the runtime executes it; the key of a latency table.
+
+    Attributes:
+        kind: ``conv2d``, ``add``, ``upsample_nearest``, ``concat``, ``activation`` ...
+        inputs: shapes, ``(N, C, H, W)`` for images; a fused addition's other side comes second.
+        out_channels: channels of the output.
+        kernel: ``(kH, kW)``, empty where there is none; likewise the next three.
+        stride: of a convolution or pooling; of an upsampling, its factors.
+        padding: zeros added on each side.
+        dilation: of a convolution.
+        groups: of a convolution, else 1.
+        activation: fused in, or the operation itself; empty if none.
+        dtype: ``float32``, ...
+    """
+
+    kind: str
+    inputs: tuple[Shape, ...]
+    out_channels: int
+    kernel: Shape = ()
+    stride: Shape = ()
+    padding: Shape = ()
+    dilation: Shape = ()
+    groups: int = 1
+    activation: str = ""
+    dtype: str = "float32"
+
+    def __str__(self) -> str:
+        first = self.inputs[0]
+        channels = f"{first[1]}->{self.out_channels}" if len(first) > 1 else str(first)
+        parts = [self.kind]
+        if self.kernel:
+            parts.append("x".join(map(str, self.kernel)))
+        if self.groups > 1:
+            parts.append("depthwise" if self.groups == first[1] else f"groups {self.groups}")
+        parts.append(channels)
+        if any(stride > 1 for stride in self.stride):
+            parts.append("stride " + "x".join(map(str, self.stride)))
+        if self.activation:
+            parts.append(f"+ {self.activation}")
+        if len(self.inputs) > 1 and self.kind == "conv2d":
+            parts.append("+ add")
+        return " ".join(parts) + " at " + "x".join(map(str, first[2:]))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Workloads that differ only in channels; latency is interpolated within a family."""
+
+    kind: str
+    spatial: tuple[Shape, ...]
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+    grouping: str
+    activation: str
+    dtype: str
+
+
+def family(workload: Workload) -> Family:
+    """Return what ``workload`` shares with others that differ only in channels."""
+    return Family(
+        workload.kind,
+        tuple((shape[0], *shape[2:]) for shape in workload.inputs),
+        workload.kernel,
+        workload.stride,
+        workload.padding,
+        workload.dilation,
+        _grouping(workload),
+        workload.activation,
+        workload.dtype,
+    )
+
+
+def coordinates(workload: Workload) -> tuple[int, ...]:
+    """Return the channels at which ``workload`` lies in its family: (in, out), or one number."""
+    if _has_two_channels(workload):
+        return workload.inputs[0][1], workload.out_channels
+    return (workload.out_channels,)
+
+
+def _grouping(workload: Workload) -> str:
+    if workload.groups == 1:
+        return ""
+    if workload.groups == workload.inputs[0][1] == workload.out_channels:
+        return "depthwise"
+    return str(workload.groups)
+
+
+def _has_two_channels(workload: Workload) -> bool:
+    mixes = workload.kind in ("conv2d", "conv_transpose2d", "linear")
+    return mixes and _grouping(workload) != "depthwise"
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Which operations a runtime merges into a convolution that feeds nothing else."""
+
+    batch_norm: bool = False
+    activations: frozenset[str] = frozenset()
+    add: bool = False
+
+
+@dataclass(frozen=True)
+class FusedOperation:
+    """The operations that one workload stands for, by their place in the trace.
+
+    Attributes:
+        main: the convolution, or the only operation.
+        members: all of them, in order of execution.
+        residual: the operation a fused addition also reads, if any.
+        activation: the fused activation, empty if none.
+    """
+
+    main: int
+    members: tuple[int, ...]
+    residual: int | None = None
+    activation: str = ""
+
+
+def fuse(operations: Sequence[Operation], fusion: Fusion) -> tuple[FusedOperation, ...]:
+    """Group ``operations`` into workloads as a runtime with ``fusion`` would."""
+    readers: dict[int, list[int]] = {}
+    for place, operation in enumerate(operations):
+        for source in operation.sources:
+            readers.setdefault(source, []).append(place)
+    taken: set[int] = set()
+    fused = []
+    for place in range(len(operations)):
+        if place in taken:
+            continue
+        unit = _fused_unit(place, operations, readers, fusion)
+        taken.update(unit.members)
+        fused.append(unit)
+    return tuple(fused)
+
+
+def _fused_unit(
+    place: int,
+    operations: Sequence[Operation],
+    readers: Mapping[int, Sequence[int]],
+    fusion: Fusion,
+) -> FusedOperation:
+    operation = operations[place]
+    if operation.kind != "conv2d":
+        activation = operation.detail.get("activation", "")
+        return FusedOperation(place, (place,), None, activation)
+    members, residual, activation = [place], None, ""
+    while len(readers.get(members[-1], ())) == 1:
+        following = readers[members[-1]][0]
+        candidate = operations[following]
+        if candidate.kind == "batch_norm" and fusion.batch_norm and residual is None:
+            members.append(following)
+        elif (
+            candidate.kind == "add"
+            and fusion.add
+            and residual is None
+            and len(candidate.sources) == 2
+            and max(candidate.sources) == members[-1]
+            and len(set(candidate.inputs)) == 1
+        ):
+            residual = min(candidate.sources)
+            members.append(following)
+        else:
+            if (
+                candidate.kind == "activation"
+                and candidate.detail["activation"] in fusion.activations
+            ):
+                activation = candidate.detail["activation"]
+                members.append(following)
+            break
+    return FusedOperation(place, tuple(members), residual, activation)
+
+
+def workload(
+    unit: FusedOperation, operations: Sequence[Operation], dtype: str = "float32"
+) -> Workload:
+    """Return the workload of ``unit`` in a network that executes ``operations``."""
+    main = operations[unit.main]
+    inputs = list(main.inputs)
+    if unit.residual is not None:
+        inputs.append(main.output)
+    detail = main.detail
+    kind = main.kind
+    stride = tuple(detail.get("stride", ()))
+    if kind == "upsample":
+        kind = f"upsample_{detail['mode']}"
+        stride = tuple(int(o // i) for o, i in zip(main.output[2:], inputs[0][2:], strict=True))
+    elif kind in ("pool", "pad") and "mode" in detail:
+        kind = f"{kind}_{detail['mode']}"
+    elif detail.get("transposed"):
+        kind = "conv_transpose2d"
+    return Workload(
+        kind=kind,
+        inputs=tuple(inputs),
+        out_channels=main.output[_channel_dim(main)],
+        kernel=tuple(detail.get("kernel", ())),
+        stride=stride,
+        padding=tuple(detail.get("padding", ())),
+        dilation=tuple(detail.get("dilation", ())),
+        groups=main.groups,
+        activation=unit.activation,
+        dtype=dtype,
+    )
+
+
+def _channel_dim(operation: Operation) -> int:
+    return -1 if operation.kind == "linear" else min(1, len(operation.output) - 1)
+
+
+@dataclass(frozen=True)
+class WorkloadMap:
+    """The workloads of a network and, for each, where its channels stand in the sizes row.
+
+    Attributes:
+        operations: the linear map from widths to sizes.
+        units: the fused operations, one a workload.
+        columns: for each unit, the columns of the sizes row that are its coordinates.
+        dtype: of the activations.
+    """
+
+    operations: OperationMap
+    units: tuple[FusedOperation, ...]
+    columns: tuple[tuple[int, ...], ...]
+    dtype: str
+
+    def at(self, widths: Sequence[int] | NDArray[np.int64]) -> tuple[Workload, ...]:
+        """The workloads of the network at ``(G,)`` widths."""
+        operations = self.operations.at(widths)
+        return tuple(workload(unit, operations, self.dtype) for unit in self.units)
+
+
+def workload_map(operations: OperationMap, fusion: Fusion, dtype: str = "float32") -> WorkloadMap:
+    """Fuse a network's operations and find the columns of each workload's channels."""
+    units = fuse(operations.operations, fusion)
+    offsets = operations.offsets()
+    columns = []
+    for unit in units:
+        main = operations.operations[unit.main]
+        at_full = workload(unit, operations.operations, dtype)
+        output = offsets[unit.main] + sum(map(len, main.inputs))
+        output += _channel_dim(main) % len(main.output)
+        if len(coordinates(at_full)) == 2:
+            columns.append((offsets[unit.main] + 1, output))
+        else:
+            columns.append((output,))
+    return WorkloadMap(operations, units, tuple(columns), dtype)

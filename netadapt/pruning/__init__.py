@@ -1,0 +1,5 @@
+from netadapt.pruning.groups import ChannelGroup
+from netadapt.pruning.operations import Operation, OperationMap
+from netadapt.pruning.prunable import PrunableModel, Widths, trace
+
+__all__ = ["ChannelGroup", "Operation", "OperationMap", "PrunableModel", "Widths", "trace"]

@@ -1,0 +1,226 @@
+"""A traced network: its channel groups, and the smaller networks it can become."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+from netadapt.pruning import surgery
+from netadapt.pruning.groups import ChannelGroup, Coupling, Slot, find_couplings
+from netadapt.pruning.importance import Importance, channel_importance
+from netadapt.pruning.operations import OperationMap, linear_map, record_operations
+
+Widths = Mapping[str, int]
+TOLERANCE = 1e-9  # relative, in float64
+
+
+class PrunableModel:
+    """A network, traced once; everything after is a function of widths.
+
+    Attributes:
+        model: the network as given; never changed.
+        example_input: the input it was traced with, ``(N, C, H, W)``.
+        groups: ``{name: ChannelGroup}``, in the order of execution.
+        locked: ``{module name: reason}`` for producers whose channels cannot be pruned.
+        operations: the linear map from widths to the sizes of all operations.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example_input: Tensor,
+        groups: dict[str, ChannelGroup],
+        slots: dict[str, tuple[Slot, ...]],
+        locked: dict[str, str],
+        operations: OperationMap,
+    ) -> None:
+        self.model = model
+        self.example_input = example_input
+        self.groups = groups
+        self.locked = locked
+        self.operations = operations
+        self._slots = slots
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The channels of every group now."""
+        return {name: group.width for name, group in self.groups.items()}
+
+    def vector(self, widths: Widths) -> NDArray[np.int64]:
+        """Return ``widths`` as ``(G,)`` in the order of ``groups``; a missing group keeps its own.
+
+        Raises:
+            UserError: an unknown group, or a width below 1 or above what the network has.
+        """
+        return np.array(list(self._complete(widths).values()), dtype=np.int64)
+
+    def pruned(self, widths: Widths, importance: Importance = "l2") -> nn.Module:
+        """Return a new network with ``widths``; this one is untouched.
+
+        Args:
+            widths: ``{group: channels}``; a group left out keeps its channels.
+            importance: ``l2`` (channels of the smallest norm over the whole group go first),
+                ``taylor`` (needs gradients), or ``{group: (channels,) scores}``.
+
+        Raises:
+            UserError: unknown group or importance, or a width outside 1 to the group's own.
+        """
+        complete = self._complete(widths)
+        smaller = copy.deepcopy(self.model)
+        for parameter in smaller.parameters():
+            parameter.grad = None
+        surgery.cut(smaller, self._slots, self.kept_channels(complete, importance))
+        spec = getattr(smaller, "spec", None)
+        if spec is not None:
+            smaller.spec = replace(spec, widths=complete)
+        return smaller
+
+    def masked(self, widths: Widths, importance: Importance = "l2") -> nn.Module:
+        """Return the full-size network that must answer as ``pruned(widths, importance)`` does."""
+        kept = self.kept_channels(self._complete(widths), importance)
+        return surgery.masked(self.model, self._slots, kept)
+
+    def kept_channels(
+        self, widths: Widths, importance: Importance = "l2"
+    ) -> dict[str, NDArray[np.intp]]:
+        """For each group that shrinks, the channels that stay, ascending."""
+        kept = {}
+        for name, width in widths.items():
+            if width == self.groups[name].width:
+                continue
+            scores = channel_importance(
+                self.model, name, self._slots[name], self.groups[name].width, importance
+            )
+            order = np.argsort(scores, kind="stable")
+            kept[name] = np.sort(order[len(scores) - width :])
+        return kept
+
+    def _complete(self, widths: Widths) -> dict[str, int]:
+        for name, width in widths.items():
+            if name not in self.groups:
+                raise UserError(
+                    f"unknown channel group {name!r}; the network has: {', '.join(self.groups)}"
+                )
+            full = self.groups[name].width
+            if not 1 <= width <= full or width != int(width):
+                raise UserError(f"group {name} cannot have {width} channels: it has {full}")
+        return {name: int(widths.get(name, group.width)) for name, group in self.groups.items()}
+
+
+def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
+    """Trace ``model`` and return what can be pruned of it.
+
+    Args:
+        model: any network; it is not changed, and keeps its training mode.
+        example_input: one input, ``(N, C, H, W)``.
+
+    Raises:
+        UserError: the network cannot be run on the input, or cutting channels out of it
+            does not give what masking them gives.
+    """
+    couplings = find_couplings(model, example_input)
+    full, output = record_operations(model, example_input)
+    order = {operation.module: place for place, operation in reversed(list(enumerate(full)))}
+    groups: dict[str, ChannelGroup] = {}
+    slots: dict[str, tuple[Slot, ...]] = {}
+    locked: dict[str, str] = {}
+    narrowed = {}
+    for coupling in sorted(couplings, key=lambda c: _first_run(c, order)):
+        producers = tuple(sorted(coupling.producers, key=lambda name: order.get(name, len(full))))
+        name = producers[0]
+        reason = coupling.reason
+        if reason is None and not any(slot.side == "in" for slot in coupling.slots):
+            reason = "its channels are the network's output"
+        if reason is None and coupling.width == 1:
+            reason = "it has a single channel"
+        if reason is None:
+            width = coupling.width // 2
+            kept = {name: np.arange(width)}
+            ghost = copy.deepcopy(model).to("meta")
+            try:
+                surgery.cut(ghost, {name: coupling.slots}, kept)
+                operations, shapes = record_operations(ghost, example_input)
+            except (RuntimeError, ValueError, AssertionError) as error:
+                reason = f"the network does not run without half of it: {_first_line(error)}"
+            else:
+                if shapes != output:
+                    reason = "its channels are the network's output"
+        if reason is not None:
+            locked.update(dict.fromkeys(producers, reason))
+            continue
+        groups[name] = ChannelGroup(name, coupling.width, producers)
+        slots[name] = coupling.slots
+        narrowed[name] = (width, operations)
+    widths = {name: group.width for name, group in groups.items()}
+    traced = PrunableModel(
+        model, example_input, groups, slots, locked, linear_map(full, narrowed, widths)
+    )
+    _check(traced)
+    return traced
+
+
+def _first_run(coupling: Coupling, order: Mapping[str, int]) -> int:
+    return min((order.get(name, len(order)) for name in coupling.producers), default=len(order))
+
+
+def _check(traced: PrunableModel) -> None:
+    """Cut a third of every group and hold the result against the masked original, in float64."""
+    if not traced.groups:
+        return
+    random = torch.Generator().manual_seed(0)
+    exact = copy.copy(traced)
+    exact.model = copy.deepcopy(traced.model).double().eval()
+    given = torch.rand(traced.example_input.shape, generator=random, dtype=torch.float64)
+    widths = {name: max(1, group.width * 2 // 3) for name, group in traced.groups.items()}
+    if _disagreement(exact, widths, given) <= TOLERANCE:
+        _check_sizes(traced, exact, widths)
+        return
+    for name, width in widths.items():
+        difference = _disagreement(exact, {name: width}, given)
+        if difference > TOLERANCE:
+            raise UserError(
+                f"cannot prune {type(traced.model).__name__}: cutting channels of group {name} "
+                f"changes the output by {difference:.1e} more than masking them"
+            )
+    raise UserError(
+        f"cannot prune {type(traced.model).__name__}: its groups cannot be cut together"
+    )
+
+
+def _disagreement(traced: PrunableModel, widths: Widths, given: Tensor) -> float:
+    with torch.no_grad():
+        wanted = _flat(traced.masked(widths)(given))
+        got = _flat(traced.pruned(widths)(given))
+    if wanted.shape != got.shape:
+        return float("inf")
+    scale = max(float(wanted.abs().max()), 1e-12)
+    return float((wanted - got).abs().max()) / scale
+
+
+def _check_sizes(traced: PrunableModel, exact: PrunableModel, widths: Widths) -> None:
+    recorded, _ = record_operations(exact.pruned(widths), traced.example_input)
+    predicted = traced.operations.at(traced.vector(widths))
+    for operation, truth in zip(predicted, recorded, strict=True):
+        if operation.sizes != truth.sizes:
+            raise UserError(
+                f"cannot predict {operation.kind} of {operation.module}: its sizes are not "
+                "linear in the widths"
+            )
+
+
+def _flat(output: object) -> Tensor:
+    if isinstance(output, Tensor):
+        return output.flatten()
+    if isinstance(output, dict):
+        output = list(output.values())
+    assert isinstance(output, list | tuple)
+    return torch.cat([_flat(part) for part in output])
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

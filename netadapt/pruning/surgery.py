@@ -1,0 +1,142 @@
+"""Cutting channels out of modules: the only place that knows how a layer stores them."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+if TYPE_CHECKING:
+    from netadapt.pruning.groups import Slot
+
+Keep = NDArray[np.intp]
+
+
+def refusal(module: nn.Module) -> str | None:
+    """Return why channels cannot be cut out of ``module``, or ``None`` if they can."""
+    if parametrize.is_parametrized(module):
+        return "is parametrised"
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        if module.groups > 1 and not is_depthwise(module):
+            return "is a grouped convolution that is not depthwise"
+        return None
+    if isinstance(module, nn.ConvTranspose2d):
+        return None if module.groups == 1 else "is a grouped transposed convolution"
+    if isinstance(module, nn.Linear | _BatchNorm | nn.PReLU):
+        return None
+    return f"is a {type(module).__name__}, from which no channel can be cut"
+
+
+def is_depthwise(module: nn.Module) -> bool:
+    """Whether ``module`` is a convolution with one input and one output channel a group."""
+    return (
+        isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        and module.groups > 1
+        and module.groups == module.in_channels == module.out_channels
+    )
+
+
+def cut(model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]) -> None:
+    """Keep only the ``kept`` channels of each group, in place.
+
+    Args:
+        model: the network to cut.
+        slots: for each group, where its channels lie.
+        kept: for each group, the channels that stay, ascending.
+    """
+    removed = _removed(slots, kept)
+    for name in {name for name, _ in removed}:
+        module = model.get_submodule(name)
+        _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
+
+
+def masked(
+    model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]
+) -> nn.Module:
+    """Return a copy of ``model`` that ignores the channels ``cut`` would remove.
+
+    Every layer that reads a removed channel reads it with zero weights, so the output is
+    what the cut network must give.
+    """
+    model = copy.deepcopy(model)
+    for (name, side), positions in _removed(slots, kept).items():
+        module = model.get_submodule(name)
+        if side == "in":
+            weight = module.weight
+            assert isinstance(weight, Tensor)
+            with torch.no_grad():
+                weight.index_fill_(_input_dim(module), torch.from_numpy(positions), 0.0)
+    return model
+
+
+def _removed(
+    slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]
+) -> dict[tuple[str, str], Keep]:
+    removed: dict[tuple[str, str], list[Keep]] = defaultdict(list)
+    for group, channels in kept.items():
+        for slot in slots[group]:
+            gone = np.delete(slot.indices, channels, axis=0).ravel()
+            if len(gone):
+                removed[slot.module, slot.side].append(gone)
+    return {key: np.unique(np.concatenate(parts)) for key, parts in removed.items()}
+
+
+def _cut_module(module: nn.Module, out: Keep | None, inside: Keep | None) -> None:
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d):
+        _cut_convolution(module, out, inside)
+    elif isinstance(module, nn.Linear):
+        _cut_tensors(module, ("weight", "bias"), 0, out)
+        _cut_tensors(module, ("weight",), 1, inside)
+        module.out_features, module.in_features = module.weight.shape
+    elif isinstance(module, _BatchNorm):
+        _cut_tensors(module, ("weight", "bias", "running_mean", "running_var"), 0, out)
+        if out is not None:
+            module.num_features -= len(out)
+    elif isinstance(module, nn.PReLU):
+        if module.num_parameters > 1:
+            _cut_tensors(module, ("weight",), 0, out)
+            module.num_parameters = len(module.weight)
+    else:
+        raise TypeError(f"no channels can be cut out of {type(module).__name__}")
+
+
+def _cut_convolution(
+    module: nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d,
+    out: Keep | None,
+    inside: Keep | None,
+) -> None:
+    if is_depthwise(module):
+        _cut_tensors(module, ("weight", "bias"), 0, out)
+        module.groups = module.in_channels = module.out_channels = len(module.weight)
+        return
+    _cut_tensors(module, ("weight",), 1 - _input_dim(module), out)
+    _cut_tensors(module, ("bias",), 0, out)
+    _cut_tensors(module, ("weight",), _input_dim(module), inside)
+    module.in_channels = module.weight.shape[_input_dim(module)]
+    module.out_channels = module.weight.shape[1 - _input_dim(module)]
+
+
+def _input_dim(module: nn.Module) -> int:
+    return 0 if isinstance(module, nn.ConvTranspose2d) else 1
+
+
+def _cut_tensors(module: nn.Module, names: Sequence[str], dim: int, removed: Keep | None) -> None:
+    if removed is None:
+        return
+    for name in names:
+        tensor = getattr(module, name)
+        if tensor is None:
+            continue
+        stays = np.delete(np.arange(tensor.shape[dim]), removed)
+        index = torch.from_numpy(stays).to(tensor.device)
+        smaller = tensor.detach().index_select(dim, index).clone()
+        if isinstance(tensor, nn.Parameter):
+            setattr(module, name, nn.Parameter(smaller, requires_grad=tensor.requires_grad))
+        else:
+            setattr(module, name, smaller)

@@ -1,0 +1,67 @@
+"""The pictures of a run, written to files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from netadapt.errors import UserError
+from netadapt.files import replacing
+from netadapt.viz.front import plot_front
+from netadapt.viz.runs import read_run
+from netadapt.viz.samples import plot_samples, read_samples
+from netadapt.viz.widths import plot_widths
+
+DPI = 150
+
+# Without a date, the same run gives the same file.
+_UNDATED: dict[str, dict[str, Any]] = {
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+
+
+def plot_runs(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
+    """Draw the runs ``paths`` and return the files written.
+
+    With ``out``, the front of the runs goes to that file. Without it, one run's front, widths
+    and, where the run kept some, samples go to its ``plots`` folder.
+
+    Raises:
+        UserError: a run cannot be read, ``out`` cannot be written or is no .png, .svg or .pdf,
+            or several runs have no ``out``.
+    """
+    if out is not None:
+        _suffix(out)
+    elif len(paths) > 1:
+        raise UserError(f"{len(paths)} runs make one picture; name its file: --out FRONT.png")
+    runs = [read_run(path) for path in paths]
+    if out is not None:
+        return [save_figure(plot_front(runs), out)]
+    plots = {"front": plot_front(runs), "widths": plot_widths(runs[0])}
+    samples = runs[0].path / "samples.npz"
+    if samples.exists():
+        plots["samples"] = plot_samples(read_samples(samples))
+    folder = runs[0].path / "plots"
+    return [save_figure(figure, folder / f"{name}.png") for name, figure in plots.items()]
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write ``figure`` to ``path``, whole or not at all, and return ``path``.
+
+    Raises:
+        UserError: ``path`` is no .png, .svg or .pdf, or cannot be written.
+    """
+    suffix = _suffix(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=_UNDATED[suffix])
+    return path
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in _UNDATED:
+        raise UserError(f"cannot write {path}: a picture is a .png, .svg or .pdf file")
+    return suffix

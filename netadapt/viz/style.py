@@ -1,0 +1,60 @@
+"""The looks that every picture shares: colours safe for colour-blind readers, labels, axes."""
+
+from matplotlib.axes import Axes
+
+BLACK = "#000000"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+"""Okabe and Ito, Color Universal Design, 2008 (its yellow is too faint for lines on white)."""
+
+GREY = "#A8A8A8"
+INK = "#404040"
+
+SERIES_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
+SERIES_LINES = ("-", "--", "-.", ":")
+
+SMALL = 9.0
+"""Points; no text is smaller, and pictures are 8 inches wide, so it can be read at 800 pixels."""
+
+WIDTH_INCHES = 8.0
+
+_SCORES = {
+    "delta1": ("δ1", ""),
+    "delta2": ("δ2", ""),
+    "delta3": ("δ3", ""),
+    "rmse": ("RMSE", "m"),
+    "mae": ("MAE", "m"),
+    "absrel": ("AbsRel", ""),
+    "irmse": ("iRMSE", "1/km"),
+}
+
+
+def score_name(score: str) -> str:
+    """Return how the field writes ``score``: ``delta1`` is δ1."""
+    return _SCORES.get(score, (score, ""))[0]
+
+
+def score_axis(score: str, split: str) -> str:
+    """Return an axis label for ``score`` on ``split``, with its unit if it has one."""
+    name, unit = _SCORES.get(score, (score, ""))
+    return f"{name} on the {split}" + (f", {unit}" if unit else "")
+
+
+def tidy(axes: Axes) -> None:
+    """Give ``axes`` a faint grid behind the data and no box around it."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E4E4E4", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return ``text`` with its middle left out if it is longer than ``longest`` characters."""
+    if len(text) <= longest:
+        return text
+    tail = (longest - 1) // 2
+    return f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"
