@@ -1,6 +1,12 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+from netadapt.models import FastDepth
+from netadapt.models.fastdepth import GROUPS
+from netadapt.pruning import PrunableModel, trace
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -12,3 +18,34 @@ def nyu() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the NYU frames are not at {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def scene_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Synthetic scenes are kept for the length of the test run, away from the user's."""
+    folder = tmp_path_factory.getbasetemp() / "netadapt-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETADAPT_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Networks this small gain nothing from a second thread, and bits depend on their number."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def thin() -> PrunableModel:
+    """FastDepth with 16 or 8 channels a group, traced at 64x64. It is shared: change nothing."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = FastDepth({name: 16 if place % 3 else 8 for place, name in enumerate(GROUPS)})
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+                torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+                torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+        model.set_depth_statistics(3.0, 1.0)  # the last ReLU must let something through
+        return trace(model.eval(), torch.rand(1, 3, 64, 64))

@@ -25,6 +25,7 @@ BROKEN_IMAGE = (
     zlib.error,
     Image.DecompressionBombError,
 )
+BROKEN_HDF5 = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError)
 
 
 @dataclass(frozen=True)

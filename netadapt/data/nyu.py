@@ -9,15 +9,13 @@
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from netadapt.data.frames import MAX_PIXELS, Depth, Frame, Rgb, Splits
+from netadapt.data.frames import BROKEN_HDF5, MAX_PIXELS, Depth, Frame, Rgb, Splits
 from netadapt.data.nyu_labelled import open_labelled
 from netadapt.errors import UserError
 from netadapt.files import existing_folder
@@ -49,11 +47,18 @@ def _frames(split: Path) -> list[Frame]:
 
 
 def _decode(path: Path) -> tuple[Rgb, Depth]:
-    with _readable(path), h5py.File(path, "r") as file:
-        rgb, depth = file["rgb"], file["depth"]
+    try:
+        return _read(path)
+    except BROKEN_HDF5 as error:
+        raise UserError(f"cannot read {path}: not sound HDF5; replace or remove it") from error
+
+
+def _read(path: Path) -> tuple[Rgb, Depth]:
+    with h5py.File(path, "r") as file:
+        rgb, depth = file.get("rgb"), file.get("depth")
         for name, found in (("rgb", rgb), ("depth", depth)):
             if not isinstance(found, h5py.Dataset):
-                raise UserError(f"{path}: {name} is not an array; replace or remove the file")
+                raise UserError(f"{path} lacks {name}; replace or remove the file")
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[0] != 3:
             raise UserError(
                 f"{path}: rgb is {rgb.dtype} {rgb.shape}; expected uint8 (3, H, W); "
@@ -69,13 +74,3 @@ def _decode(path: Path) -> tuple[Rgb, Depth]:
                 f"{path}: rgb is {rgb.shape[1:]} but depth {depth.shape}; replace or remove it"
             )
         return np.ascontiguousarray(rgb[()].transpose(1, 2, 0)), depth[()].astype(np.float32)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyError as error:
-        raise UserError(f"{path} lacks rgb or depth; replace or remove it") from error
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"cannot read {path}: not sound HDF5; replace or remove it") from error

@@ -6,8 +6,6 @@ column-first. The official split is in another file: ``splits.mat`` beside it, w
 split. Blocks are the names in ``scenes``; without them, runs of consecutive frames.
 """
 
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +13,15 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from scipy.io import loadmat
+from numpy.typing import NDArray
 
-from netadapt.data.frames import MAX_PIXELS, Depth, Frame, Rgb, Splits
+from netadapt.data.frames import BROKEN_HDF5, MAX_PIXELS, Depth, Frame, Rgb, Splits
+from netadapt.data.matlab5 import read_vectors
 from netadapt.data.splits import in_runs
 from netadapt.errors import UserError
 from netadapt.files import existing_file
 
 NOT_HDF5 = "is not a sound MATLAB 7.3 (HDF5) file; fetch nyu_depth_v2_labeled.mat again"
-BROKEN_MAT = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def _contents(path: Path) -> Contents:
             if images.shape[0] < 1 or not 0 < images.shape[2] * images.shape[3] <= MAX_PIXELS:
                 raise UserError(f"{path}: images is {images.shape}; it holds no frames")
             return Contents(images.shape[0], _scenes(file, images.shape[0]))
-    except (OSError, RuntimeError, ValueError) as error:
+    except BROKEN_HDF5 as error:
         raise UserError(f"{path} {NOT_HDF5}") from error
 
 
@@ -92,11 +90,9 @@ def _scenes(file: h5py.File, count: int) -> tuple[str, ...] | None:
 
 def _official_split(path: Path, count: int) -> tuple[Sequence[int], Sequence[int]]:
     try:
-        table = loadmat(path)
-        train, test = (
-            np.ravel(table[name]).astype(np.int64) - 1 for name in ("trainNdxs", "testNdxs")
-        )
-    except (*BROKEN_MAT, struct.error, zlib.error) as error:
+        vectors = read_vectors(path)
+        train, test = (_positions(vectors[name]) for name in ("trainNdxs", "testNdxs"))
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"cannot read trainNdxs and testNdxs from {path}; replace or remove it"
         ) from error
@@ -110,10 +106,16 @@ def _official_split(path: Path, count: int) -> tuple[Sequence[int], Sequence[int
     return train.tolist(), test.tolist()
 
 
+def _positions(one_based: NDArray[np.float64]) -> NDArray[np.int64]:
+    if not np.array_equal(one_based, np.floor(one_based)) or np.abs(one_based).max(initial=0) > 1e9:
+        raise ValueError("indices are not whole numbers")
+    return one_based.astype(np.int64) - 1
+
+
 def _decode(path: Path, position: int) -> tuple[Rgb, Depth]:
     try:
         with h5py.File(path, "r") as file:
             image, depth = file["images"][position], file["depths"][position]
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except BROKEN_HDF5 as error:
         raise UserError(f"{path} frame {position}: {NOT_HDF5}") from error
-    return np.ascontiguousarray(image.transpose(2, 1, 0)), depth.T.astype(np.float32)
+    return np.ascontiguousarray(image.transpose(2, 1, 0)), np.ascontiguousarray(depth.T, np.float32)

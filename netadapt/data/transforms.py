@@ -62,7 +62,7 @@ def evaluation_view(image: WorkingImage, input_size: Size) -> Example:
     """The central crop: rgb ``(3, H, W)`` in [0, 1] and depth ``(1, H, W)`` in metres."""
     (rows, columns), (height, width) = margin(input_size), input_size
     crop = np.s_[rows : rows + height, columns : columns + width]
-    return _channels_first(image.rgb[crop].astype(np.float32) / 255), image.depth[crop][None].copy()
+    return _channels_first(_unit(image.rgb[crop])), image.depth[crop][None].copy()
 
 
 def evaluation_photo(rgb: Rgb, input_size: Size) -> NDArray[np.float32]:
@@ -89,8 +89,8 @@ def training_view(image: WorkingImage, input_size: Size, rng: np.random.Generato
     depth = Image.fromarray(image.depth).transform(
         size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST
     )
-    coloured = jitter_colours(np.asarray(rgb).astype(np.float32) / 255, rng)
-    return _channels_first(coloured), (np.asarray(depth) / np.float32(zoom))[None]
+    coloured = jitter_colours(_unit(np.asarray(rgb)), rng)
+    return _channels_first(coloured), (np.asarray(depth, np.float32) / np.float32(zoom))[None]
 
 
 def jitter_colours(rgb: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -134,6 +134,10 @@ def _warp(
     left = working_width / 2 - from_x[0] * width / 2 - from_y[0] * height / 2
     top = working_height / 2 - from_x[1] * width / 2 - from_y[1] * height / 2
     return (from_x[0], from_y[0], left, from_x[1], from_y[1], top)
+
+
+def _unit(rgb: Rgb) -> NDArray[np.float32]:
+    return rgb.astype(np.float32) / np.float32(255)
 
 
 def _channels_first(rgb: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,0 @@
-from netadapt.latency.table import LatencyTable
-from netadapt.latency.target import Target
-
-__all__ = ["LatencyTable", "Target"]

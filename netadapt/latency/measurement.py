@@ -14,6 +14,7 @@ from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.runtimes.base import Session
 from netadapt.latency.target import Target
 from netadapt.pruning.operations import record_operations
+from netadapt.pruning.surgery import structural_copy
 
 WARMUP_RUNS = 3
 SLOWDOWN = 1.25
@@ -131,7 +132,7 @@ def measure_all(
     sessions = []
     try:
         for model in models:
-            operations, _ = record_operations(model, example_input)
+            operations, _ = record_operations(structural_copy(model).eval(), example_input)
             loader = runtime.loader(model, example_input, tuple(operations), target)
             sessions.append(loader.session(model))
         rounds = max(1, runs // 5)

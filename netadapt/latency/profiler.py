@@ -219,7 +219,7 @@ def _calibrate(
         workload_us=float(fixed) / count if runtime.fixed_cost == "workload" else 0.0,
         networks=len(networks),
     )
-    written = {name: value for name, value in vars(schedule).items()}
+    written = dict(vars(schedule))
     table.save_target(
         table.target.model_copy(update={"calibration": calibration, "protocol": written})
     )

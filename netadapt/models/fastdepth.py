@@ -17,6 +17,7 @@ from netadapt.models.spec import ModelSpec
 STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 SKIPS = {2: 5, 3: 3, 4: 1}  # decoder stage -> the encoder block whose output is added to it
 DOWNSAMPLING = 32
+MAX_CHANNELS = 8192
 
 ENCODER_GROUPS = ("conv0.0", *(f"conv{block}.3" for block in range(1, 14)))
 DECODER_GROUPS = {1: "decode_conv1.1.0", 5: "decode_conv5.1.0"}
@@ -159,9 +160,9 @@ def _complete(widths: Widths) -> dict[str, int]:
             raise UserError(
                 f"FastDepth has no channel group {name!r}; its groups are {', '.join(GROUPS)}"
             )
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        if type(width) is not int or not 1 <= width <= MAX_CHANNELS:
             raise UserError(
-                f"FastDepth's group {name} cannot have {width!r} channels; give 1 or more"
+                f"FastDepth's group {name} cannot have {width!r} channels; give 1 to {MAX_CHANNELS}"
             )
     return {name: widths.get(name, full) for name, full in PRESETS["full"].items()}
 

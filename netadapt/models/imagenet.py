@@ -1,6 +1,7 @@
 """ImageNet weights for a MobileNetV1 encoder, from timm's ``mobilenetv1_100``."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -32,9 +33,8 @@ def load_imagenet_encoder(model: nn.Module) -> None:
     stem, norm = model.get_submodule("conv0.0"), model.get_submodule("conv0.1")
     assert isinstance(stem, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
-    fold_normalisation(
-        stem, norm, pretrained.pretrained_cfg["mean"], pretrained.pretrained_cfg["std"]
-    )
+    trained_on: Any = pretrained.pretrained_cfg
+    fold_normalisation(stem, norm, trained_on["mean"], trained_on["std"])
 
 
 def encoder_state(mobilenet: nn.Module) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ class ModelSpec:
     """What rebuilds a network; every network we build carries one as ``model.spec``.
 
     Attributes:
-        name: what :func:`netadapt.models.build` takes: a registry name or ``package.module:factory``.
+        name: what ``build`` takes: a registry name or ``package.module:factory``.
         options: the keyword arguments of that builder, as JSON can hold them.
         widths: ``{group name: channels}`` after pruning, or None for the network as built.
         input_size: the ``(H, W)`` it was trained at, or None while untrained.

@@ -35,11 +35,16 @@ def channel_importance(
         return CRITERIA[importance](model, slots, width)
     if group not in importance:
         raise UserError(f"the importance given has no scores for group {group}")
-    scores = np.asarray(importance[group], dtype=np.float64)
+    try:
+        scores = np.asarray(importance[group], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"importance of group {group} is not numbers: {error}") from error
     if scores.shape != (width,):
         raise UserError(
             f"importance of group {group} has shape {scores.shape}; expected ({width},)"
         )
+    if not np.isfinite(scores).all():
+        raise UserError(f"importance of group {group} is not finite")
     return scores
 
 

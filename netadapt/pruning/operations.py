@@ -1,6 +1,5 @@
 """The operations a network executes, and their sizes as linear functions of the widths."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -217,13 +216,11 @@ def _detail(name: str, args: Any, output: Tensor) -> tuple[dict[str, Any], int]:
 
 
 def record_operations(model: nn.Module, example_input: Tensor) -> tuple[list[Operation], Any]:
-    """Run ``model`` once without data and return its operations and the shapes of its output."""
-    ghost = copy.deepcopy(model).eval().to("meta")
+    """Run ``model``, in eval mode, once and return its operations and its output's shapes."""
     modules: list[str] = []
-    given = torch.empty_like(example_input, device="meta")
-    with torch.no_grad(), _named_scopes(ghost, modules), _Recorder(modules) as recorder:
-        recorder.watch_input(given)
-        output = ghost(given)
+    with torch.no_grad(), _named_scopes(model, modules), _Recorder(modules) as recorder:
+        recorder.watch_input(example_input)
+        output = model(example_input)
     return recorder.operations, [tuple(tensor.shape) for tensor in _tensors(output)]
 
 

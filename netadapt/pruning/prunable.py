@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.pruning import surgery
-from netadapt.pruning.groups import ChannelGroup, Coupling, Slot, find_couplings
+from netadapt.pruning.groups import ROOT_TYPES, ChannelGroup, Coupling, Slot, find_couplings
 from netadapt.pruning.importance import Importance, channel_importance
 from netadapt.pruning.operations import OperationMap, linear_map, record_operations
 
@@ -77,7 +78,7 @@ class PrunableModel:
         surgery.cut(smaller, self._slots, self.kept_channels(complete, importance))
         spec = getattr(smaller, "spec", None)
         if spec is not None:
-            smaller.spec = replace(spec, widths=complete)
+            smaller.spec = replace(spec, widths={**(spec.widths or {}), **complete})
         return smaller
 
     def masked(self, widths: Widths, importance: Importance = "l2") -> nn.Module:
@@ -107,8 +108,9 @@ class PrunableModel:
                     f"unknown channel group {name!r}; the network has: {', '.join(self.groups)}"
                 )
             full = self.groups[name].width
-            if not 1 <= width <= full or width != int(width):
-                raise UserError(f"group {name} cannot have {width} channels: it has {full}")
+            possible = isinstance(width, Real) and 1 <= width <= full and width == int(width)
+            if not possible:
+                raise UserError(f"group {name} cannot have {width!r} channels: it has {full}")
         return {name: int(widths.get(name, group.width)) for name, group in self.groups.items()}
 
 
@@ -124,7 +126,8 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
             does not give what masking them gives.
     """
     couplings = find_couplings(model, example_input)
-    full, output = record_operations(model, example_input)
+    working = surgery.structural_copy(model).eval()
+    full, output = record_operations(working, example_input)
     order = {operation.module: place for place, operation in reversed(list(enumerate(full)))}
     groups: dict[str, ChannelGroup] = {}
     slots: dict[str, tuple[Slot, ...]] = {}
@@ -141,10 +144,11 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
         if reason is None:
             width = coupling.width // 2
             kept = {name: np.arange(width)}
-            ghost = copy.deepcopy(model).to("meta")
             try:
-                surgery.cut(ghost, {name: coupling.slots}, kept)
-                operations, shapes = record_operations(ghost, example_input)
+                with surgery.temporarily_cut(working, {name: coupling.slots}, kept):
+                    operations, shapes = record_operations(working, example_input)
+            except IndexError:  # Torch-Pruning counted channels that a layer does not have
+                reason = "its channels cannot be followed through the network"
             except (RuntimeError, ValueError, AssertionError) as error:
                 reason = f"the network does not run without half of it: {_first_line(error)}"
             else:
@@ -156,6 +160,10 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
         groups[name] = ChannelGroup(name, coupling.width, producers)
         slots[name] = coupling.slots
         narrowed[name] = (width, operations)
+    seen = {name for coupling in couplings for name in coupling.producers}
+    for name, module in model.named_modules():
+        if isinstance(module, ROOT_TYPES) and name not in seen:
+            locked[name] = "autograd does not see it run on the example input"
     widths = {name: group.width for name, group in groups.items()}
     traced = PrunableModel(
         model, example_input, groups, slots, locked, linear_map(full, narrowed, widths)
@@ -203,7 +211,7 @@ def _disagreement(traced: PrunableModel, widths: Widths, given: Tensor) -> float
 
 
 def _check_sizes(traced: PrunableModel, exact: PrunableModel, widths: Widths) -> None:
-    recorded, _ = record_operations(exact.pruned(widths), traced.example_input)
+    recorded, _ = record_operations(exact.pruned(widths), traced.example_input.double())
     predicted = traced.operations.at(traced.vector(widths))
     for operation, truth in zip(predicted, recorded, strict=True):
         if operation.sizes != truth.sizes:

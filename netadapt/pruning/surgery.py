@@ -2,7 +2,8 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,30 @@ def cut(model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[s
     for name in {name for name, _ in removed}:
         module = model.get_submodule(name)
         _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
+
+
+@contextmanager
+def temporarily_cut(
+    model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]
+) -> Iterator[None]:
+    """``cut`` within the context; ``model`` is as it was after it."""
+    touched = {slot.module for group in kept for slot in slots[group]}
+    modules = [model.get_submodule(name) for name in touched]
+    before = [(dict(m.__dict__), dict(m._parameters), dict(m._buffers)) for m in modules]
+    try:
+        cut(model, slots, kept)
+        yield
+    finally:
+        for module, (attributes, parameters, buffers) in zip(modules, before, strict=True):
+            module.__dict__.update(attributes)
+            module._parameters.update(parameters)
+            module._buffers.update(buffers)
+
+
+def structural_copy(model: nn.Module) -> nn.Module:
+    """Return a copy with modules of its own that shares every tensor with ``model``."""
+    shared = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
 
 
 def masked(

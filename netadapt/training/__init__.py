@@ -1,0 +1,39 @@
+from netadapt.training.checkpoint import (
+    checkpoint_info,
+    is_file_reference,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
+from netadapt.training.depth import DepthTask, open_depth_task
+from netadapt.training.device import compute_device
+from netadapt.training.loop import TrainingDiverged, TrainSettings, TrainState, fit
+from netadapt.training.predict import Prediction, predict
+from netadapt.training.progress import Progress
+from netadapt.training.run import TrainConfig, TrainFolder, read_config, train
+from netadapt.training.task import Scores, Split, Task
+
+__all__ = [
+    "DepthTask",
+    "Prediction",
+    "Progress",
+    "Scores",
+    "Split",
+    "Task",
+    "TrainConfig",
+    "TrainFolder",
+    "TrainSettings",
+    "TrainState",
+    "TrainingDiverged",
+    "checkpoint_info",
+    "compute_device",
+    "fit",
+    "is_file_reference",
+    "load_checkpoint",
+    "load_model",
+    "open_depth_task",
+    "predict",
+    "read_config",
+    "save_checkpoint",
+    "train",
+]

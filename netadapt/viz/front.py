@@ -20,10 +20,8 @@ def plot_front(runs: Sequence[RunView]) -> Figure:
     in the legend, all measured from the one reference point that the legend names.
 
     Raises:
-        UserError: there is no run, or the runs differ in the score that counts.
+        UserError: the runs differ in the score that counts.
     """
-    if not runs:
-        raise UserError("no run to plot; name a run folder")
     for run in runs[1:]:
         if (run.score, run.higher_is_better) != (runs[0].score, runs[0].higher_is_better):
             raise UserError(
@@ -35,19 +33,24 @@ def plot_front(runs: Sequence[RunView]) -> Figure:
     style.tidy(axes)
     axes.set_ylabel(style.score_axis(runs[0].score, "holdout"))
     if len(runs) == 1:
-        _draw_run(axes, runs[0])
-        columns, title = 2, None
+        columns, title = 2, _draw_run(axes, runs[0])
     else:
         columns, title = 1, _draw_runs(axes, runs)
     figure.legend(
-        loc="outside lower center", ncols=columns, title=title, frameon=False, fontsize=style.SMALL
+        loc="outside lower center",
+        ncols=columns,
+        title=title,
+        frameon=False,
+        fontsize=style.SMALL,
+        title_fontsize=style.SMALL,
     )
     return figure
 
 
-def _draw_run(axes: Axes, run: RunView) -> None:
+def _draw_run(axes: Axes, run: RunView) -> str | None:
+    """Draw one run and return the legend's title, which gives the scores on the test split."""
     axes.set_xlabel(f"latency on {style.shortened(run.target, 60)}, ms")
-    axes.set_title(f"{style.shortened(run.model, 40)}: front, budget {run.budget_ms:g} ms", pad=22)
+    axes.set_title(f"{style.shortened(run.name, 40)}: front, budget {run.budget_ms:g} ms", pad=22)
     _draw_candidates(axes, run)
     axes.plot(
         run.front["predicted_ms"],
@@ -61,9 +64,7 @@ def _draw_run(axes: Axes, run: RunView) -> None:
     _draw_base(axes, run, style.BLACK, "base network")
     _draw_measured(axes, run)
     _draw_budget(axes, run.budget_ms)
-    note = _test_note(run)
-    if note:
-        axes.plot([], [], linestyle="none", label=note)
+    return _test_note(run)
 
 
 def _draw_candidates(axes: Axes, run: RunView) -> None:
@@ -164,10 +165,14 @@ def _test_note(run: RunView) -> str | None:
         return None
     found = [
         f"{name} {row[run.test]:.3f}"
-        for name, row in (("base", run.base), ("within budget", run.chosen))
+        for name, row in (
+            ("base", run.base),
+            ("base fine-tuned long", run.base_tuned_long),
+            ("within budget", run.chosen),
+        )
         if row is not None and not np.isnan(row[run.test])
     ]
-    return f"test split, {style.score_name(run.score)}: {', '.join(found)}" if found else None
+    return f"{style.score_axis(run.score, 'test split')}: {', '.join(found)}" if found else None
 
 
 def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
@@ -180,12 +185,14 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
         else "predicted latency, each run on its own target, ms"
     )
     reference = _reference_point(runs)
+    names = [run.name for run in runs]
     for index, run in enumerate(runs):
         colour = style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)]
         volume = hypervolume(run.front["predicted_ms"], run.gains(run.front), reference)
-        label = f"{style.shortened(run.name, 40)}: hypervolume {volume:.4g}"
+        name = run.name if names.count(run.name) == 1 else str(run.path)
+        label = f"{style.shortened(name, 40)}: hypervolume {volume:.4g}"
         label += f", budget {run.budget_ms:g} ms" if len(budgets) > 1 else ""
-        label += f", on {run.target}" if len(targets) > 1 else ""
+        label += f", on {style.shortened(run.target, 40)}" if len(targets) > 1 else ""
         axes.plot(
             run.front["predicted_ms"],
             run.front[run.holdout],

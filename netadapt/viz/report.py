@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from netadapt.errors import UserError
@@ -15,7 +16,7 @@ from netadapt.viz.widths import plot_widths
 
 DPI = 150
 
-# Without a date, the same run gives the same file.
+# With no date and fixed ids, the same run gives the same file.
 _UNDATED: dict[str, dict[str, Any]] = {
     ".png": {},
     ".svg": {"Date": None},
@@ -33,6 +34,8 @@ def plot_runs(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
         UserError: a run cannot be read, ``out`` cannot be written or is no .png, .svg or .pdf,
             or several runs have no ``out``.
     """
+    if not paths:
+        raise UserError("no run to plot; name a run folder")
     if out is not None:
         _suffix(out)
     elif len(paths) > 1:
@@ -55,7 +58,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
         UserError: ``path`` is no .png, .svg or .pdf, or cannot be written.
     """
     suffix = _suffix(path)
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, rc_context({"svg.hashsalt": "netadapt"}):
         figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=_UNDATED[suffix])
     return path
 

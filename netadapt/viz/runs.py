@@ -24,7 +24,6 @@ class _Settings(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
     format: Literal[1]
-    model: str
     lut: str
     budget_ms: Annotated[float, Field(gt=0)]
     score: str
@@ -37,7 +36,6 @@ class RunView:
 
     Attributes:
         path: the run folder.
-        model: the searched model, as the run names it.
         target: the slug of the target whose latency table was used.
         budget_ms: the latency budget in ms.
         score: the score that counts, such as ``delta1``.
@@ -49,7 +47,6 @@ class RunView:
     """
 
     path: Path
-    model: str
     target: str
     budget_ms: float
     score: str
@@ -77,6 +74,14 @@ class RunView:
     def base(self) -> "pd.Series[float]":
         """The row of the base network."""
         return self.candidates[self.candidates["stage"] == "base"].iloc[0]
+
+    @property
+    def base_tuned_long(self) -> "pd.Series[float] | None":
+        """The row of the base network fine-tuned as long as the chosen points, if there is one."""
+        groups = list(self.groups)
+        full = (self.candidates[groups] == self.base[groups]).all(axis=1)
+        rows = self.candidates[full & (self.candidates["stage"] == "long")]
+        return None if rows.empty else rows.iloc[0]
 
     @property
     def measured(self) -> pd.DataFrame:
@@ -118,10 +123,12 @@ def read_run(path: Path) -> RunView:
     lacking = [group for group in groups if group not in front.columns]
     if lacking:
         raise UserError(f"{path / 'pareto.csv'} lacks the column {lacking[0]} of candidates.csv")
+    for group in groups:
+        if (candidates[group] < 1).any():
+            raise UserError(f"{path / 'candidates.csv'}: {group} has less than one channel")
     return RunView(
         path=path,
-        model=settings.model,
-        target=Path(settings.lut).name,
+        target=Path(settings.lut).name or settings.lut,
         budget_ms=settings.budget_ms,
         score=settings.score,
         higher_is_better=settings.higher_is_better,
@@ -145,8 +152,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is not a CSV table: {reason}") from error
     if table.empty:
         raise UserError(f"{path} has no rows")
-    if table.isna().any(axis=None):
-        raise UserError(f"{path} is not a CSV table: a row has too few columns")
+    if table.isna().any(axis=None) or not isinstance(table.index, pd.RangeIndex):
+        raise UserError(f"{path} is not a CSV table: rows and header differ in length")
     return table
 
 

@@ -53,8 +53,11 @@ def tidy(axes: Axes) -> None:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return ``text`` with its middle left out if it is longer than ``longest`` characters."""
-    if len(text) <= longest:
-        return text
-    tail = (longest - 1) // 2
-    return f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"
+    """Return ``text`` for a label: the middle left out if longer than ``longest`` characters.
+
+    A dollar sign stays one, and starts no formula.
+    """
+    if len(text) > longest:
+        tail = (longest - 1) // 2
+        text = f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"
+    return text.replace("$", r"\$")

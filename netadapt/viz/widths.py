@@ -35,7 +35,7 @@ def plot_widths(run: RunView) -> Figure:
     height = max(1.7 + 0.23 * len(run.groups), 3.4)
     figure = Figure(figsize=(style.WIDTH_INCHES, height), layout="constrained")
     figure.suptitle(
-        f"{style.shortened(run.model, 40)}: widths by iteration, budget {run.budget_ms:g} ms"
+        f"{style.shortened(run.name, 40)}: widths by iteration, budget {run.budget_ms:g} ms"
     )
     left, *right = figure.subplots(
         1, 1 if finals.empty else 2, squeeze=False, sharey=True, width_ratios=_ratios(len(finals))
@@ -53,7 +53,7 @@ def plot_widths(run: RunView) -> Figure:
     for axes in right:
         _draw_shares(axes, run, finals, full)
         axes.set_xticks(range(len(finals)), _latencies(finals), rotation=90, fontsize=style.SMALL)
-        axes.set_xlabel("fine-tuned long, ms")
+        axes.set_xlabel("fine-tuned long,\nmeasured ms")
         axes.tick_params(left=False)
         last = finals
     _write_channels((left, *right)[-1], last.iloc[-1][list(run.groups)].to_numpy(dtype=float), full)
@@ -83,11 +83,7 @@ def _draw_shares(
 
 
 def _latencies(rows: pd.DataFrame) -> list[str]:
-    """Return each row's measured latency in ms, or ``~`` and the predicted one."""
-    return [
-        f"~{predicted:.3g}" if np.isnan(measured) else f"{measured:.3g}"
-        for predicted, measured in zip(rows["predicted_ms"], rows["measured_ms"], strict=True)
-    ]
+    return ["-" if np.isnan(measured) else f"{measured:.3g}" for measured in rows["measured_ms"]]
 
 
 def _write_channels(

@@ -1,0 +1,17 @@
+"""``netadapt plot``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[Path | None, typer.Option(help="FILE.png, .svg or .pdf.")] = None,
+) -> None:
+    """Draw fronts, widths and samples of one run, or overlay several fronts."""
+    from netadapt.viz.report import plot_runs
+
+    for path in plot_runs(runs, out):
+        print(path)

@@ -1,0 +1,28 @@
+"""``netadapt predict``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netadapt.cli.common import parse_size
+
+
+def predict(
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
+    out: Annotated[Path, typer.Option(help="Folder for the depth maps.")],
+    input_size: Annotated[
+        str | None, typer.Option(help="HxW; a checkpoint brings its own.")
+    ] = None,
+) -> None:
+    """Draw coloured depth maps beside photographs."""
+    from netadapt.cli.models import load_with_input
+    from netadapt.training.predict import predict as run
+    from netadapt.viz.report import save_predictions
+
+    model, example = load_with_input(checkpoint, parse_size(input_size))
+    height, width = example.shape[-2:]
+    predictions = run(model, images, (height, width))
+    for path in save_predictions([(p.path, p.rgb, p.depth) for p in predictions], out):
+        print(path)

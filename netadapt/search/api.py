@@ -1,0 +1,90 @@
+"""``netadapt.search``: the whole way, from Python."""
+
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from netadapt.errors import UserError
+
+if TYPE_CHECKING:
+    from netadapt.search.progress import SearchProgress
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """A finished search.
+
+    Attributes:
+        folder: everything it wrote.
+        final: checkpoint of the model within the budget.
+        predicted_only: why the clock was not asked, or ``None`` if it was.
+    """
+
+    folder: Path
+    final: Path
+    predicted_only: str | None
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The non-dominated points, as in ``pareto.csv``."""
+        return pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """Everything evaluated, as in ``candidates.csv``."""
+        return pd.read_csv(self.folder / "candidates.csv", dtype={"candidate": str})
+
+
+def search(
+    model: str | None = None,
+    *,
+    data: str | None = None,
+    lut: str | Path | None = None,
+    budget_ms: float | None = None,
+    out: str | Path,
+    resume: bool = False,
+    progress: "SearchProgress | None" = None,
+    **settings: Any,
+) -> SearchRun:
+    """Search for networks within a latency budget.
+
+    Args:
+        model: a checkpoint, a registry name or ``package.module:factory``.
+        data: where the data is, as ``--data`` takes it.
+        lut: folder of the target's latency table.
+        budget_ms: the latency to reach, p50 in ms.
+        out: the run folder; new, unless ``resume``.
+        resume: go on where the run in ``out`` stopped; it remembers all other arguments.
+        progress: told of every step.
+        **settings: any other field of ``SearchSettings``.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    from netadapt.search.run import resume_search, start_search
+    from netadapt.search.settings import SearchSettings
+
+    given: dict[str, object] = {"model": model, "data": data, "budget_ms": budget_ms, **settings}
+    if lut is not None:
+        given["lut"] = str(lut)
+    given = {name: value for name, value in given.items() if value is not None}
+    if resume:
+        return resume_search(Path(out), given, progress)
+    for name in ("model", "data", "lut", "budget_ms"):
+        if name not in given:
+            raise UserError(f"a search needs {name}")
+    return start_search(SearchSettings.parse(given), Path(out), progress)
+
+
+def default_folder(model: str) -> Path:
+    """Name a new run folder under ``search_runs/`` after ``model``: the first that is free."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(model).stem) or "run"
+    for number in itertools.count(1):
+        folder = Path("search_runs") / f"{stem}-{number}"
+        if not folder.exists():
+            return folder
+    raise AssertionError("itertools.count() ends never")

@@ -1,0 +1,66 @@
+"""After the walk: which points go on, what the clock says of them, which one is the answer."""
+
+import numpy as np
+
+from netadapt.errors import UserError
+from netadapt.latency.measurement import measure_all
+from netadapt.search.problem import Problem
+from netadapt.search.run_folder import RunFolder
+from netadapt.search.state import SearchState, best
+from netadapt.training.checkpoint import load_checkpoint
+
+
+def choose_points(state: SearchState, count: int) -> tuple[str, ...]:
+    """Choose the base, the end of the walk, and points of the front spread between them.
+
+    The points are those nearest to ``count`` latencies evenly spaced from the base to the
+    end of the walk.
+    """
+    end = state.current
+    base = state.candidates[state.walk[0]]
+    front = [row for row in state.front(("base", "short")) if row.predicted_ms > end.predicted_ms]
+    chosen = {base.name: base, end.name: end}
+    for wanted in np.linspace(base.predicted_ms, end.predicted_ms, count + 1)[1:-1]:
+        rest = [row for row in front if row.name not in chosen]
+        if rest:
+            nearest = min(rest, key=lambda row: abs(row.predicted_ms - wanted))
+            chosen[nearest.name] = nearest
+    return tuple(sorted(chosen, key=lambda name: -chosen[name].predicted_ms))
+
+
+def measure_points(
+    problem: Problem, state: SearchState, folder: RunFolder
+) -> dict[str, float] | None:
+    """Measure the chosen points in interleaved rounds; ``None`` if the target is not attached.
+
+    Returns:
+        ``{name: p50 in ms}``.
+    """
+    if problem.not_attached:
+        return None
+    models = [
+        load_checkpoint(folder.path / state.candidates[name].checkpoint) for name in state.chosen
+    ]
+    stats = measure_all(models, problem.example_input, problem.table.target)
+    return {name: stat.p50_ms for name, stat in zip(state.chosen, stats, strict=True)}
+
+
+def pick_final(state: SearchState, budget_ms: float) -> str:
+    """Return the long-tuned point of the best holdout score within the budget.
+
+    The clock decides what is within it; without one, the prediction does.
+    """
+    within = []
+    for name in state.chosen:
+        row = state.candidates[f"{name}-long"]
+        latency = state.latency_ms(row)
+        if (
+            row.score is not None
+            and (row.predicted_ms if latency is None else latency) <= budget_ms
+        ):
+            within.append(row)
+    if not within:
+        raise UserError(
+            "the long-term fine-tune of every point within the budget failed; try a lower --long-lr"
+        )
+    return best(state, within).name

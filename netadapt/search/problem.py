@@ -1,0 +1,100 @@
+"""What a search works on: the base network traced, its task, its table."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+from netadapt.latency.measurement import attached
+from netadapt.latency.predictor import LatencyPredictor
+from netadapt.latency.table import LatencyTable
+from netadapt.pruning import PrunableModel, trace
+from netadapt.search.proposals import WidthGrid
+from netadapt.search.schedule import Schedule
+from netadapt.search.settings import SearchSettings
+from netadapt.training.checkpoint import load_model
+from netadapt.training.depth import open_depth_task
+from netadapt.training.task import Task
+
+
+@dataclass
+class Problem:
+    """Built once a process from the settings; ``base`` is where the weights start."""
+
+    settings: SearchSettings
+    base: Path | str
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The base network, in eval mode."""
+        return load_model(str(self.base)).eval()
+
+    @cached_property
+    def input_size(self) -> tuple[int, int]:
+        """``(height, width)``, as asked for or as the checkpoint remembers."""
+        remembered = getattr(getattr(self.model, "spec", None), "input_size", None)
+        size = self.settings.input_size or remembered
+        if size is None:
+            raise UserError(
+                f"{self.settings.model} remembers no input size; give one with --input-size HxW"
+            )
+        return (int(size[0]), int(size[1]))
+
+    @cached_property
+    def example_input(self) -> Tensor:
+        """``(N, 3, H, W)`` with N the target's batch."""
+        random = torch.Generator().manual_seed(0)
+        return torch.rand((self.table.target.batch, 3, *self.input_size), generator=random)
+
+    @cached_property
+    def task(self) -> Task:
+        """Data, loss and scores."""
+        return open_depth_task(self.settings.data, self.input_size, loss=self.settings.loss)
+
+    @cached_property
+    def table(self) -> LatencyTable:
+        """The latency table of the target."""
+        return LatencyTable.load(self.settings.lut)
+
+    @cached_property
+    def prunable(self) -> PrunableModel:
+        """The base network, traced."""
+        return trace(self.model, self.example_input)
+
+    @cached_property
+    def predictor(self) -> LatencyPredictor:
+        """Widths to ms."""
+        return LatencyPredictor(self.prunable, self.table)
+
+    @cached_property
+    def grid(self) -> WidthGrid:
+        """The widths that the search may choose from."""
+        settings = self.settings
+        return WidthGrid(self.prunable.widths, settings.channel_multiple, settings.lowest_share)
+
+    @cached_property
+    def not_attached(self) -> str | None:
+        """What keeps the clock from being asked, or ``None`` if the target is this machine."""
+        return attached(self.table.target)
+
+    def schedule(self, predicted_budget_ms: float) -> Schedule:
+        """The targets of the iterations on the way to ``predicted_budget_ms``."""
+        base_ms = self.predictor({})
+        settings = self.settings
+        return Schedule(base_ms, predicted_budget_ms, settings.initial_reduction, settings.decay)
+
+    def check(self) -> None:
+        """Raise a ``UserError`` for what could only fail later: unknown scores, the budget."""
+        known = self.task.metrics
+        unknown = [name for name in self.settings.metrics if name not in known]
+        if unknown:
+            raise UserError(f"unknown metric {unknown[0]!r}; known: {', '.join(known)}")
+        fastest = self.predictor.batch_or_nan(self.prunable.vector(self.grid.narrowest())[None])[0]
+        if fastest > self.settings.budget_ms:
+            raise UserError(
+                f"budget {self.settings.budget_ms:g} ms cannot be met: with every group at "
+                f"{self.settings.lowest_share:.3g} of its width the network takes {fastest:.3g} ms"
+            )

@@ -1,0 +1,25 @@
+"""What a search reports while it runs."""
+
+from netadapt.search.state import SearchState
+
+
+class SearchProgress:
+    """Told of every step; this one is silent, a terminal view overrides what it shows."""
+
+    def began(self, state: SearchState, budget_ms: float, iterations: int) -> None:
+        """The walk begins or goes on; about ``iterations`` are left."""
+
+    def proposed(self, state: SearchState) -> None:
+        """An iteration's candidates are known."""
+
+    def scored(self, state: SearchState, name: str) -> None:
+        """A candidate was evaluated."""
+
+    def selected(self, state: SearchState, name: str, iterations: int) -> None:
+        """An iteration's pick is made; about ``iterations`` are left."""
+
+    def stage(self, state: SearchState, text: str) -> None:
+        """Something else begins: measuring, the long-term fine-tune."""
+
+    def tuned(self, state: SearchState, name: str) -> None:
+        """A chosen point was fine-tuned long."""

@@ -1,0 +1,38 @@
+"""A few test images with the base's and the final network's predictions, for the strip."""
+
+import numpy as np
+import torch
+
+from netadapt.files import replacing
+from netadapt.search.candidate import Candidate
+from netadapt.search.problem import Problem
+from netadapt.search.run_folder import RunFolder
+from netadapt.training.checkpoint import load_checkpoint
+from netadapt.training.depth import DepthTask
+
+COUNT = 3
+
+
+def write_samples(problem: Problem, folder: RunFolder, final: Candidate) -> None:
+    """Write ``samples.npz``: rgb uint8 ``(N, H, W, 3)``; truth, base, pruned ``(N, H, W)`` m."""
+    task = problem.task
+    if not isinstance(task, DepthTask):
+        return
+    test = task.data.test
+    picks = np.linspace(0, len(test) - 1, min(len(test), COUNT + 2)).astype(int)[1:-1]
+    examples = [test.evaluation_example(int(pick)) for pick in picks]
+    images = np.stack([rgb for rgb, _ in examples])
+    predictions = {}
+    for name, checkpoint in (("base", "checkpoints/0.safetensors"), ("pruned", final.checkpoint)):
+        model = load_checkpoint(folder.path / checkpoint).eval()
+        with torch.no_grad():
+            depth = model(torch.from_numpy(images))[:, 0].numpy()
+        predictions[name] = depth.astype(np.float32)
+    with replacing(folder.samples) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            rgb=(images.transpose(0, 2, 3, 1) * 255).round().astype(np.uint8),
+            truth=np.stack([depth[0] for _, depth in examples]).astype(np.float32),
+            names=np.array([test.name(int(pick)) for pick in picks]),
+            **predictions,
+        )

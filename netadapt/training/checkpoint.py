@@ -1,0 +1,226 @@
+"""Checkpoints: one ``.safetensors`` file with the weights and what rebuilds the network."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialised
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+from netadapt.files import existing_file, write_atomic
+from netadapt.models import BUILDERS, ModelSpec, build, load_official
+from netadapt.pruning import trace
+
+KEY = "netadapt"
+OPTIMIZER = "optimizer/"
+MAX_METADATA = 2**20  # characters
+OFFICIAL_SUFFIXES = (".pth", ".pt", ".tar")
+DEFAULT_INPUT_SIZE = (224, 224)
+
+Channels = Annotated[int, Field(ge=1, le=65536)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Info = Mapping[str, str | float | int]
+
+
+class _Metadata(BaseModel):
+    """What a checkpoint says of itself, as JSON under ``netadapt`` in the safetensors header."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+    format: Literal[1]
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    options: dict[str, JsonValue]
+    widths: dict[str, Channels] | None
+    input_size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None
+    info: dict[str, str | int | float]
+
+
+def save_checkpoint(
+    model: nn.Module,
+    path: Path | str,
+    *,
+    input_size: tuple[int, int] | None = None,
+    info: Info | None = None,
+    moments: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write ``model`` to ``path``, whole or not at all.
+
+    Args:
+        model: a network that :func:`netadapt.load_model` built, or one pruned from it.
+        path: the file, ``.safetensors``.
+        input_size: ``(H, W)`` it was trained at; None is what ``model.spec`` says.
+        info: facts to keep with it, such as its score.
+        moments: the optimizer's, for a training that is to go on.
+
+    Raises:
+        UserError: the network does not know how it was built, its options are not JSON, it was
+            pruned and has no input size, or the file cannot be written.
+    """
+    path = Path(path)
+    spec = getattr(model, "spec", None)
+    if not isinstance(spec, ModelSpec):
+        raise UserError(
+            f"cannot save {type(model).__name__}: it does not know how it was built; "
+            "build it with netadapt.load_model"
+        )
+    size = input_size or spec.input_size
+    if spec.widths is not None and size is None:
+        raise UserError(f"cannot save a pruned {spec.name} without its input size; give one")
+    if path.suffix != ".safetensors":
+        raise UserError(f"checkpoint {path} must be named *.safetensors")
+    try:
+        metadata = _Metadata(
+            format=1,
+            model=spec.name,
+            options=dict(spec.options),
+            widths=None if spec.widths is None else dict(spec.widths),
+            input_size=None if size is None else list(size),
+            info=dict(info or {}),
+        )
+    except ValidationError as error:
+        raise UserError(f"cannot save {spec.name}: {_first_problem(error)}") from error
+    tensors = dict(model.state_dict())
+    tensors |= {OPTIMIZER + name: moment for name, moment in (moments or {}).items()}
+    plain = {name: _plain(tensor) for name, tensor in tensors.items()}
+    write_atomic(path, serialised(plain, {KEY: metadata.model_dump_json()}))
+
+
+def load_checkpoint(path: Path | str) -> nn.Module:
+    """Rebuild the network of a checkpoint, in eval mode on the CPU, with ``spec`` filled in.
+
+    Nothing in the file is executed; a network named ``package.module:factory`` is built by
+    importing that module.
+
+    Raises:
+        UserError: no such file, not a checkpoint or a damaged one, or tensors that do not fit
+            the network it names.
+    """
+    path = Path(path)
+    metadata = _read_metadata(path)
+    size = None if metadata.input_size is None else (metadata.input_size[0], metadata.input_size[1])
+    try:
+        model = build(metadata.model, **metadata.options)
+        if metadata.widths is not None:
+            example = torch.zeros(1, 3, *(size or DEFAULT_INPUT_SIZE))
+            model = trace(model, example).pruned(metadata.widths)
+    except UserError as error:
+        raise UserError(f"checkpoint {path}: {error}") from error
+    model.load_state_dict(_fitting_tensors(path, model))
+    spec = model.spec
+    assert isinstance(spec, ModelSpec)
+    model.spec = replace(spec, input_size=size)  # type: ignore[assignment]
+    return model.eval()
+
+
+def checkpoint_info(path: Path | str) -> dict[str, str | int | float]:
+    """Return the facts that were saved with a checkpoint."""
+    return _read_metadata(Path(path)).info
+
+
+def load_moments(path: Path | str) -> dict[str, Tensor]:
+    """Return the optimizer's moments that were saved with a checkpoint, if any."""
+    path = Path(path)
+    with _opened(path) as file:
+        names = [name for name in file.keys() if name.startswith(OPTIMIZER)]  # noqa: SIM118
+        return {name.removeprefix(OPTIMIZER): file.get_tensor(name) for name in names}
+
+
+def is_file_reference(ref: str) -> bool:
+    """Whether ``ref`` names a file with weights and not a network to be built afresh."""
+    if ref in BUILDERS:
+        return False
+    path = Path(ref)
+    return path.suffix in (".safetensors", *OFFICIAL_SUFFIXES) or path.exists() or ":" not in ref
+
+
+def load_model(ref: str | Path, **options: Any) -> nn.Module:
+    """Return a network by name or with its weights.
+
+    Args:
+        ref: a name of the registry (fresh weights); ``package.module:factory`` (whatever weights
+            it gives); the path of a checkpoint (``.safetensors``) or of the authors' FastDepth
+            (``.pth.tar``), which come in eval mode.
+        options: keyword arguments of the builder; a file takes none.
+
+    Raises:
+        UserError: unknown name, missing or unsound file, or options that do not fit.
+    """
+    ref = str(ref)
+    path = Path(ref).expanduser()
+    if not is_file_reference(ref):
+        return build(ref, **options)
+    if path.suffix not in (".safetensors", *OFFICIAL_SUFFIXES) and not path.exists():
+        raise UserError(
+            f"unknown model {ref!r}: no such file, and not one of {', '.join(BUILDERS)} or "
+            "package.module:factory"
+        )
+    if options:
+        raise UserError(f"checkpoint {ref} takes no options, but got {', '.join(options)}")
+    return load_official(path) if path.suffix in OFFICIAL_SUFFIXES else load_checkpoint(path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    existing_file(path, "checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} is not a safetensors file, or is damaged: {_first_line(error)}"
+        ) from error
+
+
+def _read_metadata(path: Path) -> _Metadata:
+    with _opened(path) as file:
+        text = (file.metadata() or {}).get(KEY)
+    if text is None:
+        raise UserError(f"{path} is not a checkpoint of netadapt: it does not name its network")
+    if len(text) > MAX_METADATA:
+        raise UserError(f"checkpoint {path} is damaged: its metadata is {len(text)} characters")
+    try:
+        return _Metadata.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(
+            f"checkpoint {path} is damaged, or of another version: {_first_problem(error)}"
+        ) from error
+
+
+def _fitting_tensors(path: Path, model: nn.Module) -> dict[str, Tensor]:
+    """Read the network's tensors, having compared names and shapes before reading any."""
+    expected = model.state_dict()
+    with _opened(path) as file:
+        stored = {name for name in file.keys() if not name.startswith(OPTIMIZER)}  # noqa: SIM118
+        missing, extra = sorted(expected.keys() - stored), sorted(stored - expected.keys())
+        if missing or extra:
+            problem = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which is not in it"
+            raise UserError(f"checkpoint {path} does not fit its network: it {problem}")
+        for name, tensor in expected.items():
+            shape = tuple(file.get_slice(name).get_shape())
+            if shape != tuple(tensor.shape):
+                raise UserError(
+                    f"checkpoint {path} does not fit its network: {name} is {shape}, "
+                    f"expected {tuple(tensor.shape)}"
+                )
+        return {name: file.get_tensor(name) for name in expected}
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """A copy on the CPU in row-major order; safetensors refuses tensors that share memory."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}" if place else str(problem["msg"])
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,30 @@
+"""What a training tells whoever watches it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told how a training goes; draws it, or does nothing."""
+
+    def started(self, step: int, total: int) -> None:
+        """Training begins, or goes on, at ``step`` of ``total``."""
+
+    def step(self, step: int, loss: float, lr: float) -> None:
+        """``step`` steps are done; the last had this loss and learning rate."""
+
+    def evaluated(self, step: int, scores: Mapping[str, float]) -> None:
+        """The holdout was scored after ``step`` steps."""
+
+
+class Silent:
+    """Nobody watches."""
+
+    def started(self, step: int, total: int) -> None:
+        """Do nothing."""
+
+    def step(self, step: int, loss: float, lr: float) -> None:
+        """Do nothing."""
+
+    def evaluated(self, step: int, scores: Mapping[str, float]) -> None:
+        """Do nothing."""

@@ -1,0 +1,247 @@
+"""``netadapt train``: a folder that can be killed at any moment and continued to the same bits."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from netadapt.errors import UserError
+from netadapt.files import existing_file, existing_folder, new_folder, write_atomic
+from netadapt.training.checkpoint import (
+    checkpoint_info,
+    is_file_reference,
+    load_checkpoint,
+    load_model,
+    load_moments,
+    save_checkpoint,
+)
+from netadapt.training.loop import TrainSettings, TrainState, fit
+from netadapt.training.progress import Progress, Silent
+from netadapt.training.task import Task
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that a training depends on; ``config.json`` of its folder.
+
+    Attributes:
+        model: whatever ``load_model`` takes; a file is trained on from its weights.
+        data: the ``--data`` word.
+        input_size: ``(H, W)``.
+        loss: a loss of the task.
+        settings: how to train.
+        eval_every: steps between two scores of the holdout, at which the folder is written.
+        options: keyword arguments of the model's builder, such as ``imagenet``.
+    """
+
+    model: str
+    data: str
+    input_size: tuple[int, int]
+    loss: str
+    settings: TrainSettings
+    eval_every: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.eval_every < 1:
+            raise UserError(f"eval_every is {self.eval_every}; give 1 or more")
+
+
+@dataclass(frozen=True)
+class TrainFolder:
+    """The files of a training.
+
+    ``last`` holds weights and optimizer as they stand; ``best`` those of the best holdout
+    score; ``final`` those after the last step. All three are checkpoints.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The :class:`TrainConfig`."""
+        return self.path / "config.json"
+
+    @property
+    def history(self) -> Path:
+        """A row for each time the holdout was scored."""
+        return self.path / "history.csv"
+
+    @property
+    def last(self) -> Path:
+        """Where to go on from; written last, so the other files are at least as new."""
+        return self.path / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The best by the task's primary score on the holdout."""
+        return self.path / "best.safetensors"
+
+    @property
+    def final(self) -> Path:
+        """The result; there once the training is over."""
+        return self.path / "model.safetensors"
+
+    def clear_leftovers(self) -> None:
+        """Remove the temporary files that a kill in the middle of a write leaves behind."""
+        for file in (self.config, self.history, self.last, self.best, self.final):
+            for leftover in self.path.glob(f".{file.stem}.*.tmp{file.suffix}"):
+                leftover.unlink(missing_ok=True)
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """Read what a training was started with, so that ``--resume`` needs nothing else.
+
+    Raises:
+        UserError: no training there, or a damaged ``config.json``.
+    """
+    path = TrainFolder(existing_folder(folder, "training")).config
+    text = existing_file(path, "training config").read_text(errors="replace")
+    try:
+        return TypeAdapter(TrainConfig).validate_json(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise UserError(f"{path} is damaged: {place} {problem['msg']}") from error
+
+
+def train(
+    config: TrainConfig,
+    task: Task,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Train as ``config`` says and return the path of the final checkpoint.
+
+    Writes ``config.json``, ``history.csv`` (step, lr, loss since the row before, holdout
+    scores, seconds) and the checkpoints of :class:`TrainFolder` into ``out``. On the CPU the
+    weights depend on ``config`` alone, however often it was killed and resumed.
+
+    Args:
+        config: what to do.
+        task: the data of ``config``, open.
+        out: a new or empty folder, or with ``resume`` one of a training by the same config.
+        resume: go on from ``last.safetensors``, or begin if there is none yet.
+        device: where to train.
+        progress: told of every step.
+
+    Raises:
+        UserError: ``out`` is not empty, or belongs to another config; the model cannot be built
+            or loaded; or training diverges.
+    """
+    folder = TrainFolder(out)
+    if resume:
+        folder.clear_leftovers()
+    if resume and folder.config.exists():
+        _check_same(read_config(out), config, out)
+    resumed = resume and folder.last.exists()
+    model = load_checkpoint(folder.last) if resumed else _initial(config, task)
+    if not (resume and folder.config.exists()):
+        new_folder(out, "training folder")
+        write_atomic(folder.config, TypeAdapter(TrainConfig).dump_json(config, indent=2) + b"\n")
+    state, rows = TrainState(), []
+    if resumed:
+        state = TrainState(int(checkpoint_info(folder.last)["step"]), load_moments(folder.last))
+        rows = _read_history(folder.history, state.step)
+    model.to(device)
+    watcher = progress or Silent()
+    watcher.started(state.step, config.settings.steps)
+    while state.step < config.settings.steps:
+        state, row = _segment(config, task, model, state, watcher)
+        rows.append(row)
+        _write(config, task, folder, model, state, rows)
+    save_checkpoint(model, folder.final, input_size=config.input_size, info=_info(config, rows))
+    return folder.final
+
+
+def _initial(config: TrainConfig, task: Task) -> nn.Module:
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(config.settings.seed)
+        model = load_model(config.model, **config.options)
+    if not is_file_reference(config.model):
+        task.prepare(model)
+    return model
+
+
+def _segment(
+    config: TrainConfig, task: Task, model: nn.Module, state: TrainState, progress: Progress
+) -> tuple[TrainState, Row]:
+    """Train up to the next scoring of the holdout; return its row of the history."""
+    began = time.perf_counter()
+    losses: list[float] = []
+    rate = 0.0
+
+    def on_step(step: int, loss: float, lr: float) -> None:
+        nonlocal rate
+        losses.append(loss)
+        rate = lr
+        progress.step(step, loss, lr)
+
+    until = (state.step // config.eval_every + 1) * config.eval_every
+    state = fit(model, task, config.settings, start=state, until=until, on_step=on_step)
+    scores = task.score(model, "holdout")
+    progress.evaluated(state.step, scores)
+    seconds = round(time.perf_counter() - began, 1)
+    loss = sum(losses) / len(losses)
+    return state, {"step": state.step, "lr": rate, "loss": loss, **scores, "seconds": seconds}
+
+
+def _write(
+    config: TrainConfig,
+    task: Task,
+    folder: TrainFolder,
+    model: nn.Module,
+    state: TrainState,
+    rows: list[Row],
+) -> None:
+    info = _info(config, rows)
+    write_atomic(folder.history, pd.DataFrame(rows).to_csv(index=False))
+    score = f"{task.primary}_holdout"
+    best = checkpoint_info(folder.best)[score] if folder.best.exists() else None
+    if task.better(float(info[score]), None if best is None else float(best)):
+        save_checkpoint(model, folder.best, input_size=config.input_size, info=info)
+    save_checkpoint(
+        model, folder.last, input_size=config.input_size, info=info, moments=state.moments
+    )
+
+
+def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
+    scores = {
+        f"{name}_holdout": value
+        for name, value in rows[-1].items()
+        if name not in ("step", "lr", "loss", "seconds")
+    }
+    return {"step": int(rows[-1]["step"]), "data": config.data, **scores}
+
+
+def _read_history(path: Path, step: int) -> list[Row]:
+    """The rows up to ``step``: a kill may have left one for weights that were never saved."""
+    try:
+        table = pd.read_csv(existing_file(path, "training history"), float_precision="round_trip")
+        rows: list[Row] = table[table["step"] <= step].astype(object).to_dict("records")  # type: ignore[assignment]
+        return rows
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged; restore it, or train anew elsewhere") from error
+
+
+def _check_same(before: TrainConfig, now: TrainConfig, out: Path) -> None:
+    old, new = (_flat(asdict(config)) for config in (before, now))
+    changed = [f"{name} was {old[name]}, not {new[name]}" for name in new if old[name] != new[name]]
+    if changed:
+        raise UserError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
+
+
+def _flat(config: dict[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = config.pop("settings")
+    return config | settings

@@ -1,0 +1,86 @@
+"""What a search knows of a problem: examples to learn from, a loss, and scores."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+Split = Literal["holdout", "test"]
+Scores = dict[str, float]
+
+
+class Task(ABC):
+    """A problem: everything training and search ask of data.
+
+    Attributes:
+        name: the kind of problem, such as ``depth``.
+        primary: the score that counts, a key of what ``score`` returns.
+        higher_is_better: whether more of ``primary`` is better.
+        metrics: all scores it gives.
+        spec: the word that opens its data again, as given to ``--data``.
+        input_size: ``(H, W)`` of its inputs.
+    """
+
+    name: ClassVar[str]
+    primary: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    metrics: ClassVar[tuple[str, ...]]
+    spec: str
+    input_size: tuple[int, int]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of one input."""
+        return (3, *self.input_size)
+
+    @abstractmethod
+    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the ``draw``-th batch, from 0, of an endless stream of augmented examples.
+
+        A function of its arguments alone, so that batches can be made in any order, by any
+        thread, and again after an interruption.
+
+        Returns:
+            inputs ``(N, C, H, W)`` and targets ``(N, ...)``, on the CPU.
+        """
+
+    @abstractmethod
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """How many batches show every training example about once."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The scalar to be minimised, float32."""
+
+    @abstractmethod
+    def score(self, model: nn.Module, split: Split) -> Scores:
+        """Score ``model`` on a split, on the model's device, in eval mode; its mode is restored.
+
+        Candidates are chosen on ``holdout``; ``test`` is only ever reported.
+        """
+
+    def prepare(self, model: nn.Module) -> None:  # noqa: B027  (a hook, not a duty)
+        """Adjust freshly initialised weights to the data, in place; nothing by default."""
+
+    def better(self, score: float, than: float | None) -> bool:
+        """Whether ``score`` (of ``primary``) beats another; anything beats None and NaN."""
+        if than is None or math.isnan(than):
+            return True
+        return score > than if self.higher_is_better else score < than
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put ``model`` in eval mode without gradients, and every module back in its own mode after."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -1,0 +1,96 @@
+"""A depth task in memory, small enough to train in a test, for this process and for children."""
+
+import os
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from netadapt.data import DepthData
+from netadapt.models import FastDepth
+from netadapt.models.fastdepth import GROUPS
+from netadapt.training import DepthTask, TrainConfig, TrainSettings, train
+
+TINY = dict.fromkeys(GROUPS, 8)
+SIZE = (64, 64)
+
+
+class FakeDataset:
+    """Ramps of depth that can be read off the brightness; the corner has no ground truth."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed = length, seed
+
+    def __len__(self) -> int:
+        return self.length
+
+    def evaluation_example(self, index):
+        rng = np.random.default_rng([self.seed, index])
+        brightness = rng.uniform(0.1, 1.0, (1, *SIZE)).astype(np.float32)
+        brightness = np.cumsum(brightness, axis=1) / 64
+        depth = (1 + 4 * brightness).astype(np.float32)
+        depth[:, :8, :8] = 0
+        return np.repeat(brightness, 3, axis=0), depth
+
+    def training_example(self, index, rng):
+        rgb, depth = self.evaluation_example(index)
+        noise = rng.normal(0, 0.05, rgb.shape).astype(np.float32)
+        return (rgb + noise)[..., ::-1].copy(), depth[..., ::-1].copy()
+
+
+def fake_task(loss: str = "l1", train_size: int = 11) -> DepthTask:
+    data = DepthData("fake", SIZE, FakeDataset(train_size, 0), FakeDataset(5, 1), FakeDataset(3, 2))
+    return DepthTask(data, loss)
+
+
+def tiny(seed: int = 0) -> FastDepth:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return FastDepth(TINY)
+
+
+def config(**changes) -> TrainConfig:
+    settings = {"steps": 9, "batch_size": 4, "optimizer": "adamw", "lr": 2e-3} | changes
+    eval_every = settings.pop("eval_every", 2)
+    model = settings.pop("model", "fastdepth")
+    options = {"widths": TINY} if model == "fastdepth" else {}
+    return TrainConfig(model, "fake", SIZE, "l1", TrainSettings(**settings), eval_every, options)
+
+
+class Told:
+    """Progress that passes every event on, and waits for leave to go on."""
+
+    def __init__(self, parent: Connection) -> None:
+        self.parent = parent
+
+    def started(self, step, total):
+        self.parent.send(("started", step))
+        self.parent.recv()
+
+    def step(self, step, loss, lr):
+        self.parent.send(("step", step))
+        self.parent.recv()
+
+    def evaluated(self, step, scores):
+        self.parent.send(("evaluated", step))
+        self.parent.recv()
+
+
+def train_watched(out: Path, parent: Connection, dying_write: int | None) -> None:
+    """Train in a child process; die for real at the n-th rename of a file, if told so."""
+    torch.set_num_threads(1)
+    if dying_write is not None:
+        renames = 0
+        rename = os.replace
+
+        def dying(source, target):
+            nonlocal renames
+            renames += 1
+            if renames == dying_write:
+                os.kill(os.getpid(), 9)
+            rename(source, target)
+
+        os.replace = dying
+    train(config(), fake_task(), out, resume=True, progress=Told(parent))
+    parent.send(("finished", 0))

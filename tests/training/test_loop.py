@@ -1,0 +1,143 @@
+import pytest
+import torch
+from fake_depth import fake_task, tiny
+from torch import nn
+
+from netadapt.errors import UserError
+from netadapt.training import TrainingDiverged, TrainSettings, TrainState, fit
+
+
+def settings(**changes):
+    return TrainSettings(**({"steps": 6, "batch_size": 4, "lr": 0.01} | changes))
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+
+
+class WithDropout(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3, padding=1)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.conv(self.drop(x))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_stopped_training_goes_on_to_the_same_bits(optimizer):
+    how = settings(optimizer=optimizer, schedule="onecycle")
+    whole, parts = tiny(), tiny()
+    state = fit(whole, fake_task(), how)
+    part = fit(parts, fake_task(), how, until=2)
+    assert part.step == 2
+    torch.rand(7)  # whatever else draws random numbers in between
+    part = TrainState(part.step, {name: moment.clone() for name, moment in part.moments.items()})
+    end = fit(parts, fake_task(), how, start=part)
+    assert end.step == state.step == 6
+    assert same(weights(whole), weights(parts))
+    assert same(dict(state.moments), dict(end.moments))
+
+
+def test_dropout_follows_the_seed_and_leaves_the_caller_random_state_alone():
+    torch.manual_seed(5)
+    model = WithDropout()
+    initial = weights(model)
+    results = []
+    for seed in (1, 1, 2):
+        model.load_state_dict(initial)
+        before = torch.get_rng_state()
+        fit(model, fake_task(), settings(seed=seed))
+        assert torch.equal(torch.get_rng_state(), before)
+        results.append(weights(model))
+    assert same(results[0], results[1])
+    assert not same(results[0], results[2])
+
+
+def test_training_lowers_the_loss():
+    task, model, losses = fake_task(), tiny(), []
+    task.prepare(model)
+    fit(
+        model,
+        task,
+        settings(steps=30, optimizer="adamw", lr=5e-3, schedule="onecycle"),
+        on_step=lambda step, loss, lr: losses.append(loss),
+    )
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+def test_sgd_steps_are_those_of_torch_written_out():
+    task, ours, theirs = fake_task(), tiny(), tiny()
+    how = settings(steps=3, schedule="step", decay_every=2, momentum=0.8, weight_decay=1e-3)
+    told = []
+    fit(ours, task, how, on_step=lambda *event: told.append(event))
+    theirs.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.8, weight_decay=1e-3)
+    theirs.train()
+    for draw in range(3):
+        optimizer.param_groups[0]["lr"] = 0.01 if draw < 2 else 0.001
+        inputs, targets = task.train_batch(draw, 4, seed=0)
+        optimizer.zero_grad()
+        loss = task.loss(theirs(inputs.to(memory_format=torch.channels_last)), targets)
+        loss.backward()
+        optimizer.step()
+        rate = optimizer.param_groups[0]["lr"]
+        assert told[draw] == (draw + 1, float(loss.detach()), pytest.approx(rate))
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
+
+
+def test_every_module_gets_its_mode_back():
+    model = tiny().eval()
+    model.conv5.train()
+    modes = [module.training for module in model.modules()]
+    fit(model, fake_task(), settings(steps=1))
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_divergence_is_named_with_its_step_and_rate():
+    model = tiny()
+    task = fake_task()
+    task.prepare(model)
+    with pytest.raises(TrainingDiverged, match=r"loss is \S+ at step \d+, with learning rate"):
+        fit(model, task, settings(steps=40, lr=1e30, schedule="constant"))
+
+
+def test_an_error_in_the_data_comes_through():
+    task = fake_task()
+
+    def broken(index, rng):
+        raise UserError("frame 3 is broken")
+
+    task.data.train.training_example = broken
+    with pytest.raises(UserError, match="frame 3 is broken"):
+        fit(tiny(), task, settings())
+
+
+def test_moments_of_another_network_are_refused():
+    state = fit(tiny(), fake_task(), settings(steps=1))
+    with pytest.raises(UserError, match="does not belong to this network"):
+        fit(WithDropout(), fake_task(), settings(), start=state)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known: sgd, adamw"),
+        ({"schedule": "linear"}, "unknown schedule 'linear'"),
+        ({"steps": 0}, "steps is 0; give 1 or more"),
+        ({"batch_size": 1}, "batch_size is 1; give 2 or more"),
+        ({"lr": float("nan")}, "learning rate is nan"),
+        ({"momentum": 1.0}, "momentum 1.0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**40}, "seed is"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        settings(**changes)

@@ -1,0 +1,174 @@
+import multiprocessing
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from fake_depth import SIZE, TINY, config, fake_task, tiny, train_watched
+
+from netadapt.errors import UserError
+from netadapt.training import (
+    TrainFolder,
+    checkpoint_info,
+    compute_device,
+    load_checkpoint,
+    read_config,
+    save_checkpoint,
+    train,
+)
+
+MODEL_FILES = ("model.safetensors", "last.safetensors", "best.safetensors")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A training that nobody disturbed."""
+    out = tmp_path_factory.mktemp("train") / "run"
+    train(config(), fake_task(), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def processes():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["netadapt.training", "fake_depth"])
+    return context
+
+
+def run_until(processes, out, event=None, dying_write=None):
+    """Train in a child; kill it (SIGKILL) at ``event``. Returns the last event heard of it."""
+    ours, theirs = processes.Pipe()
+    child = processes.Process(target=train_watched, args=(out, theirs, dying_write))
+    child.start()
+    theirs.close()
+    heard = None
+    try:
+        while True:
+            heard = ours.recv()
+            if heard == event:
+                child.kill()
+                break
+            if heard[0] == "finished":
+                break
+            ours.send("go on")
+    except (EOFError, ConnectionError):
+        pass  # it died by its own hand
+    child.join()
+    return heard
+
+
+def assert_same_run(first, second):
+    for name in MODEL_FILES:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    histories = [
+        pd.read_csv(out / "history.csv").drop(columns="seconds") for out in (first, second)
+    ]
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
+    assert sorted(p.name for p in first.iterdir()) == sorted(p.name for p in second.iterdir())
+
+
+def test_a_killed_training_resumes_to_the_same_bits(uninterrupted, processes, tmp_path):
+    out = tmp_path / "run"
+    for event in [("started", 0), ("step", 1), ("evaluated", 2), ("step", 5), ("step", 7),
+                  ("evaluated", 9)]:  # fmt: skip
+        assert run_until(processes, out, event) == event
+    assert run_until(processes, out) == ("finished", 0)
+    assert_same_run(uninterrupted, out)
+
+
+@pytest.mark.parametrize("dying_write", [1, 2, 3, 4, 6, 8])
+def test_a_training_that_dies_while_writing_resumes_to_the_same_bits(
+    uninterrupted, processes, tmp_path, dying_write
+):
+    out = tmp_path / "run"
+    assert run_until(processes, out, dying_write=dying_write) != ("finished", 0)
+    assert run_until(processes, out) == ("finished", 0)
+    assert_same_run(uninterrupted, out)
+
+
+def test_the_folder_holds_what_was_done(uninterrupted):
+    folder = TrainFolder(uninterrupted)
+    assert read_config(uninterrupted) == config()
+    history = pd.read_csv(folder.history)
+    assert list(history["step"]) == [2, 4, 6, 8, 9]
+    best = int(history["delta1"].idxmax())
+    info = checkpoint_info(folder.best)
+    assert info["step"] == history["step"][best]
+    assert info["delta1_holdout"] == history["delta1"][best]
+    for path, step in {folder.best: best, folder.last: 4, folder.final: 4}.items():
+        model = load_checkpoint(path)
+        assert model.spec.input_size == SIZE
+        again = fake_task().score(model, "holdout")["delta1"]
+        assert again == pytest.approx(history["delta1"][step], abs=1e-3)
+
+
+def test_resuming_a_finished_training_changes_nothing(uninterrupted, tmp_path):
+    before = {name: (uninterrupted / name).read_bytes() for name in MODEL_FILES}
+    train(config(), fake_task(), uninterrupted, resume=True)
+    assert before == {name: (uninterrupted / name).read_bytes() for name in MODEL_FILES}
+
+
+def test_resuming_with_other_settings_is_refused(uninterrupted):
+    with pytest.raises(UserError, match=r"with other settings: lr was 0\.002, not 0\.1$"):
+        train(config(lr=0.1), fake_task(), uninterrupted, resume=True)
+    other = replace(config(seed=1), loss="berhu")
+    with pytest.raises(UserError, match="loss was l1, not berhu; seed was 0, not 1"):
+        train(other, fake_task(), uninterrupted, resume=True)
+
+
+def test_a_folder_in_use_is_left_alone(uninterrupted):
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in uninterrupted.iterdir())
+    with pytest.raises(UserError, match="exists and is not empty"):
+        train(config(), fake_task(), uninterrupted)
+    assert before == sorted((p.name, p.stat().st_mtime_ns) for p in uninterrupted.iterdir())
+
+
+def test_nothing_is_written_when_the_model_cannot_be_had(tmp_path):
+    with pytest.raises(UserError, match="unknown model"):
+        train(config(model="resnet"), fake_task(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_is_trained_on_from_its_weights(tmp_path):
+    start = tmp_path / "start.safetensors"
+    save_checkpoint(tiny(seed=3), start, input_size=SIZE)
+    out = train(config(model=str(start), lr=1e-30, steps=1), fake_task(), tmp_path / "run")
+    trained = load_checkpoint(out)
+    for (name, ours), (_, theirs) in zip(
+        trained.named_parameters(), tiny(seed=3).named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-20, msg=name)
+
+
+def test_a_fresh_network_follows_the_seed_and_gets_its_head_start(tmp_path):
+    first, second, other = (
+        load_checkpoint(train(config(lr=1e-30, steps=1, seed=seed), fake_task(), tmp_path / name))
+        for seed, name in ((1, "a"), (1, "b"), (2, "c"))
+    )
+    assert torch.equal(first.conv0[0].weight, second.conv0[0].weight)
+    assert not torch.equal(first.conv0[0].weight, other.conv0[0].weight)
+    assert 2 < first.decode_conv6[1].bias.item() < 4
+
+
+def test_a_damaged_folder_is_said_so(uninterrupted, tmp_path):
+    with pytest.raises(UserError, match=r"training .* does not exist"):
+        read_config(tmp_path / "none")
+    (tmp_path / "config.json").write_text('{"model": 3}')
+    with pytest.raises(UserError, match=r"config\.json is damaged: model"):
+        read_config(tmp_path)
+    for path in uninterrupted.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "history.csv").write_text("nonsense")
+    with pytest.raises(UserError, match=r"history\.csv is damaged"):
+        train(config(), fake_task(), tmp_path, resume=True)
+
+
+def test_devices_by_name():
+    assert compute_device("cpu") == torch.device("cpu")
+    for name in ("tpu", "cuda:x", "cuda:99"):
+        with pytest.raises(UserError, match=f"device '?{name}"):
+            compute_device(name)
+
+
+def test_options_reach_the_builder(uninterrupted):
+    assert load_checkpoint(uninterrupted / "last.safetensors").spec.options == {"widths": TINY}

@@ -1,0 +1,145 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from netadapt.search.front import pareto_front
+
+MakeRun = Callable[..., Path]
+
+FULL = {
+    "conv0.0": 32,
+    "conv1.3": 64,
+    "conv2.3": 128,
+    "conv3.3": 128,
+    "conv4.3": 256,
+    "conv5.3": 256,
+    "conv6.3": 512,
+    "conv7.3": 512,
+    "conv8.3": 512,
+    "conv9.3": 512,
+    "conv10.3": 512,
+    "conv11.3": 512,
+    "conv12.3": 1024,
+    "conv13.3": 1024,
+    "decode_conv1.1.0": 512,
+    "decode_conv5.1.0": 32,
+}
+
+
+def write_run(
+    folder: Path,
+    *,
+    seed: int = 0,
+    iterations: int = 12,
+    groups: dict[str, int] | None = None,
+    budget_ms: float = 5.0,
+    score: str = "delta1",
+    higher_is_better: bool = True,
+    lut: str = "lut/epyc-ort-1-thread-fp32-b1",
+    long: int = 3,
+    base_long: bool = False,
+    samples: bool = False,
+) -> Path:
+    """Write a run that looks like a search's: all files that the pictures read."""
+    rng = np.random.default_rng(seed)
+    full = groups or FULL
+    names = list(full)
+    sign = 1 if higher_is_better else -1
+    at_base = 0.62 if higher_is_better else 0.55
+    cost = rng.dirichlet(np.full(len(full), 2.0))
+
+    def row(name: str, iteration: int, stage: str, widths: dict[str, int], gain: float) -> dict:
+        share = np.array([widths[group] / full[group] for group in names])
+        predicted = 1.0 + 9.0 * float(cost @ share**1.5)
+        measured = predicted * rng.uniform(0.97, 1.04) if stage != "short" else None
+        value = round(at_base + sign * gain, 4)
+        return {
+            "candidate": name,
+            "iteration": iteration,
+            "stage": stage,
+            "predicted_ms": round(predicted, 4),
+            "measured_ms": "" if measured is None else round(measured, 4),
+            f"{score}_holdout": value,
+            f"{score}_test": "" if measured is None else round(value - 0.02, 4),
+            "rmse_test": "" if measured is None else round(0.7 - 0.2 * gain, 4),
+            "macs": int(7.37e8 * share.mean()),
+            "params": int(3.93e6 * share.mean()),
+            "checkpoint": f"weights/{name}.safetensors" if stage != "short" else "",
+            **widths,
+            "selected": "false",
+        }
+
+    widths = dict(full)
+    rows = [row("0", 0, "base", widths, 0.0) | {"selected": "true"}]
+    picked = []
+    for iteration in range(1, iterations + 1):
+        proposals = []
+        for group in names:
+            step = max(widths[group] // 4 // 8 * 8, 8)
+            if widths[group] - step < 8:
+                continue
+            narrower = widths | {group: widths[group] - step}
+            left = np.mean([narrower[name] / full[name] for name in names])
+            gain = -0.16 * (1 - left) ** 1.3 - abs(rng.normal(0, 0.012))
+            proposals.append(row(f"{iteration}-{group}", iteration, "short", narrower, gain))
+        best = max(proposals, key=lambda entry: sign * entry[f"{score}_holdout"])
+        best["selected"] = "true"
+        widths = {name: best[name] for name in names}
+        rows += proposals
+        picked.append(best)
+    for best in picked[:: -max(iterations // max(long, 1), 1)][:long]:
+        gain = sign * (best[f"{score}_holdout"] - at_base) + 0.03
+        kept = {name: best[name] for name in names}
+        rows.append(row(f"{best['candidate']}-long", best["iteration"], "long", kept, gain))
+    if base_long:
+        rows.append(row("0-long", 0, "long", dict(full), 0.035))
+
+    front = pareto_front(
+        [entry["predicted_ms"] for entry in rows],
+        [sign * entry[f"{score}_holdout"] for entry in rows],
+    )
+    folder.mkdir(parents=True)
+    columns = list(rows[0])
+    write_csv(folder / "candidates.csv", columns, rows)
+    write_csv(folder / "pareto.csv", columns[:-1], [rows[index] for index in front])
+    settings = {
+        "format": 1,
+        "model": "fastdepth",
+        "data": "synthetic:400",
+        "lut": lut,
+        "budget_ms": budget_ms,
+        "seed": seed,
+        "score": score,
+        "higher_is_better": higher_is_better,
+    }
+    (folder / "run.json").write_text(json.dumps(settings))
+    if samples:
+        write_samples(folder / "samples.npz")
+    return folder
+
+
+def write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_samples(path: Path, count: int = 3, height: int = 48, width: int = 64) -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    slope = np.linspace(1.0, 5.0, width, dtype=np.float32)
+    truth = np.broadcast_to(slope, (count, height, width)).copy()
+    truth[:, :5] = 0
+    base = truth + rng.normal(0, 0.2, truth.shape).astype(np.float32)
+    np.savez(
+        path,
+        rgb=rgb,
+        truth=truth,
+        base=base,
+        pruned=base * np.float32(1.1),
+        names=np.array([f"{index:05d}" for index in range(count)]),
+    )
