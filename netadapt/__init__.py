@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import netadapt.search  # noqa: F401
 from netadapt.errors import UserError
 from netadapt.latency.target import Target
-from netadapt.search.api import SearchRun, search
+from netadapt.search.api import search
 from netadapt.search.front import pareto_front
+from netadapt.search.search_run import SearchRun
 
 if TYPE_CHECKING:
     from netadapt.latency.measurement import LatencyStats, measure

@@ -1,8 +1,9 @@
 """Files as every room writes and reads them: whole or not at all."""
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         )
         os.close(handle)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot write {path}: {_reason(error, path)}") from error
     temporary = Path(name)
     try:
         os.chmod(temporary, 0o666 & ~_umask())
@@ -80,8 +81,49 @@ def new_folder(path: Path, what: str) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UserError(f"cannot write {what} {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot write {what} {path}: {_reason(error, path)}") from error
     return path
+
+
+@contextmanager
+def provisional_folder(path: Path, what: str, worth_keeping: Callable[[], bool]) -> Iterator[Path]:
+    """Create ``path`` as ``new_folder`` does; undo that on a ``UserError`` in the context.
+
+    Once ``worth_keeping`` says so the folder stays, whatever happens.
+    """
+    outermost = next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
+    new_folder(path, what)
+    try:
+        yield path
+    except UserError:
+        if not worth_keeping():
+            _undo_folder(path, outermost)
+        raise
+
+
+def _undo_folder(path: Path, outermost: Path | None) -> None:
+    """Empty ``path``, and remove it with its parents up to ``outermost``, if it was created."""
+    for inside in path.iterdir():
+        if inside.is_dir():
+            shutil.rmtree(inside, ignore_errors=True)
+        else:
+            inside.unlink(missing_ok=True)
+    if outermost is None:
+        return
+    with suppress(OSError):  # a parent that someone else uses by now is not empty
+        for folder in (path, *path.parents):
+            folder.rmdir()
+            if folder == outermost:
+                return
+
+
+def _reason(error: OSError, path: Path) -> str:
+    """Say why ``path`` cannot be created, naming the file that stands where a folder must."""
+    with suppress(OSError):
+        for parent in path.parents:
+            if parent.exists():
+                return str(error.strerror) if parent.is_dir() else f"{parent} is not a folder"
+    return error.strerror or str(error)
 
 
 def _umask() -> int:

@@ -1,6 +1,7 @@
 """What several commands parse and print alike."""
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -14,24 +15,39 @@ from netadapt.errors import UserError
 Json = typer.Option("--json", help="Print one JSON object on stdout.")
 
 
+MAX_SIDE = 4096
+MAX_BATCH = 4096
+
+
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """Turn ``HxW`` into ``(height, width)``."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
-    if not match or not all(int(part) > 0 for part in match.groups()):
+    match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", text.strip())
+    if not match:
         raise UserError(f"--input-size {text!r} is not HxW, as in 224x224")
-    return int(match[1]), int(match[2])
+    height, width = int(match[1]), int(match[2])
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise UserError(f"--input-size {text} is outside 1 to {MAX_SIDE} pixels a side")
+    return height, width
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print one JSON object on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    """Print one JSON object on stdout; what is not a finite number becomes ``null``."""
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_plain))
 
 
 def say(text: str) -> None:
     """Tell the user something on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> object:

@@ -17,7 +17,7 @@ def evaluate(
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Score a network on a split: RMSE, MAE in metres, iRMSE in 1/m."""
-    from netadapt.cli.models import load_with_input
+    from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.errors import UserError
     from netadapt.training.depth import open_depth_task
 
@@ -27,6 +27,7 @@ def evaluate(
     height, width = example.shape[-2:]
     task = open_depth_task(data, (height, width))
     scores = task.score(model, "test" if split == "test" else "holdout")
+    say_if_fresh(checkpoint)
     if as_json:
         print_json({"checkpoint": checkpoint, "data": data, "split": split, **scores})
         return

@@ -16,7 +16,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a network as ONNX."""
-    from netadapt.cli.models import load_with_input
+    from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.errors import UserError
     from netadapt.latency.onnx_model import export_onnx
 
@@ -24,4 +24,5 @@ def export(
         raise UserError(f"--out {out} does not end in .onnx")
     model, example = load_with_input(checkpoint, parse_size(input_size))
     export_onnx(model, example, out)
+    say_if_fresh(checkpoint)
     print(out)

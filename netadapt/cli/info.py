@@ -1,5 +1,6 @@
 """``netadapt info``."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ def info(
 ) -> None:
     """Describe a network, a checkpoint, a latency table or a run."""
     from netadapt.cli import describe
+    from netadapt.cli.models import say_if_fresh
 
     path = Path(subject)
     if (path / "target.json").is_file():
@@ -28,6 +30,7 @@ def info(
         facts = describe.run(path)
     else:
         facts = describe.network(subject, parse_size(input_size), lut)
+        say_if_fresh(subject)
     if as_json:
         print_json(facts)
     else:
@@ -38,7 +41,8 @@ def _show(facts: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    width = None if sys.stdout.isatty() else 1000  # a pipe has no edge to wrap at
+    console = Console(highlight=False, markup=False, soft_wrap=True, width=width)
     for name, value in facts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             table = Table(title=name, box=None, padding=(0, 2), title_justify="left")

@@ -20,7 +20,7 @@ from netadapt.cli import (
 from netadapt.errors import UserError
 
 # what Typer raises for a wrong option; it has moved its parser from one package to another
-(UsageError,) = typer.BadParameter.__bases__
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="netadapt",
@@ -54,6 +54,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:  # not about a file that the user could mend
+            raise
+        _fail(f"{error.filename}: {error.strerror or error}")
     sys.exit(code if isinstance(code, int) else 0)
 
 

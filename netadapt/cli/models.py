@@ -1,27 +1,38 @@
 """Loading what the command line calls CHECKPOINT."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from netadapt.cli.common import say
 from netadapt.errors import UserError
-from netadapt.training.checkpoint import load_model
+from netadapt.training.checkpoint import is_file_reference, load_model
+from netadapt.training.trial import trial_run
 
 
 def load_with_input(
     reference: str, input_size: tuple[int, int] | None, batch: int = 1
 ) -> tuple[nn.Module, Tensor]:
-    """Return the network and an example input ``(batch, 3, H, W)``.
+    """Return the network, in eval mode, and an example input ``(batch, 3, H, W)`` it takes.
 
-    Fresh weights are said so on stderr. Raises ``UserError`` if no input size is known.
+    Raises:
+        UserError: it cannot be loaded, no input size is known, or it does not run on it.
     """
-    model = load_model(reference)
-    if not Path(reference).exists():
-        say(f"{reference}: fresh weights, not trained")
+    model = load_model(reference).eval()
     size = input_size or getattr(getattr(model, "spec", None), "input_size", None)
     if size is None:
         raise UserError(f"{reference} remembers no input size; give one with --input-size HxW")
     random = torch.Generator().manual_seed(0)
-    return model.eval(), torch.rand((batch, 3, *size), generator=random)
+    try:
+        example = torch.rand((batch, 3, *size), generator=random)
+    except RuntimeError as error:
+        raise UserError(
+            f"{batch} images of {size[0]}x{size[1]} do not fit into memory; give fewer or smaller"
+        ) from error
+    trial_run(model, example)
+    return model, example
+
+
+def say_if_fresh(reference: str) -> None:
+    """Tell the user, on stderr, that a result is of fresh weights, if it is."""
+    if not is_file_reference(reference):
+        say(f"{reference}: fresh weights, not trained")

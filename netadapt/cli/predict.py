@@ -17,12 +17,14 @@ def predict(
     ] = None,
 ) -> None:
     """Draw coloured depth maps beside photographs."""
-    from netadapt.cli.models import load_with_input
+    from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.training.predict import predict as run
     from netadapt.viz.report import save_predictions
 
     model, example = load_with_input(checkpoint, parse_size(input_size))
     height, width = example.shape[-2:]
     predictions = run(model, images, (height, width))
-    for path in save_predictions([(p.path, p.rgb, p.depth) for p in predictions], out):
+    written = save_predictions([(p.path, p.rgb, p.depth) for p in predictions], out)
+    say_if_fresh(checkpoint)
+    for path in written:
         print(path)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from netadapt.cli.common import Json, parse_size, print_json, say
+from netadapt.cli.common import MAX_BATCH, Json, parse_size, print_json, say
 
 
 def profile_lut(
@@ -16,7 +16,7 @@ def profile_lut(
     runtime: Annotated[str, typer.Option(help="onnxruntime or torch.")] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1)] = 1,
     precision: Annotated[str, typer.Option(help="fp32")] = "fp32",
-    batch: Annotated[int, typer.Option(min=1)] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=MAX_BATCH)] = 1,
     input_size: Annotated[
         str | None, typer.Option(help="HxW; a checkpoint brings its own.")
     ] = None,
@@ -25,7 +25,7 @@ def profile_lut(
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Measure a latency table for one target; what is already in it is not measured again."""
-    from netadapt.cli.models import load_with_input
+    from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.cli.views import stage_progress
     from netadapt.latency.devices import load_device
     from netadapt.latency.profiler import Schedule, profile
@@ -33,13 +33,19 @@ def profile_lut(
     from netadapt.latency.table import LatencyTable
     from netadapt.pruning import trace
 
-    target = load_device(device).target(load_runtime(runtime), threads, precision, batch)
+    target = load_device(device).target(
+        load_runtime(runtime),
+        threads,
+        precision,  # type: ignore[arg-type]  # the device refuses what it does not know
+        batch,
+    )
     network, example = load_with_input(model, parse_size(input_size), batch)
     prunable = trace(network, example)
     table = LatencyTable.open(lut, target)
     with stage_progress() as progress:
         schedule = Schedule(channel_multiple=channel_multiple)
         report = profile(prunable, table, progress, schedule)
+    say_if_fresh(model)
     if as_json:
         print_json({"lut": table.folder, **vars(report)})
         return

@@ -68,15 +68,26 @@ def search(
     }
     if resume and out is None:
         raise UserError("--resume needs --out, the run to go on with")
+    if not resume:
+        needed = {
+            "--checkpoint (or --model)": checkpoint or model,
+            "--data": data,
+            "--lut": lut,
+            "--budget-ms": budget_ms,
+        }
+        for option, value in needed.items():
+            if value is None:
+                raise UserError(f"a search needs {option}")
     from netadapt.cli.views import SearchView
     from netadapt.search.api import default_folder
     from netadapt.search.api import search as run
 
-    folder = out or default_folder(model or checkpoint or "")
+    base = model or checkpoint
+    folder = out or default_folder(base or "")
     view = SearchView()
     try:
         result = run(
-            model or checkpoint,
+            base,
             out=folder,
             resume=resume,
             progress=view,
@@ -84,11 +95,12 @@ def search(
         )
     except KeyboardInterrupt:
         view.close()
-        say(f"stopped; go on with: netadapt search --resume --out {folder}")
+        if (folder / "run.json").exists():
+            say(f"stopped; go on with: netadapt search --resume --out {folder}")
         raise
     finally:
         view.close()
     if result.predicted_only:
-        say(f"latencies are predicted, not measured: this machine has {result.predicted_only}")
+        say(f"latencies are predicted, not measured: {result.predicted_only}")
     say(f"front of {len(result.front)} points in {result.folder / 'pareto.csv'}")
     print(result.final)

@@ -1,12 +1,20 @@
 """``netadapt train``."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from netadapt.cli.common import parse_size, say
 from netadapt.errors import UserError
+
+if TYPE_CHECKING:
+    from netadapt.training.loop import TrainSettings
+    from netadapt.training.run import TrainConfig
+
+Config = TypeVar("Config", "TrainConfig", "TrainSettings")
+MAX_EPOCHS = 1_000_000
 
 
 def train(
@@ -19,58 +27,78 @@ def train(
     imagenet: Annotated[
         bool, typer.Option("--imagenet", help="Start from ImageNet weights (network needed).")
     ] = False,
-    input_size: Annotated[str, typer.Option(help="HxW")] = "224x224",
-    epochs: Annotated[float | None, typer.Option(help="Instead of --steps.")] = None,
+    input_size: Annotated[str | None, typer.Option(help="HxW; 224x224 if not given.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="20 if not given; or --steps.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    batch_size: Annotated[int, typer.Option()] = 8,
-    optimizer: Annotated[str, typer.Option(help="sgd or adamw.")] = "sgd",
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 0.01,
-    momentum: Annotated[float, typer.Option()] = 0.9,
-    weight_decay: Annotated[float, typer.Option()] = 1e-4,
-    schedule: Annotated[str, typer.Option(help="step, onecycle, cosine or constant.")] = "step",
-    loss: Annotated[str, typer.Option(help="l1 or berhu.")] = "l1",
-    eval_every: Annotated[int, typer.Option(help="Steps between two scores.")] = 500,
-    seed: Annotated[int, typer.Option()] = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda[:N].")] = "cpu",
+    batch_size: Annotated[int | None, typer.Option(help="8 if not given.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd (if not given) or adamw.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate; 0.01.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="0.9 if not given.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="1e-4 if not given.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="step (if not given), onecycle, cosine or constant.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="l1 (if not given) or berhu.")] = None,
+    eval_every: Annotated[int | None, typer.Option(help="Steps between two scores; 500.")] = None,
+    seed: Annotated[int | None, typer.Option(help="0 if not given.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda[:N] or auto.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on; needs only --out.")] = False,
 ) -> None:
     """Train a depth network; kill it at any moment and go on with --resume."""
     from netadapt.cli.views import training_view
     from netadapt.training.depth import open_depth_task
+    from netadapt.training.device import compute_device
     from netadapt.training.loop import TrainSettings
-    from netadapt.training.run import TrainConfig, read_config
+    from netadapt.training.run import TrainConfig, TrainFolder, read_config
     from netadapt.training.run import train as run
 
+    where = compute_device(device)
+    if model is not None and init is not None:
+        raise UserError("give --model or --init, not both")
     if resume:
-        config = read_config(out)
-        task = open_depth_task(config.data, config.input_size, loss=config.loss)
+        before = read_config(out)
     else:
         start = init or model
         if start is None or data is None:
             raise UserError("a training needs --model (or --init) and --data")
-        size = parse_size(input_size)
-        assert size is not None
-        task = open_depth_task(data, size, loss=loss)
-        total = _steps(steps, epochs, task.batches_per_epoch(batch_size))
-        options: dict[str, Any] = {"imagenet": True} if imagenet else {}
-        settings = TrainSettings(
-            steps=total,
-            batch_size=batch_size,
-            optimizer=optimizer,  # type: ignore[arg-type]
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            schedule=schedule,  # type: ignore[arg-type]
-            seed=seed,
-        )
-        config = TrainConfig(start, data, size, loss, settings, eval_every, options)
+        before = TrainConfig(start, data, (224, 224), "l1", TrainSettings(steps=1), 500)
+    settings = _changed(
+        before.settings,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        seed=seed,
+    )
+    config = _changed(
+        before,
+        model=init or model,
+        data=data,
+        input_size=parse_size(input_size),
+        loss=loss,
+        eval_every=eval_every,
+        options={"imagenet": True} if imagenet else None,
+    )
+    task = open_depth_task(config.data, config.input_size, loss=config.loss)
+    if not resume or steps is not None or epochs is not None:
+        total = _steps(steps, epochs, task.batches_per_epoch(settings.batch_size))
+        settings = _changed(settings, steps=total)
+    config = _changed(config, settings=settings)
     try:
         with training_view() as view:
-            final = run(config, task, out, resume=resume, device=device, progress=view)
+            final = run(config, task, out, resume=resume, device=where, progress=view)
     except KeyboardInterrupt:
-        say(f"stopped; go on with: netadapt train --resume --out {out}")
+        if TrainFolder(out).config.exists():
+            say(f"stopped; go on with: netadapt train --resume --out {out}")
         raise
     print(final)
+
+
+def _changed(config: Config, **given: Any) -> Config:
+    """Return ``config`` with what was given; ``None`` was not."""
+    return replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
 def _steps(steps: int | None, epochs: float | None, per_epoch: int) -> int:
@@ -78,4 +106,7 @@ def _steps(steps: int | None, epochs: float | None, per_epoch: int) -> int:
         raise UserError("give --steps or --epochs, not both")
     if steps is not None:
         return steps
-    return max(1, round((20 if epochs is None else epochs) * per_epoch))
+    epochs = 20 if epochs is None else epochs
+    if not 0 < epochs <= MAX_EPOCHS:
+        raise UserError(f"--epochs {epochs:g} is not above 0 and at most {MAX_EPOCHS}")
+    return max(1, round(epochs * per_epoch))

@@ -17,7 +17,8 @@ def channel_levels(width: int, multiple: int) -> NDArray[np.int64]:
     levels = np.linspace(min(lowest, width), width, LEVELS)
     rounded = np.maximum(np.rint(levels / multiple) * multiple, min(lowest, width))
     rounded[-1] = width
-    return np.minimum(rounded, width).astype(np.int64)
+    levels_found: NDArray[np.int64] = np.minimum(rounded, width).astype(np.int64)
+    return levels_found
 
 
 def design_networks(
@@ -56,10 +57,17 @@ def random_networks(
     return np.stack(columns, axis=1).astype(np.int64)
 
 
+def extreme_networks(widths: Mapping[str, int], multiple: int) -> NDArray[np.int64]:
+    """Return ``(2, G)``: every group at its lowest level, and at its full width."""
+    levels = [channel_levels(width, multiple) for width in widths.values()]
+    return np.array([[group[0] for group in levels], [group[-1] for group in levels]])
+
+
 def _neighbours(workloads: WorkloadMap, groups: int) -> list[set[int]]:
     neighbours: list[set[int]] = [set() for _ in range(groups)]
     for columns in workloads.columns:
-        meeting = set(np.flatnonzero(workloads.operations.coefficient[list(columns)].any(axis=0)))
+        touched = workloads.operations.coefficient[list(columns)].any(axis=0)
+        meeting = set(np.flatnonzero(touched).tolist())
         for group in meeting:
             neighbours[group] |= meeting - {group}
     return neighbours

@@ -27,7 +27,7 @@ class Grid:
         if np.isnan(self.nodes).any():
             self._fill(coordinates, np.asarray(values, dtype=np.float64))
 
-    def __call__(self, coordinates: NDArray[np.int64]) -> NDArray[np.float64]:
+    def __call__(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate at ``(B, K)`` channel counts; NaN outside what was measured."""
         corner: list[NDArray[np.intp]] = []
         fraction: list[NDArray[np.float64]] = []

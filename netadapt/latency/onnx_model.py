@@ -77,7 +77,8 @@ def _exported(model: nn.Module, example_input: Tensor, *, optimize: bool) -> Any
                 model.eval(), (example_input,), dynamo=True, verbose=False, optimize=optimize
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        line = str(error).strip().splitlines()[0]
+        reason = error.__cause__ or error  # the exporter wraps what went wrong in its own advice
+        line = next(iter(str(reason).strip().splitlines()), type(reason).__name__)
         raise UserError(f"cannot export {type(model).__name__} to ONNX: {line}") from error
     finally:
         model.train(training)
@@ -98,9 +99,10 @@ class OnnxTemplate:
     ) -> None:
         self.example = example_input.detach().cpu().numpy()
         self.operation_count = len(operations)
-        self._proto = _exported(model, example_input, optimize=False).model_proto
+        self._proto: onnx.ModelProto = _exported(model, example_input, optimize=False).model_proto
         self.input_name: str = self._proto.graph.input[0].name
         del self._proto.graph.value_info[:]  # shapes of the full widths
+        _cast_plainly(self._proto.graph)
         _name_after_operations(self._proto.graph, operations)
         self._parameters = {
             tensor.name: place for place, tensor in enumerate(self._proto.graph.initializer)
@@ -133,6 +135,20 @@ def operation_of(node_name: str) -> int | None:
     """Return the traced operation that a runtime's node stands for, if it names one."""
     places = re.findall(r"netadapt_op(\d+)", node_name)
     return int(places[-1]) if places else None
+
+
+def _cast_plainly(graph: Any) -> None:
+    """Turn every ``CastLike`` into a ``Cast``.
+
+    ONNX Runtime does not fold the first into a constant; the convolutions' biases then stay
+    computed values, and it fuses nothing into the convolutions.
+    """
+    element = graph.input[0].type.tensor_type.elem_type
+    for node in graph.node:
+        if node.op_type == "CastLike":
+            node.op_type = "Cast"
+            del node.input[1:]
+            node.attribute.append(onnx.helper.make_attribute("to", element))
 
 
 def _name_after_operations(graph: Any, operations: tuple[Operation, ...]) -> None:

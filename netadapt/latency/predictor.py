@@ -1,6 +1,7 @@
 """Predicted latency: widths -> milliseconds, by table look-ups alone."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import NoReturn
 
 import numpy as np
@@ -41,6 +42,12 @@ class LatencyPredictor:
                 places, values = zip(*points[key], strict=True)
                 built[key] = Grid(places, values)
             self._grids.append(built[key])
+        needed = sorted({column for columns in self._map.columns for column in columns})
+        self._constant = prunable.operations.constant[needed]
+        self._coefficient = prunable.operations.coefficient[needed]
+        self._places = [
+            [needed.index(column) for column in columns] for columns in self._map.columns
+        ]
 
     def __call__(self, widths: Widths) -> float:
         """Predict the latency in ms of the network with ``widths``.
@@ -67,23 +74,13 @@ class LatencyPredictor:
 
     def batch_or_nan(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
         """As ``batch``, with NaN where a workload is outside what the table has measured."""
-        sizes = self.prunable.operations.sizes(widths)
-        total = np.zeros(len(widths))
-        for grid, columns in zip(self._grids, self._map.columns, strict=True):
-            total += grid(sizes[:, columns])
-        return self._calibrated(total)
+        return self._calibrated(sum(self._parts_us(widths), np.zeros(len(widths))))
 
     def breakdown(self, widths: Widths) -> list[tuple[str, str, float]]:
         """Return (module, workload, ms) for each workload, the fixed costs spread over them."""
         vector = self.prunable.vector(widths)
         whole = self(widths)
-        sizes = self.prunable.operations.sizes(vector[None])
-        parts = np.array(
-            [
-                grid(sizes[:, columns])[0]
-                for grid, columns in zip(self._grids, self._map.columns, strict=True)
-            ]
-        )
+        parts = np.array([part[0] for part in self._parts_us(vector[None])])
         milliseconds = parts / parts.sum() * whole
         operations = self.prunable.operations.operations
         return [
@@ -94,15 +91,18 @@ class LatencyPredictor:
         ]
 
     def _refuse(self, widths: NDArray[np.int64]) -> NoReturn:
-        sizes = self.prunable.operations.sizes(widths[None])
-        for grid, columns, workload in zip(
-            self._grids, self._map.columns, self._map.at(widths), strict=True
-        ):
-            if np.isnan(grid(sizes[:, columns])).any():
+        for part, workload in zip(self._parts_us(widths[None]), self._map.at(widths), strict=True):
+            if np.isnan(part).any():
                 raise UserError(
                     f"{workload} is outside what {self.table.folder} has measured; {self._remedy()}"
                 )
         raise AssertionError("a NaN latency has a workload outside the table")
+
+    def _parts_us(self, widths: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+        """Yield the ``(B,)`` microseconds of each workload, NaN outside the table."""
+        channels = np.rint(self._constant + np.asarray(widths, float) @ self._coefficient.T)
+        for grid, places in zip(self._grids, self._places, strict=True):
+            yield grid(channels[:, places])
 
     def _calibrated(self, total_us: NDArray[np.float64]) -> NDArray[np.float64]:
         calibration = self.table.target.calibration
@@ -118,8 +118,9 @@ class LatencyPredictor:
         target = self.table.target
         height, width = self.prunable.example_input.shape[-2:]
         spec = getattr(self.prunable.model, "spec", None)
+        model = spec.name if spec else "MODEL"
         return (
             f"run: netadapt profile-lut --device {target.device} --runtime {target.runtime} "
-            f"--threads {target.threads} --model {spec.name if spec else 'MODEL'} "
-            f"--input-size {height}x{width} --lut {self.table.folder.parent}"
+            f"--threads {target.threads} --batch {target.batch} "
+            f"--model {model} --input-size {height}x{width} --lut {self.table.folder.parent}"
         )

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from netadapt.latency.design import design_networks, random_networks
+from netadapt.latency.design import design_networks, extreme_networks, random_networks
 from netadapt.latency.measurement import interleaved, require_attached
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.runtimes import load_runtime
@@ -96,6 +96,7 @@ def profile(
         prunable.operations.operations,
         table.target,
     )
+    table.create()
     design = design_networks(workloads, prunable.widths, schedule.channel_multiple)
     wanted = {w for row in design for w in workloads.at(row)}
     added = len(table.missing(wanted))
@@ -136,9 +137,9 @@ def _measure_workloads(
         chunk = missing[start : start + schedule.chunk]
         samples: dict[Workload, list[NDArray[np.float64]]] = defaultdict(list)
         sessions = [loader.profiled_session(_network(prunable, row)) for row in chunk]
-        interleaved(sessions, schedule.rounds, schedule.runs, order=order)
-        for row, session in zip(chunk, sessions, strict=True):
-            runs = session.operation_us()
+        timing = interleaved(sessions, schedule.rounds, schedule.runs, order=order)
+        for row, session, counted in zip(chunk, sessions, timing.runs, strict=True):
+            runs = session.operation_us()[counted]
             for unit, workload in zip(workloads.units, workloads.at(row), strict=True):
                 samples[workload].append(runs[:, list(unit.members)].sum(axis=1))
             progress.advanced()
@@ -158,33 +159,37 @@ def _validate(
     progress: ProfileProgress,
     schedule: Schedule,
 ) -> pd.DataFrame:
+    """Time whole networks twice; calibrate with some of them, and compare with the others."""
     rng = np.random.default_rng([schedule.seed, 1])
-    total = schedule.calibration_networks + schedule.validation_networks
-    networks = random_networks(prunable.widths, total, schedule.channel_multiple, rng)
+    known = schedule.calibration_networks
+    networks = random_networks(
+        prunable.widths, known + schedule.validation_networks, schedule.channel_multiple, rng
+    )
+    # the ends of the range pin the fixed cost down
+    networks[:2] = extreme_networks(prunable.widths, schedule.channel_multiple)
+    progress.started("validation", len(networks) + 2 * schedule.validation_rounds)
     sessions = []
-    progress.started("validation", total + 2 * schedule.validation_rounds)
     for row in networks:
         sessions.append(loader.session(_network(prunable, row)))
         progress.advanced()
-    halves = []
-    for _ in range(2):
-        seconds = interleaved(
-            sessions,
-            schedule.validation_rounds,
-            schedule.validation_runs,
-            order=rng,
-            on_round=progress.advanced,
-        )
-        halves.append(np.median(seconds, axis=1) * 1000)
+    timing = interleaved(
+        sessions,
+        2 * schedule.validation_rounds,
+        schedule.validation_runs,
+        order=rng,
+        on_round=progress.advanced,
+    )
     for session in sessions:
         session.close()
-    first, repeat = halves
-    known = schedule.calibration_networks
+    # even and odd rounds: the same networks measured twice
+    rounds = timing.seconds.reshape(len(networks), -1, schedule.validation_runs) * 1000
+    first = np.median(rounds[:, 0::2].reshape(len(networks), -1), axis=1)
+    repeat = np.median(rounds[:, 1::2].reshape(len(networks), -1), axis=1)
     _calibrate(prunable, table, networks[:known], first[:known], schedule)
     predictor = LatencyPredictor(prunable, table)
     validation = pd.DataFrame(
         {
-            "network": np.arange(len(networks) - known),
+            "network": np.arange(schedule.validation_networks),
             "predicted_ms": predictor.batch(networks[known:]),
             "measured_ms": first[known:],
             "repeat_ms": repeat[known:],

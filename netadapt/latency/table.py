@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ from pydantic import ValidationError
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, write_atomic
 from netadapt.latency.target import Target
-from netadapt.latency.workloads import Shape, Workload
+from netadapt.latency.workloads import Shape, Workload, coordinates, family
 
 COLUMNS = (
     "kind", "inputs", "out_channels", "kernel", "stride", "padding", "dilation", "groups",
     "activation", "dtype", "p10_us", "p50_us", "p90_us", "runs",
 )  # fmt: skip
 MAX_BYTES = 200_000_000
+WORDS = {"kind": r"[A-Za-z0-9_]+", "activation": r"[A-Za-z0-9_().,+-]*", "dtype": r"[a-z0-9_]+"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,13 @@ class LatencyTable:
             UserError: a missing or damaged file, named with its line.
         """
         folder = existing_folder(Path(folder), "latency table")
-        path = existing_file(folder / "target.json", "the table's target")
+        path = folder / "target.json"
+        if not path.exists():
+            raise UserError(
+                f"{folder} is not a latency table: it has no {path.name}; "
+                "name a folder that profile-lut wrote"
+            )
+        existing_file(path, "the table's target")
         try:
             target = Target.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -61,25 +69,29 @@ class LatencyTable:
 
     @classmethod
     def open(cls, lut: Path, target: Target) -> "LatencyTable":
-        """Load the table of ``target`` under ``lut``, or create an empty one.
+        """Load the table of ``target`` under ``lut``, or return an empty one, not yet written.
 
         Raises:
-            UserError: the folder there belongs to another target, or cannot be written.
+            UserError: the folder there is damaged, or belongs to another target.
         """
         folder = lut / target.slug
         if (folder / "target.json").exists():
             table = cls.load(folder)
-            difference = table.target.difference(target)
+            difference = target.difference(table.target)
             if difference:
                 raise UserError(
                     f"{folder} was measured on another target: {difference}; "
                     "use another folder with --lut"
                 )
             return table
-        table = cls(folder, target, {})
-        table.save_target(target)
-        write_atomic(folder / "latency.csv", ",".join(COLUMNS) + "\n")
-        return table
+        return cls(folder, target, {})
+
+    def create(self) -> None:
+        """Write what is not there yet of an empty table. Raises ``UserError`` if it cannot."""
+        if not (self.folder / "latency.csv").exists():
+            write_atomic(self.folder / "latency.csv", ",".join(COLUMNS) + "\n")
+        if not (self.folder / "target.json").exists():
+            self.save_target(self.target)
 
     def save_target(self, target: Target) -> None:
         """Write ``target.json``, whole or not at all."""
@@ -95,6 +107,7 @@ class LatencyTable:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows(_row(workload, latency) for workload, latency in new.items())
+        self.create()
         path = self.folder / "latency.csv"
         try:
             _drop_torn_line(path)
@@ -139,14 +152,14 @@ def _read_rows(path: Path) -> dict[Workload, Latency]:
     except UnicodeDecodeError:
         raise UserError(f"{path} is not text; it is no latency table") from None
     whole = content[: content.rfind("\n") + 1]  # a torn last line is what a kill leaves
-    reader = csv.reader(io.StringIO(whole))
-    if tuple(next(reader, ())) != COLUMNS:
+    header, *lines = whole.split("\n")[:-1] or [""]
+    if header != ",".join(COLUMNS):
         raise UserError(f"{path} line 1: expected the columns {','.join(COLUMNS)}")
     rows: dict[Workload, Latency] = {}
-    for number, fields in enumerate(reader, start=2):
+    for number, line in enumerate(lines, start=2):
         try:
-            workload, latency = _parse(fields)
-        except ValueError as error:
+            workload, latency = _parse(next(csv.reader([line], strict=True), []))
+        except (ValueError, csv.Error) as error:
             raise UserError(f"{path} line {number} is damaged: {error}") from None
         rows.setdefault(workload, latency)
     return rows
@@ -159,21 +172,29 @@ def _parse(fields: list[str]) -> tuple[Workload, Latency]:
     workload = Workload(
         kind=values["kind"],
         inputs=tuple(_shape(text) for text in values["inputs"].split("+")),
-        out_channels=int(values["out_channels"]),
+        out_channels=_integer(values["out_channels"]),
         kernel=_shape(values["kernel"]),
         stride=_shape(values["stride"]),
         padding=_shape(values["padding"]),
         dilation=_shape(values["dilation"]),
-        groups=int(values["groups"]),
+        groups=_integer(values["groups"]),
         activation=values["activation"],
         dtype=values["dtype"],
     )
-    quantiles = [float(values[name]) for name in ("p10_us", "p50_us", "p90_us")]
+    quantiles = [_decimal(values[name]) for name in ("p10_us", "p50_us", "p90_us")]
     if not all(np.isfinite(q) and q >= 0 for q in quantiles) or sorted(quantiles) != quantiles:
         raise ValueError(f"quantiles {quantiles} are not finite, positive and rising")
-    latency = Latency(*quantiles, runs=int(values["runs"]))
-    if not workload.kind or latency.runs < 1 or workload.out_channels < 1:
-        raise ValueError("an empty kind, no runs or no channels")
+    p10, p50, p90 = quantiles
+    latency = Latency(p10, p50, p90, _integer(values["runs"]))
+    if latency.runs < 1 or workload.out_channels < 1:
+        raise ValueError("no runs or no channels")
+    for name, pattern in WORDS.items():
+        if not re.fullmatch(pattern, values[name]):
+            raise ValueError(f"{values[name]!r} is no {name}")
+    try:
+        family(workload), coordinates(workload)
+    except IndexError:
+        raise ValueError(f"inputs {values['inputs']!r} have no channels") from None
     return workload, latency
 
 
@@ -182,7 +203,19 @@ def _dashed(shape: Shape) -> str:
 
 
 def _shape(text: str) -> Shape:
-    return tuple(int(part) for part in text.split("x")) if text else ()
+    return tuple(_integer(part) for part in text.split("x")) if text else ()
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]+", text):  # int() reads more: blanks, underscores, other digits
+        raise ValueError(f"{text!r} is not an integer")
+    return int(text)
+
+
+def _decimal(text: str) -> float:
+    if not re.fullmatch(r"[0-9.eE+-]+", text):
+        raise ValueError(f"{text!r} is not a number")
+    return float(text)
 
 
 def _drop_torn_line(path: Path) -> None:
@@ -209,4 +242,10 @@ def load_validation(folder: Path) -> pd.DataFrame:
     absent = [name for name in VALIDATION_COLUMNS if name not in frame.columns]
     if absent:
         raise UserError(f"{path} has no column {absent[0]}")
+    if frame.empty:
+        raise UserError(f"{path} has no rows; remove it and profile again")
+    for name in VALIDATION_COLUMNS[1:]:
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        if not (np.isfinite(numbers) & (numbers > 0)).all():
+            raise UserError(f"{path} is damaged: {name} holds what is no latency")
     return frame

@@ -249,7 +249,7 @@ def workload_map(operations: OperationMap, fusion: Fusion, dtype: str = "float32
     """Fuse a network's operations and find the columns of each workload's channels."""
     units = fuse(operations.operations, fusion)
     offsets = operations.offsets()
-    columns = []
+    columns: list[tuple[int, ...]] = []
     for unit in units:
         main = operations.operations[unit.main]
         at_full = workload(unit, operations.operations, dtype)

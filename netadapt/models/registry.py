@@ -30,7 +30,7 @@ def build(name: str, **options: Any) -> nn.Module:
 
     Raises:
         UserError: an unknown name, a module or factory that cannot be imported, an option that
-            the builder does not take, or a factory that returns no network.
+            the builder does not take, or a factory that fails or returns no network.
     """
     builder = _imported(name) if ":" in name else BUILDERS.get(name)
     if builder is None:
@@ -41,7 +41,14 @@ def build(name: str, **options: Any) -> nn.Module:
         inspect.signature(builder).bind(**options)
     except TypeError as error:
         raise UserError(f"model {name} cannot be built with options {options}: {error}") from error
-    model = builder(**options)
+    try:
+        model = builder(**options)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's own factory may raise anything
+        raise UserError(
+            f"model {name} cannot be built: {type(error).__name__}: {_first_line(error)}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise UserError(
             f"{name} returned {type(model).__name__}; a factory returns a torch.nn.Module"
@@ -71,7 +78,7 @@ def _imported(name: str) -> Callable[..., Any]:
         raise UserError(
             f"model {name}: there is no module {missing!r}{owner}; run where it can be imported"
         ) from error
-    except Exception as error:  # the user's own module may raise anything
+    except (Exception, SystemExit) as error:  # the user's own module may raise anything
         raise UserError(
             f"model {name}: importing {module_name} failed: {type(error).__name__}: "
             f"{_first_line(error)}"

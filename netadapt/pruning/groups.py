@@ -3,20 +3,17 @@
 import copy
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch_pruning
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.pruning.surgery import refusal
+from netadapt.pruning.surgery import Side, Slot, refusal
 
 ROOT_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
-
-Side = Literal["out", "in"]
 
 
 @dataclass(frozen=True)
@@ -32,19 +29,6 @@ class ChannelGroup:
     name: str
     width: int
     producers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One side of one module that carries a group's channels.
-
-    ``indices[c]`` are the ``(k,)`` positions that channel ``c`` of the group holds there
-    (more than one behind a flattening).
-    """
-
-    module: str
-    side: Side
-    indices: NDArray[np.intp]
 
 
 @dataclass(frozen=True)

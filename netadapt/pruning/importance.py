@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.pruning.groups import Slot
+from netadapt.pruning.surgery import Slot
 
 Importance = str | Mapping[str, ArrayLike]
 
@@ -68,15 +68,16 @@ def _taylor(model: nn.Module, slots: Sequence[Slot], width: int) -> NDArray[np.f
     """
     total = np.zeros(width)
     for weight, slot in _producer_weights(model, slots):
-        gradient = model.get_submodule(slot.module).weight.grad
+        module: Any = model.get_submodule(slot.module)
+        gradient = module.weight.grad
         if gradient is None:
             raise UserError(
                 f"taylor importance needs gradients, and {slot.module} has none: "
                 "call backward() on the loss of a batch first"
             )
-        dim = _out_dim(model.get_submodule(slot.module))
-        product = (weight * gradient.detach().transpose(0, dim)).double().flatten(1).sum(1)
-        total += product.cpu().numpy()[slot.indices].sum(1) ** 2
+        slope = gradient.detach().transpose(0, _out_dim(module)).cpu()
+        product = (weight * slope).double().flatten(1).sum(1)
+        total += product.numpy()[slot.indices].sum(1) ** 2
     return total
 
 

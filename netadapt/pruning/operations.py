@@ -109,9 +109,9 @@ class Operation:
         return 0
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, modules: Sequence[str] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self._modules = modules
         self._origin: dict[int, int] = {}
@@ -159,7 +159,7 @@ class _Recorder(TorchDispatchMode):
         self.operations.append(operation)
 
 
-class OperationTimer(_Recorder):
+class OperationTimer(_Recorder):  # type: ignore[no-untyped-call]
     """Times each operation of a forward pass, in the order ``record_operations`` gives.
 
     ``seconds`` holds one duration an operation; the bookkeeping between them is not timed.

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.pruning import surgery
-from netadapt.pruning.groups import ROOT_TYPES, ChannelGroup, Coupling, Slot, find_couplings
+from netadapt.pruning.groups import ROOT_TYPES, ChannelGroup, Coupling, find_couplings
 from netadapt.pruning.importance import Importance, channel_importance
 from netadapt.pruning.operations import OperationMap, linear_map, record_operations
+from netadapt.pruning.surgery import Slot
 
 Widths = Mapping[str, int]
 TOLERANCE = 1e-9  # relative, in float64
@@ -184,6 +185,7 @@ def _check(traced: PrunableModel) -> None:
     exact = copy.copy(traced)
     exact.model = copy.deepcopy(traced.model).double().eval()
     given = torch.rand(traced.example_input.shape, generator=random, dtype=torch.float64)
+    given = given.to(traced.example_input.device)
     widths = {name: max(1, group.width * 2 // 3) for name, group in traced.groups.items()}
     if _disagreement(exact, widths, given) <= TOLERANCE:
         _check_sizes(traced, exact, widths)

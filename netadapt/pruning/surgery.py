@@ -4,7 +4,8 @@ import copy
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,10 +14,21 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
-if TYPE_CHECKING:
-    from netadapt.pruning.groups import Slot
-
 Keep = NDArray[np.intp]
+Side = Literal["out", "in"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One side of one module that carries a group's channels.
+
+    ``indices[c]`` are the ``(k,)`` positions that channel ``c`` of the group holds there
+    (more than one behind a flattening).
+    """
+
+    module: str
+    side: Side
+    indices: NDArray[np.intp]
 
 
 def refusal(module: nn.Module) -> str | None:
@@ -43,7 +55,7 @@ def is_depthwise(module: nn.Module) -> bool:
     )
 
 
-def cut(model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]) -> None:
+def cut(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]) -> None:
     """Keep only the ``kept`` channels of each group, in place.
 
     Args:
@@ -59,7 +71,7 @@ def cut(model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[s
 
 @contextmanager
 def temporarily_cut(
-    model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]
+    model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
 ) -> Iterator[None]:
     """``cut`` within the context; ``model`` is as it was after it."""
     touched = {slot.module for group in kept for slot in slots[group]}
@@ -82,7 +94,7 @@ def structural_copy(model: nn.Module) -> nn.Module:
 
 
 def masked(
-    model: nn.Module, slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]
+    model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
 ) -> nn.Module:
     """Return a copy of ``model`` that ignores the channels ``cut`` would remove.
 
@@ -96,12 +108,13 @@ def masked(
             weight = module.weight
             assert isinstance(weight, Tensor)
             with torch.no_grad():
-                weight.index_fill_(_input_dim(module), torch.from_numpy(positions), 0.0)
+                index = torch.from_numpy(positions).to(weight.device)
+                weight.index_fill_(_input_dim(module), index, 0.0)
     return model
 
 
 def _removed(
-    slots: Mapping[str, Sequence["Slot"]], kept: Mapping[str, Keep]
+    slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
 ) -> dict[tuple[str, str], Keep]:
     removed: dict[tuple[str, str], list[Keep]] = defaultdict(list)
     for group, channels in kept.items():

@@ -2,41 +2,22 @@
 
 import itertools
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from netadapt.errors import UserError
+from netadapt.search.search_run import SearchRun
 
 if TYPE_CHECKING:
     from netadapt.search.progress import SearchProgress
 
 
-@dataclass(frozen=True)
-class SearchRun:
-    """A finished search.
-
-    Attributes:
-        folder: everything it wrote.
-        final: checkpoint of the model within the budget.
-        predicted_only: why the clock was not asked, or ``None`` if it was.
-    """
-
-    folder: Path
-    final: Path
-    predicted_only: str | None
-
-    @property
-    def front(self) -> pd.DataFrame:
-        """The non-dominated points, as in ``pareto.csv``."""
-        return pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
-
-    @property
-    def candidates(self) -> pd.DataFrame:
-        """Everything evaluated, as in ``candidates.csv``."""
-        return pd.read_csv(self.folder / "candidates.csv", dtype={"candidate": str})
+NEEDED = {
+    "model": "a network: --checkpoint, or --model",
+    "data": "data: --data",
+    "lut": "a latency table: --lut",
+    "budget_ms": "a budget: --budget-ms",
+}
 
 
 def search(
@@ -74,9 +55,9 @@ def search(
     given = {name: value for name, value in given.items() if value is not None}
     if resume:
         return resume_search(Path(out), given, progress)
-    for name in ("model", "data", "lut", "budget_ms"):
+    for name in NEEDED:
         if name not in given:
-            raise UserError(f"a search needs {name}")
+            raise UserError(f"a search needs {NEEDED[name]}")
     return start_search(SearchSettings.parse(given), Path(out), progress)
 
 

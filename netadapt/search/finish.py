@@ -41,7 +41,9 @@ def measure_points(
     models = [
         load_checkpoint(folder.path / state.candidates[name].checkpoint) for name in state.chosen
     ]
-    stats = measure_all(models, problem.example_input, problem.table.target)
+    stats = measure_all(
+        models, problem.example_input, problem.table.target, traced=problem.prunable
+    )
     return {name: stat.p50_ms for name, stat in zip(state.chosen, stats, strict=True)}
 
 

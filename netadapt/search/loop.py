@@ -25,6 +25,7 @@ from netadapt.search.samples import write_samples
 from netadapt.search.schedule import Schedule
 from netadapt.search.state import SearchState
 from netadapt.search.strategies import Strategy
+from netadapt.training.checkpoint import is_file_reference
 
 MAX_CORRECTIONS = 10
 
@@ -73,8 +74,10 @@ class Search:
         return state
 
     def _start(self) -> None:
-        self._progress.stage(self.state, "scoring the base network")
         problem = self._problem
+        model = problem.settings.model
+        fresh = "" if is_file_reference(model) else f" ({model}: fresh weights, not trained)"
+        self._progress.stage(self.state, f"scoring the base network{fresh}")
         base = Proposal(
             name="0",
             iteration=0,

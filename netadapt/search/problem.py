@@ -87,14 +87,26 @@ class Problem:
         return Schedule(base_ms, predicted_budget_ms, settings.initial_reduction, settings.decay)
 
     def check(self) -> None:
-        """Raise a ``UserError`` for what could only fail later: unknown scores, the budget."""
+        """Raise a ``UserError`` for what could only fail later: network, scores, the budget."""
+        self.task.check(self.model)
         known = self.task.metrics
         unknown = [name for name in self.settings.metrics if name not in known]
         if unknown:
             raise UserError(f"unknown metric {unknown[0]!r}; known: {', '.join(known)}")
-        fastest = self.predictor.batch_or_nan(self.prunable.vector(self.grid.narrowest())[None])[0]
-        if fastest > self.settings.budget_ms:
+        settings = self.settings
+        limits = (
+            f"--lowest-share {settings.lowest_share:g} and "
+            f"--channel-multiple {settings.channel_multiple}"
+        )
+        self.predictor({})
+        try:
+            fastest = self.predictor(self.grid.narrowest())
+        except UserError as error:
             raise UserError(
-                f"budget {self.settings.budget_ms:g} ms cannot be met: with every group at "
-                f"{self.settings.lowest_share:.3g} of its width the network takes {fastest:.3g} ms"
+                f"{limits} allow widths that were not measured; give larger ones: {error}"
+            ) from error
+        if fastest > settings.budget_ms:
+            raise UserError(
+                f"budget {settings.budget_ms:g} ms cannot be met: at the smallest widths that "
+                f"{limits} allow the network takes {fastest:.3g} ms"
             )

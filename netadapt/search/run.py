@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netadapt.errors import UserError
-from netadapt.search.api import SearchRun
 from netadapt.search.executors import InlineExecutor
 from netadapt.search.loop import Search
 from netadapt.search.problem import Problem
 from netadapt.search.progress import SearchProgress
 from netadapt.search.run_folder import RunFolder
+from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies import NetAdaptStrategy
 from netadapt.training.checkpoint import save_checkpoint
@@ -27,8 +27,7 @@ def start_search(
     """
     problem = Problem(settings, settings.model)
     problem.check()
-    folder = RunFolder.create(out, settings, problem.task)
-    with folder.locked():
+    with RunFolder.created(out, settings, problem.task) as folder, folder.locked():
         save_checkpoint(problem.model, folder.path / BASE, input_size=problem.input_size)
         return _searched(problem, folder, progress)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netadapt.errors import UserError
-from netadapt.files import existing_file, existing_folder, new_folder, write_atomic
+from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
+from netadapt.search.journal import Journal
 from netadapt.search.settings import SearchSettings
 from netadapt.training.task import Task
 
@@ -23,22 +24,33 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, settings: SearchSettings, task: Task) -> "RunFolder":
+    @contextmanager
+    def created(cls, path: Path, settings: SearchSettings, task: Task) -> Iterator["RunFolder"]:
         """Start a run in ``path``, which must be new or empty.
 
+        A ``UserError`` before the first candidate is scored takes the folder away again.
         ``run.json`` also says which score counts, for those who read the run without its task.
         """
-        folder = cls(new_folder(path, "run folder"))
-        folder.checkpoints.mkdir()
-        facts = {"score": task.primary, "higher_is_better": task.higher_is_better}
-        text = json.dumps(settings.model_dump() | facts, indent=2, ensure_ascii=False)
-        write_atomic(folder.settings_file, text + "\n")
-        return folder
+        folder = cls(path)
+
+        def has_scored() -> bool:
+            return len(Journal(folder.journal).events) > 2  # the base, an iteration, its first
+
+        with provisional_folder(path, "run folder", has_scored):
+            folder.checkpoints.mkdir()
+            facts = {"score": task.primary, "higher_is_better": task.higher_is_better}
+            text = json.dumps(settings.model_dump() | facts, indent=2, ensure_ascii=False)
+            write_atomic(folder.settings_file, text + "\n")
+            yield folder
 
     @classmethod
     def existing(cls, path: Path) -> "RunFolder":
         """Return the run in ``path``. Raises ``UserError`` if there is none."""
         folder = cls(existing_folder(path, "run"))
+        if not folder.settings_file.exists():
+            raise UserError(
+                f"{path} is not a run: it has no run.json; name a folder a search wrote"
+            )
         existing_file(folder.settings_file, "the run's settings")
         return folder
 
@@ -46,7 +58,7 @@ class RunFolder:
         """Read what the run was asked to do."""
         try:
             values = json.loads(self.settings_file.read_text(encoding="utf-8", errors="replace"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{self.settings_file} is damaged: {error}") from None
         if not isinstance(values, dict):
             raise UserError(f"{self.settings_file} is damaged: not an object")

@@ -19,7 +19,7 @@ def write_samples(problem: Problem, folder: RunFolder, final: Candidate) -> None
     if not isinstance(task, DepthTask):
         return
     test = task.data.test
-    picks = np.linspace(0, len(test) - 1, min(len(test), COUNT + 2)).astype(int)[1:-1]
+    picks = ((np.arange(COUNT) + 0.5) / COUNT * len(test)).astype(int)[: len(test)]
     examples = [test.evaluation_example(int(pick)) for pick in picks]
     images = np.stack([rgb for rgb, _ in examples])
     predictions = {}

@@ -52,7 +52,7 @@ class SearchSettings(BaseModel):
     short_steps: Count = 20
     long_steps: Count = 1000
     long_points: Positive = 6
-    batch_size: Positive = 8
+    batch_size: Annotated[int, Field(ge=2, le=10_000)] = 8
     short_lr: Rate = 2e-4
     long_lr: Rate = 1e-3
     optimizer: Literal["sgd", "adamw"] = "adamw"

@@ -152,6 +152,8 @@ def load_model(ref: str | Path, **options: Any) -> nn.Module:
         UserError: unknown name, missing or unsound file, or options that do not fit.
     """
     ref = str(ref)
+    if not ref:
+        raise UserError("the model has an empty name; give a checkpoint or a registry name")
     path = Path(ref).expanduser()
     if not is_file_reference(ref):
         return build(ref, **options)
@@ -160,6 +162,10 @@ def load_model(ref: str | Path, **options: Any) -> nn.Module:
             f"unknown model {ref!r}: no such file, and not one of {', '.join(BUILDERS)} or "
             "package.module:factory"
         )
+    if path.is_dir():
+        inside = min(path.glob("*.safetensors"), default=None)
+        hint = f"; name the file in it, such as {inside}" if inside else ""
+        raise UserError(f"checkpoint {ref} is not a file but a folder{hint}")
     if options:
         raise UserError(f"checkpoint {ref} takes no options, but got {', '.join(options)}")
     return load_official(path) if path.suffix in OFFICIAL_SUFFIXES else load_checkpoint(path)

@@ -14,6 +14,7 @@ from netadapt.models import FastDepth
 from netadapt.training.losses import LOSSES
 from netadapt.training.metrics import METRICS, DepthScores
 from netadapt.training.task import Scores, Split, Task, evaluating
+from netadapt.training.trial import trial_run
 
 EVALUATION_BATCH = 16
 STATISTICS_EXAMPLES = 64
@@ -78,15 +79,16 @@ class DepthTask(Task):
                 examples = [dataset.evaluation_example(index) for index in batch]
                 depth = _stacked([depth for _, depth in examples]).to(device)
                 outputs = model(_stacked([rgb for rgb, _ in examples]).to(device))
-                if not isinstance(outputs, Tensor) or outputs.shape != depth.shape:
-                    raise UserError(
-                        f"a depth network answers with {tuple(depth.shape)} to this data; "
-                        f"{type(model).__name__} answers with {_described(outputs)}"
-                    )
+                _require_shape(model, outputs, tuple(depth.shape))
                 scores.add(outputs, depth)
         if not scores.images:
             raise UserError(f"data {self.spec}: no image of the {split} split has ground truth")
         return scores.average()
+
+    def check(self, model: nn.Module) -> None:
+        """Raise a ``UserError`` unless ``model`` answers an image with a depth map of its size."""
+        outputs = trial_run(model, torch.zeros(1, *self.input_shape))
+        _require_shape(model, outputs, (1, 1, *self.input_size))
 
     def prepare(self, model: nn.Module) -> None:
         """Give FastDepth's head the mean and deviation of the training depths."""
@@ -113,6 +115,14 @@ def _order(size: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 def _stacked(arrays: list[NDArray[np.float32]]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))
+
+
+def _require_shape(model: nn.Module, outputs: object, expected: tuple[int, ...]) -> None:
+    if not isinstance(outputs, Tensor) or outputs.shape != expected:
+        raise UserError(
+            f"a depth network answers with {expected} to this data; "
+            f"{type(model).__name__} answers with {_described(outputs)}"
+        )
 
 
 def _described(outputs: object) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from netadapt.errors import UserError
-from netadapt.files import existing_file, existing_folder, new_folder, write_atomic
+from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.training.checkpoint import (
     checkpoint_info,
     is_file_reference,
@@ -104,6 +105,10 @@ def read_config(folder: Path) -> TrainConfig:
         UserError: no training there, or a damaged ``config.json``.
     """
     path = TrainFolder(existing_folder(folder, "training")).config
+    if not path.exists():
+        raise UserError(
+            f"{folder} is not a training: it has no {path.name}; name a folder a training wrote"
+        )
     text = existing_file(path, "training config").read_text(errors="replace")
     try:
         return TypeAdapter(TrainConfig).validate_json(text)
@@ -143,25 +148,29 @@ def train(
     folder = TrainFolder(out)
     if resume:
         folder.clear_leftovers()
-    if resume and folder.config.exists():
+    begun = resume and folder.config.exists()
+    if begun:
         _check_same(read_config(out), config, out)
-    resumed = resume and folder.last.exists()
-    model = load_checkpoint(folder.last) if resumed else _initial(config, task)
-    if not (resume and folder.config.exists()):
-        new_folder(out, "training folder")
-        write_atomic(folder.config, TypeAdapter(TrainConfig).dump_json(config, indent=2) + b"\n")
-    state, rows = TrainState(), []
-    if resumed:
-        state = TrainState(int(checkpoint_info(folder.last)["step"]), load_moments(folder.last))
-        rows = _read_history(folder.history, state.step)
-    model.to(device)
-    watcher = progress or Silent()
-    watcher.started(state.step, config.settings.steps)
-    while state.step < config.settings.steps:
-        state, row = _segment(config, task, model, state, watcher)
-        rows.append(row)
-        _write(config, task, folder, model, state, rows)
-    save_checkpoint(model, folder.final, input_size=config.input_size, info=_info(config, rows))
+    with nullcontext() if begun else provisional_folder(out, "training folder", folder.last.exists):
+        if not begun:
+            written = TypeAdapter(TrainConfig).dump_json(config, indent=2)
+            write_atomic(folder.config, written + b"\n")
+        state, rows = TrainState(), []
+        if resume and folder.last.exists():
+            model = load_checkpoint(folder.last)
+            state = TrainState(_steps_done(folder.last), load_moments(folder.last))
+            rows = _read_history(folder.history, state.step)
+        else:
+            model = _initial(config, task)
+        task.check(model)
+        model.to(device)
+        watcher = progress or Silent()
+        watcher.started(state.step, config.settings.steps)
+        while state.step < config.settings.steps:
+            state, row = _segment(config, task, model, state, watcher)
+            rows.append(row)
+            _write(config, task, folder, model, state, rows)
+        save_checkpoint(model, folder.final, input_size=config.input_size, info=_info(config, rows))
     return folder.final
 
 
@@ -208,12 +217,19 @@ def _write(
     info = _info(config, rows)
     write_atomic(folder.history, pd.DataFrame(rows).to_csv(index=False))
     score = f"{task.primary}_holdout"
-    best = checkpoint_info(folder.best)[score] if folder.best.exists() else None
+    best = checkpoint_info(folder.best).get(score) if folder.best.exists() else None
     if task.better(float(info[score]), None if best is None else float(best)):
         save_checkpoint(model, folder.best, input_size=config.input_size, info=info)
     save_checkpoint(
         model, folder.last, input_size=config.input_size, info=info, moments=state.moments
     )
+
+
+def _steps_done(last: Path) -> int:
+    step = checkpoint_info(last).get("step")
+    if not isinstance(step, int) or step < 0:
+        raise UserError(f"{last} is no checkpoint of a training: it does not say its step")
+    return step
 
 
 def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
@@ -230,9 +246,11 @@ def _read_history(path: Path, step: int) -> list[Row]:
     try:
         table = pd.read_csv(existing_file(path, "training history"), float_precision="round_trip")
         rows: list[Row] = table[table["step"] <= step].astype(object).to_dict("records")  # type: ignore[assignment]
-        return rows
+        if not rows or rows[-1]["step"] != step:
+            raise ValueError(f"no row of step {step}")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged; restore it, or train anew elsewhere") from error
+    return rows
 
 
 def _check_same(before: TrainConfig, now: TrainConfig, out: Path) -> None:

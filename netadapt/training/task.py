@@ -63,6 +63,10 @@ class Task(ABC):
         Candidates are chosen on ``holdout``; ``test`` is only ever reported.
         """
 
+    @abstractmethod
+    def check(self, model: nn.Module) -> None:
+        """Raise a ``UserError`` unless ``model`` takes this data and answers as the loss needs."""
+
     def prepare(self, model: nn.Module) -> None:  # noqa: B027  (a hook, not a duty)
         """Adjust freshly initialised weights to the data, in place; nothing by default."""
 

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from netadapt.errors import UserError
 from netadapt.files import replacing
 from netadapt.viz.front import plot_front
 from netadapt.viz.runs import read_run
-from netadapt.viz.samples import plot_samples, read_samples
+from netadapt.viz.samples import plot_predictions, plot_samples, read_samples
 from netadapt.viz.widths import plot_widths
 
 DPI = 150
@@ -49,6 +51,34 @@ def plot_runs(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
         plots["samples"] = plot_samples(read_samples(samples))
     folder = runs[0].path / "plots"
     return [save_figure(figure, folder / f"{name}.png") for name, figure in plots.items()]
+
+
+def save_predictions(
+    predictions: Sequence[tuple[Path, NDArray[np.float32], NDArray[np.float32]]], out: Path
+) -> list[Path]:
+    """Draw each photograph beside its depth, as ``<its name>-depth.png`` in the folder ``out``.
+
+    Args:
+        predictions: path, rgb ``(H, W, 3)`` in [0, 1] and depth ``(H, W)`` in metres of each.
+        out: the folder; pictures of that name in it are replaced.
+
+    Raises:
+        UserError: two photographs share a name, or ``out`` cannot be written.
+    """
+    files: dict[Path, Path] = {}
+    for photo, _, _ in predictions:
+        file = out / f"{photo.stem}-depth.png"
+        if file in files:
+            raise UserError(
+                f"{files[file]} and {photo} would both be {file}; predict one at a time"
+            )
+        files[file] = photo
+    if out.exists() and not out.is_dir():
+        raise UserError(f"cannot write into {out}: it is not a folder")
+    return [
+        save_figure(plot_predictions((rgb * 255).round().astype(np.uint8), depth), file)
+        for file, (_, rgb, depth) in zip(files, predictions, strict=True)
+    ]
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

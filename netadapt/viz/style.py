@@ -30,7 +30,7 @@ _SCORES = {
     "rmse": ("RMSE", "m"),
     "mae": ("MAE", "m"),
     "absrel": ("AbsRel", ""),
-    "irmse": ("iRMSE", "1/km"),
+    "irmse": ("iRMSE", "1/m"),
 }
 
 

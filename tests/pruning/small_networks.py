@@ -141,9 +141,7 @@ def _one(group: str) -> tuple[tuple[str, int], ...]:
 
 
 NETWORKS = (
-    Network(
-        Residual, {"stem": ("stem", "branch")}, {"branch": _one("stem"), "head": _one("stem")}
-    ),
+    Network(Residual, {"stem": ("stem", "branch")}, {"branch": _one("stem"), "head": _one("stem")}),
     Network(
         Separable,
         {"stem": ("stem", "depthwise")},

@@ -1,8 +1,7 @@
-import torch
-from torch import Tensor, nn
-
 import pytest
+import torch
 from small_networks import NETWORKS, Network, Residual, Separable, built, example
+from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.models.fastdepth import GROUPS
@@ -69,8 +68,8 @@ def test_tracing_and_pruning_leave_the_network_as_it_was(network: Network) -> No
     before = state()
     prunable = trace(model, example(network.shape))
     assert state() == before
-    prunable.pruned({name: 1 for name in prunable.groups})
-    prunable.masked({name: 1 for name in prunable.groups})
+    prunable.pruned(dict.fromkeys(prunable.groups, 1))
+    prunable.masked(dict.fromkeys(prunable.groups, 1))
     assert state() == before
 
 
@@ -202,17 +201,14 @@ class ChannelMean(nn.Module):
 
 
 def test_a_network_that_cutting_would_change_beyond_masking_is_refused() -> None:
-    with pytest.raises(UserError, match="TiedWeights.*changes the output"):
+    with pytest.raises(UserError, match=r"TiedWeights.*changes the output"):
         trace(TiedWeights(), torch.rand(1, 8, 4, 4))
 
 
 def test_channels_that_are_averaged_are_never_pruned_unnoticed() -> None:
-    try:
-        prunable = trace(ChannelMean(), torch.rand(1, 3, 4, 4))
-    except UserError as error:
-        assert "\n" not in str(error)
-    else:
-        assert "stem" in prunable.locked
+    prunable = trace(ChannelMean(), torch.rand(1, 3, 4, 4))
+    assert prunable.groups == {}
+    assert "stem" in prunable.locked
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_given_scores_decide(thin: PrunableModel) -> None:
 
 def test_nested_widths_keep_nested_channels(thin: PrunableModel) -> None:
     kept = [set(thin.kept_channels({"conv4.3": w})["conv4.3"].tolist()) for w in range(1, 16)]
-    assert all(small < large for small, large in zip(kept, kept[1:], strict=False))
+    assert all(small < large for small, large in pairwise(kept))
 
 
 @pytest.mark.parametrize(

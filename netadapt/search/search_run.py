@@ -1,0 +1,31 @@
+"""What a search hands back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """A finished search.
+
+    Attributes:
+        folder: everything it wrote.
+        final: checkpoint of the model within the budget.
+        predicted_only: why the clock was not asked, or ``None`` if it was.
+    """
+
+    folder: Path
+    final: Path
+    predicted_only: str | None
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The non-dominated points, as in ``pareto.csv``."""
+        return pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """Everything evaluated, as in ``candidates.csv``."""
+        return pd.read_csv(self.folder / "candidates.csv", dtype={"candidate": str})

@@ -1,0 +1,70 @@
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netadapt.latency.design import channel_levels, design_networks, random_networks
+from netadapt.latency.runtimes import RUNTIMES, fusion_of
+from netadapt.latency.workloads import workload_map
+from netadapt.pruning import PrunableModel
+
+widths = st.integers(1, 2048)
+multiples = st.sampled_from([1, 2, 4, 8, 16])
+
+# groups that some layer of FastDepth reads and writes, from the paper's figure
+CHAIN = (
+    "conv0.0", *(f"conv{n}.3" for n in range(1, 14)), "decode_conv1.1.0", "conv5.3", "conv3.3",
+    "conv1.3", "decode_conv5.1.0",
+)  # fmt: skip
+
+
+@given(widths, multiples)
+def test_levels_rise_to_the_full_width_in_multiples(width: int, multiple: int) -> None:
+    levels = channel_levels(width, multiple).tolist()
+    assert levels == sorted(levels)
+    assert levels[-1] == width
+    assert 1 <= levels[0] <= max(multiple, width / 8)
+    assert all(level % multiple == 0 or level == width for level in levels)
+
+
+@given(widths, multiples, st.floats(0.25, 1.0), st.integers(0, 99))
+def test_random_networks_lie_within_what_is_measured(
+    width: int, multiple: int, share: float, seed: int
+) -> None:
+    given = {"first": width, "second": 64}
+    rows = random_networks(given, 20, multiple, np.random.default_rng(seed), share)
+    assert rows.shape == (20, 2)
+    first = rows[:, 0]
+    assert np.all(first <= width)
+    assert np.all(first >= min(width, share * width // multiple * multiple, width))
+    assert np.all((first % multiple == 0) | (first == width))
+    assert np.all(first >= channel_levels(width, multiple)[0])
+
+
+def test_random_networks_follow_their_seed() -> None:
+    one, two, other = (
+        random_networks({"a": 512, "b": 64}, 30, 8, np.random.default_rng(s)) for s in (1, 1, 2)
+    )
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_pair_of_levels_of_groups_that_meet_is_measured(
+    thin: PrunableModel, runtime: str
+) -> None:
+    workloads = workload_map(thin.operations, fusion_of(runtime))
+    rows = design_networks(workloads, thin.widths, multiple=2)
+    columns = dict(zip(thin.groups, rows.T.tolist(), strict=True))
+    for first, second in pairwise(CHAIN):
+        seen = set(zip(columns[first], columns[second], strict=True))
+        levels = (channel_levels(thin.widths[name], 2).tolist() for name in (first, second))
+        assert set(product(*levels)) <= seen, (first, second)
+
+
+def test_the_whole_network_is_among_those_measured(thin: PrunableModel) -> None:
+    workloads = workload_map(thin.operations, fusion_of("onnxruntime"))
+    rows = design_networks(workloads, thin.widths, multiple=8)
+    assert thin.vector({}).tolist() in rows.tolist()

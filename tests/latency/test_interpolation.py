@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+
+from netadapt.latency.interpolation import Grid
+
+axes = st.lists(st.integers(1, 1024), min_size=1, max_size=6, unique=True).map(sorted)
+
+
+def full_grid(
+    seed: int, *given: list[int]
+) -> tuple[list[tuple[int, ...]], NDArray[np.float64], NDArray[np.float64]]:
+    """All points of a grid in a random order, their values, and the values as an array."""
+    random = np.random.default_rng(seed)
+    nodes = random.uniform(1, 100, [len(axis) for axis in given])
+    points = np.stack(np.meshgrid(*given, indexing="ij"), -1).reshape(-1, len(given))
+    order = random.permutation(len(points))
+    return [tuple(p) for p in points[order].tolist()], nodes.ravel()[order], nodes
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=axes, second=axes, seed=st.integers(0, 99))
+def test_a_grid_is_exact_where_it_was_measured(
+    first: list[int], second: list[int], seed: int
+) -> None:
+    points, values, _ = full_grid(seed, first, second)
+    np.testing.assert_allclose(Grid(points, values.tolist())(np.array(points)), values)
+    line, heights, _ = full_grid(seed, first)
+    np.testing.assert_allclose(Grid(line, heights.tolist())(np.array(line)), heights)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    grid=st.lists(axes.filter(lambda axis: len(axis) > 1), min_size=1, max_size=2),
+    seed=st.integers(0, 99),
+)
+def test_between_nodes_a_grid_is_multilinear(grid: list[list[int]], seed: int) -> None:
+    points, values, nodes = full_grid(seed, *grid)
+    random = np.random.default_rng(seed)
+    asked = np.stack([random.integers(axis[0], axis[-1] + 1, 50) for axis in grid], 1)
+    oracle = RegularGridInterpolator(grid, nodes)
+    np.testing.assert_allclose(Grid(points, values.tolist())(asked), oracle(asked))
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=axes, second=axes, asked=st.tuples(st.integers(0, 1100), st.integers(0, 1100)))
+def test_outside_what_was_measured_a_grid_answers_nan(
+    first: list[int], second: list[int], asked: tuple[int, int]
+) -> None:
+    points, values, _ = full_grid(0, first, second)
+    inside = first[0] <= asked[0] <= first[-1] and second[0] <= asked[1] <= second[-1]
+    answer = Grid(points, values.tolist())(np.array([asked]))
+    assert np.isfinite(answer[0]) == inside
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_holes_are_filled_from_their_neighbours(data: st.DataObject) -> None:
+    """A plane stays a plane, whichever nodes were not measured."""
+    grid = [data.draw(axes.filter(lambda axis: len(axis) > 2)) for _ in range(2)]
+    points = [(a, b) for a in grid[0] for b in grid[1]]
+    corners = [(a, b) for a in (grid[0][0], grid[0][-1]) for b in (grid[1][0], grid[1][-1])]
+    kept = [p for p in points if p in corners or data.draw(st.booleans())]
+    values = [3.0 + 0.5 * a + 0.25 * b for a, b in kept]
+    asked = np.array(points)
+    answer = Grid(kept, values)(asked)
+    np.testing.assert_allclose(answer, 3.0 + asked @ (0.5, 0.25))
+
+
+def test_a_hole_with_nothing_around_it_stays_unknown() -> None:
+    grid = Grid([(1, 1), (2, 2), (3, 3)], [1.0, 2.0, 3.0])
+    answers = grid(np.array([[1, 1], [2, 2], [3, 3], [1, 3], [3, 1], [2, 3]]))
+    assert answers[:3].tolist() == [1.0, 2.0, 3.0]
+    assert np.isnan(answers[3:]).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_a_batch_is_answered_row_by_row(count: int) -> None:
+    points, values, _ = full_grid(1, [8, 16, 32], [4, 12])
+    grid = Grid(points, values.tolist())
+    asked = np.random.default_rng(0).integers(0, 40, (count, 2))
+    together = grid(asked)
+    assert together.shape == (count,)
+    alone = [grid(row[None])[0] for row in asked]
+    np.testing.assert_array_equal(together, np.array(alone).reshape(count))

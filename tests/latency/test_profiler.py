@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny_network import tiny
+
+from netadapt.errors import UserError
+from netadapt.latency.design import design_networks
+from netadapt.latency.devices import load_device
+from netadapt.latency.predictor import LatencyPredictor
+from netadapt.latency.profiler import Schedule, profile, summarise
+from netadapt.latency.runtimes import RUNTIMES, fusion_of, load_runtime
+from netadapt.latency.table import LatencyTable, load_validation
+from netadapt.latency.target import Target
+from netadapt.latency.workloads import Workload, workload_map
+from netadapt.pruning import PrunableModel, trace
+
+SCHEDULE = Schedule(
+    rounds=1,
+    runs=2,
+    calibration_networks=6,
+    validation_networks=5,
+    validation_rounds=2,
+    validation_runs=2,
+)
+
+
+class Stages:
+    """Notes what a profile reports, and interrupts it after so many steps."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.totals: dict[str, int] = {}
+        self.steps: dict[str, int] = {}
+        self.interrupt_after = interrupt_after
+        self._stage = ""
+
+    def started(self, stage: str, total: int) -> None:
+        self._stage = stage
+        self.totals[stage] = total
+        self.steps[stage] = 0
+
+    def advanced(self) -> None:
+        self.steps[self._stage] += 1
+        if sum(self.steps.values()) == self.interrupt_after:
+            raise KeyboardInterrupt
+
+
+def target(runtime: str) -> Target:
+    return load_device("cpu").target(load_runtime(runtime))
+
+
+def wanted(prunable: PrunableModel, runtime: str) -> set[Workload]:
+    mapped = workload_map(prunable.operations, fusion_of(runtime))
+    rows = design_networks(mapped, prunable.widths, SCHEDULE.channel_multiple)
+    return {one for row in rows for one in mapped.at(row)}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_profile_fills_calibrates_and_validates_a_table(
+    small: PrunableModel, runtime: str, tmp_path: Path
+) -> None:
+    stages = Stages()
+    report = profile(small, LatencyTable.open(tmp_path, target(runtime)), stages, SCHEDULE)
+    assert stages.steps == stages.totals
+
+    table = LatencyTable.open(tmp_path, target(runtime))
+    assert set(table.rows) == wanted(small, runtime)
+    assert report.added == report.workloads == len(table.rows)
+    assert all(row.p10_us <= row.p50_us <= row.p90_us for row in table.rows.values())
+    convolutions = [row.p50_us for one, row in table.rows.items() if one.kind == "conv2d"]
+    assert min(convolutions) > 0
+    assert table.target.calibration is not None
+    assert table.target.calibration.networks == 6
+    assert table.target.protocol["rounds"] == 1
+
+    validation = load_validation(table.folder)
+    assert len(validation) == 5
+    assert list(validation.columns[4:]) == list(small.groups)
+    predictor = LatencyPredictor(small, table)
+    again = predictor.batch(validation[list(small.groups)].to_numpy())
+    assert again == pytest.approx(validation["predicted_ms"].to_numpy(), rel=1e-3)
+    assert summarise(validation).mape == pytest.approx(report.mape, rel=1e-2)
+
+    rows = (table.folder / "latency.csv").read_bytes()
+    second = profile(small, table, Stages(), SCHEDULE)
+    assert second.added == 0
+    assert second.workloads == report.workloads
+    assert (table.folder / "latency.csv").read_bytes() == rows
+
+
+def test_another_network_adds_only_what_the_table_lacks(
+    small: PrunableModel, tmp_path: Path
+) -> None:
+    table = LatencyTable.open(tmp_path, target("torch"))
+    profile(small, table, Stages(), SCHEDULE)
+    before = (table.folder / "latency.csv").read_bytes()
+    other = trace(*tiny(heads=3))
+    lacking = wanted(other, "torch") - wanted(small, "torch")
+    assert {one.out_channels for one in lacking} == {3}  # only its head is new
+    report = profile(other, table, Stages(), SCHEDULE)
+    assert report.added == len(lacking)
+    assert report.workloads == len(wanted(other, "torch"))
+    content = (table.folder / "latency.csv").read_bytes()
+    assert content.startswith(before)
+    assert content.count(b"\n") == before.count(b"\n") + len(lacking)
+    for prunable in (small, other):
+        assert LatencyPredictor(prunable, table)({}) > 0
+
+
+def test_an_interrupted_profile_goes_on_where_it_was(small: PrunableModel, tmp_path: Path) -> None:
+    table = LatencyTable.open(tmp_path, target("torch"))
+    with pytest.raises(KeyboardInterrupt):
+        profile(small, table, Stages(interrupt_after=20), SCHEDULE)
+    kept = LatencyTable.open(tmp_path, target("torch"))
+    assert 0 < len(kept.rows) < len(wanted(small, "torch"))
+    with pytest.raises(UserError, match=r"has no calibration: its profile was interrupted"):
+        LatencyPredictor(small, LatencyTable(kept.folder, kept.target, table.rows))({})
+    report = profile(small, kept, Stages(), SCHEDULE)
+    assert report.added == len(wanted(small, "torch")) - len(table.rows)
+    for workload, latency in table.rows.items():
+        assert kept.rows[workload] == latency
+
+
+def test_a_table_of_another_machine_is_not_filled(small: PrunableModel, tmp_path: Path) -> None:
+    elsewhere = target("torch").model_copy(update={"hardware": "another machine"})
+    table = LatencyTable.open(tmp_path, elsewhere)
+    with pytest.raises(UserError, match="is not attached"):
+        profile(small, table, Stages(), SCHEDULE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_compares_predicted_with_measured() -> None:
+    validation = pd.DataFrame(
+        {
+            "predicted_ms": [1.04, 1.92, 4.0, 4.32],
+            "measured_ms": [1.0, 2.0, 3.2, 4.0],
+            "repeat_ms": [1.0, 2.2, 3.2, 4.4],
+        }
+    )
+    report = summarise(validation, workloads=7, added=3)
+    assert report.mape == pytest.approx((4 + 4 + 25 + 8) / 4)
+    assert (report.within_5, report.within_10) == (50, 75)
+    assert report.spearman == pytest.approx(1)
+    assert report.repeatability == pytest.approx(5)
+    assert (report.workloads, report.added) == (7, 3)

@@ -1,0 +1,92 @@
+"""A search small enough for a test, for this process and for children."""
+
+import os
+import signal
+from pathlib import Path
+
+import torch
+
+from netadapt.files import write_atomic
+from netadapt.latency.design import channel_levels, design_networks
+from netadapt.latency.devices import load_device
+from netadapt.latency.runtimes import fusion_of, load_runtime
+from netadapt.latency.table import Latency, LatencyTable
+from netadapt.latency.target import Calibration
+from netadapt.latency.workloads import Workload, workload_map
+from netadapt.models import FastDepth
+from netadapt.models.fastdepth import GROUPS
+from netadapt.pruning import trace
+from netadapt.search.api import search
+from netadapt.search.journal import Journal
+from netadapt.training.checkpoint import load_model, save_checkpoint
+
+SIZE = (32, 32)
+WIDTHS = dict.fromkeys(GROUPS, 8) | {"conv1.3": 32, "conv5.3": 32, "conv9.3": 24, "conv13.3": 32}
+
+
+def made_up_us(workload: Workload) -> float:
+    """A latency that grows with the channels, in a table that nobody measured."""
+    inputs = workload.inputs[0][1]
+    return 500.0 + 4.0 * inputs * (1 if workload.groups > 1 else workload.out_channels / 8)
+
+
+def make_case(folder: Path, *, attached: bool, scale: float = 1.0) -> dict:
+    """Write a base checkpoint and a table; return the arguments of a search."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = load_model("fastdepth", widths=WIDTHS)
+    assert isinstance(model, FastDepth)
+    model.set_depth_statistics(3.0, 1.5)
+    checkpoint = folder / "base.safetensors"
+    save_checkpoint(model, checkpoint, input_size=SIZE)
+    prunable = trace(model, torch.rand(1, 3, *SIZE))
+    target = load_device("cpu").target(load_runtime("onnxruntime"))
+    if not attached:
+        target = target.model_copy(update={"hardware": "another board"})
+    table = LatencyTable.open(folder / "lut", target)
+    workloads = workload_map(prunable.operations, fusion_of("onnxruntime"))
+    rows = design_networks(workloads, prunable.widths, 8)
+    wanted = {w for row in rows for w in workloads.at(row)}
+    table.append({w: Latency(*[made_up_us(w)] * 3, runs=1) for w in wanted})
+    calibration = Calibration(scale=scale, call_us=0, workload_us=0, networks=1)
+    table.save_target(target.model_copy(update={"calibration": calibration}))
+    assert channel_levels(32, 8)[0] == 8
+    return {
+        "model": str(checkpoint),
+        "data": "synthetic:24",
+        "lut": str(table.folder),
+        "short_steps": 1,
+        "long_steps": 2,
+        "long_points": 2,
+        "batch_size": 4,
+        "initial_reduction": 0.05,
+    }
+
+
+def search_until(arguments: dict, out: Path, event: int, how: str) -> None:
+    """Search in this process, which dies by SIGKILL at its ``event``-th journal line.
+
+    ``how``: ``before`` the line is written, ``torn`` in its middle, or ``after`` it.
+    """
+    torch.set_num_threads(1)
+    written = 0
+    append = Journal.append
+
+    def fatal(journal: Journal, line: object) -> None:
+        nonlocal written
+        written += 1
+        if written == event and how == "torn":
+            with journal._path.open("ab") as file:
+                file.write(line.model_dump_json().encode()[:20])
+        if written == event and how != "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        append(journal, line)
+        if written == event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Journal.append = fatal
+    if (out / "run.json").exists():
+        search(out=out, resume=True)
+    else:
+        search(**arguments, out=out)
+    write_atomic(out / "survived", "")

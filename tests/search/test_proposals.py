@@ -1,0 +1,43 @@
+import pytest
+import torch
+from search_case import WIDTHS
+
+from netadapt.latency.predictor import LatencyPredictor
+from netadapt.latency.table import LatencyTable
+from netadapt.pruning import trace
+from netadapt.search.proposals import WidthGrid, propose
+from netadapt.training.checkpoint import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def predictor(elsewhere):
+    model = load_checkpoint(elsewhere["model"])
+    return LatencyPredictor(
+        trace(model, torch.rand(1, 3, 32, 32)), LatencyTable.load(elsewhere["lut"])
+    )
+
+
+@pytest.mark.parametrize("share", [0.99, 0.95, 0.9])
+def test_each_group_is_the_widest_that_meets_the_target_alone(predictor, share):
+    grid = WidthGrid(WIDTHS, 8, 0.125)
+    target = share * predictor({})
+    proposals = {p.group: p for p in propose(WIDTHS, grid, predictor, target, 1)}
+    for group, full in WIDTHS.items():
+        meeting = [
+            width
+            for width in range(grid.lowest(group), full, 8)
+            if predictor({group: width}) <= target
+        ]
+        if meeting:
+            assert proposals[group].widths[group] == max(meeting)
+            assert proposals[group].predicted_ms == pytest.approx(predictor({group: max(meeting)}))
+        else:
+            assert group not in proposals
+
+
+def test_widths_are_multiples_and_not_below_the_lowest_share():
+    grid = WidthGrid({"a": 64, "b": 30, "c": 8}, 8, 0.25)
+    assert grid.below("a", 64) == [56, 48, 40, 32, 24, 16]
+    assert grid.below("b", 30) == [24, 16, 8]
+    assert grid.below("c", 8) == []
+    assert grid.narrowest() == {"a": 16, "b": 8, "c": 8}
