@@ -22,6 +22,8 @@ from netadapt.errors import UserError
 # what Typer raises for a wrong option; it has moved its parser from one package to another
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="netadapt",
     help="Fit a neural network to a device's latency budget.",
@@ -58,6 +60,8 @@ def main() -> None:
         if error.filename is None:  # not about a file that the user could mend
             raise
         _fail(f"{error.filename}: {error.strerror or error}")
+    if code == INTERRUPTED:  # newer Typers turn the interrupt into a code
+        _interrupted()
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -69,4 +73,4 @@ def _fail(message: str) -> None:
 
 def _interrupted() -> None:
     print("interrupted", file=sys.stderr)
-    sys.exit(130)
+    sys.exit(INTERRUPTED)

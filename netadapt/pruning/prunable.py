@@ -1,7 +1,7 @@
 """A traced network: its channel groups, and the smaller networks it can become."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 
@@ -14,7 +14,7 @@ from netadapt.errors import UserError
 from netadapt.pruning import surgery
 from netadapt.pruning.groups import ROOT_TYPES, ChannelGroup, Coupling, find_couplings
 from netadapt.pruning.importance import Importance, channel_importance
-from netadapt.pruning.operations import OperationMap, linear_map, record_operations
+from netadapt.pruning.operations import Operation, OperationMap, linear_map, record_operations
 from netadapt.pruning.surgery import Slot
 
 Widths = Mapping[str, int]
@@ -102,6 +102,16 @@ class PrunableModel:
             kept[name] = np.sort(order[len(scores) - width :])
         return kept
 
+    def descend(self, model: nn.Module) -> "PrunableModel":
+        """Return the same for ``model``, pruned from this network: no second trace is needed."""
+        groups, slots = dict(self.groups), dict(self._slots)
+        couplings = find_couplings(model, self.example_input)
+        for producers, coupling in _in_order(couplings, self.operations.operations):
+            if producers[0] in groups:
+                groups[producers[0]] = ChannelGroup(producers[0], coupling.width, producers)
+                slots[producers[0]] = coupling.slots
+        return PrunableModel(model, self.example_input, groups, slots, self.locked, self.operations)
+
     def _complete(self, widths: Widths) -> dict[str, int]:
         for name, width in widths.items():
             if name not in self.groups:
@@ -126,16 +136,14 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
         UserError: the network cannot be run on the input, or cutting channels out of it
             does not give what masking them gives.
     """
-    couplings = find_couplings(model, example_input)
     working = surgery.structural_copy(model).eval()
     full, output = record_operations(working, example_input)
-    order = {operation.module: place for place, operation in reversed(list(enumerate(full)))}
     groups: dict[str, ChannelGroup] = {}
     slots: dict[str, tuple[Slot, ...]] = {}
     locked: dict[str, str] = {}
     narrowed = {}
-    for coupling in sorted(couplings, key=lambda c: _first_run(c, order)):
-        producers = tuple(sorted(coupling.producers, key=lambda name: order.get(name, len(full))))
+    couplings = _in_order(find_couplings(model, example_input), full)
+    for producers, coupling in couplings:
         name = producers[0]
         reason = coupling.reason
         if reason is None and not any(slot.side == "in" for slot in coupling.slots):
@@ -161,7 +169,7 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
         groups[name] = ChannelGroup(name, coupling.width, producers)
         slots[name] = coupling.slots
         narrowed[name] = (width, operations)
-    seen = {name for coupling in couplings for name in coupling.producers}
+    seen = {name for producers, _ in couplings for name in producers}
     for name, module in model.named_modules():
         if isinstance(module, ROOT_TYPES) and name not in seen:
             locked[name] = "autograd does not see it run on the example input"
@@ -173,8 +181,43 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
     return traced
 
 
-def _first_run(coupling: Coupling, order: Mapping[str, int]) -> int:
-    return min((order.get(name, len(order)) for name in coupling.producers), default=len(order))
+def reshaped(model: nn.Module, example_input: Tensor, widths: Widths) -> nn.Module:
+    """Return ``model`` with ``widths``, whichever channels: what a checkpoint's weights fit into.
+
+    Raises:
+        UserError: the network has no such group, or not so many channels.
+    """
+    smaller = copy.deepcopy(model)
+    full, _ = record_operations(surgery.structural_copy(model).eval(), example_input)
+    couplings = _in_order(find_couplings(model, example_input), full)
+    known = {producers[0]: coupling for producers, coupling in couplings}
+    for name, width in widths.items():
+        if name not in known:
+            raise UserError(f"unknown channel group {name!r}; the network has: {', '.join(known)}")
+        if not 1 <= width <= known[name].width:
+            raise UserError(
+                f"group {name} cannot have {width} channels: it has {known[name].width}"
+            )
+    slots = {name: known[name].slots for name in widths}
+    kept = {name: np.arange(width) for name, width in widths.items() if width < known[name].width}
+    surgery.cut(smaller, slots, kept)
+    spec = getattr(smaller, "spec", None)
+    if spec is not None:
+        smaller.spec = replace(spec, widths=dict(widths))
+    return smaller
+
+
+def _in_order(
+    couplings: Sequence[Coupling], operations: Sequence[Operation]
+) -> list[tuple[tuple[str, ...], Coupling]]:
+    """Return (producers, coupling) in the order of execution; the first producer is the name."""
+    order = {op.module: place for place, op in reversed(list(enumerate(operations)))}
+
+    def first_run(name: str) -> int:
+        return order.get(name, len(order))
+
+    named = [(tuple(sorted(c.producers, key=first_run)), c) for c in couplings]
+    return sorted(named, key=lambda pair: first_run(pair[0][0]))
 
 
 def _check(traced: PrunableModel) -> None:

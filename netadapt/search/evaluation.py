@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from netadapt.pruning import trace
 from netadapt.search.candidate import Candidate, Proposal, Stage
 from netadapt.search.problem import Problem
 from netadapt.search.settings import SearchSettings
@@ -65,7 +64,7 @@ class Evaluator:
         task = problem.task
         if self._parent != job.parent:
             model = load_checkpoint(self._folder / job.parent)
-            self._prunable = trace(model, problem.example_input)
+            self._prunable = problem.prunable.descend(model)
             self._parent = job.parent
         model = self._prunable.pruned(proposal.widths, problem.settings.importance)
         failure, score, test = None, None, {}

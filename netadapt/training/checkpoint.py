@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
 from netadapt.models import BUILDERS, ModelSpec, build, load_official
-from netadapt.pruning import trace
+from netadapt.pruning import reshaped
 
 KEY = "netadapt"
 OPTIMIZER = "optimizer/"
@@ -108,7 +108,7 @@ def load_checkpoint(path: Path | str) -> nn.Module:
         model = build(metadata.model, **metadata.options)
         if metadata.widths is not None:
             example = torch.zeros(1, 3, *(size or DEFAULT_INPUT_SIZE))
-            model = trace(model, example).pruned(metadata.widths)
+            model = reshaped(model, example, metadata.widths)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
     model.load_state_dict(_fitting_tensors(path, model))

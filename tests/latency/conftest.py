@@ -1,6 +1,7 @@
 import pytest
 from tiny_network import tiny
 
+from netadapt.latency.onnx_model import OnnxTemplate
 from netadapt.pruning import PrunableModel, trace
 
 
@@ -9,3 +10,9 @@ def small() -> PrunableModel:
     """The tiny network, traced. It is shared: change nothing."""
     model, image = tiny()
     return trace(model, image)
+
+
+@pytest.fixture(scope="session")
+def template(thin: PrunableModel) -> OnnxTemplate:
+    """The ONNX graph of the thin FastDepth, to be filled."""
+    return OnnxTemplate(thin.model, thin.example_input, thin.operations.operations)

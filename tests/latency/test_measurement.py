@@ -6,7 +6,7 @@ from tiny_network import tiny
 import netadapt
 from netadapt.errors import UserError
 from netadapt.latency.devices import load_device
-from netadapt.latency.measurement import LatencyStats, interleaved, measure, measure_all
+from netadapt.latency.measurement import LatencyStats, interleaved, measure
 from netadapt.latency.runtimes import RUNTIMES, load_runtime
 from netadapt.latency.runtimes.base import Session
 from netadapt.latency.target import Target
@@ -26,13 +26,6 @@ def test_the_clock_gives_rising_quantiles(runtime: str) -> None:
     assert stats.runs == 10
     assert model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-
-
-def test_several_networks_are_measured_in_their_order() -> None:
-    model, image = tiny()
-    nothing = torch.nn.Conv2d(3, 1, 1)
-    small, large = measure_all([nothing, model], image, here(), runs=15)
-    assert small.p50_ms < large.p10_ms
 
 
 @pytest.mark.parametrize(

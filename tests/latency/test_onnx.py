@@ -52,11 +52,6 @@ def test_a_network_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(scope="module")
-def template(thin: PrunableModel) -> OnnxTemplate:
-    return OnnxTemplate(thin.model, thin.example_input, thin.operations.operations)
-
-
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_a_filled_template_answers_as_the_pruned_network(

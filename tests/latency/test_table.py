@@ -10,14 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netadapt.errors import UserError
-from netadapt.latency.table import (
-    COLUMNS,
-    Latency,
-    LatencyTable,
-    load_validation,
-    save_validation,
-)
-from netadapt.latency.target import Calibration, Target
+from netadapt.latency.table import COLUMNS, Latency, LatencyTable
+from netadapt.latency.target import Target
 from netadapt.latency.workloads import Workload
 
 TARGET = Target(hardware="A Fine CPU @ 3 GHz", runtime_version="1.2.3")
@@ -267,31 +261,6 @@ def test_a_folder_of_another_target_is_refused(table: LatencyTable) -> None:
         LatencyTable.open(table.folder.parent, moved)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"device": "cuda"}, {"hardware": "B"}, {"runtime": "torch"}, {"runtime_version": "2"},
-        {"threads": 2}, {"batch": 2},
-    ],
-)  # fmt: skip
-def test_targets_differ_in_what_the_clock_depends_on(change: dict[str, object]) -> None:
-    other = TARGET.model_copy(update=change)
-    assert next(iter(change)) in str(TARGET.difference(other))
-    assert other.slug != TARGET.slug
-    calibrated = TARGET.model_copy(
-        update={
-            "calibration": Calibration(scale=1, call_us=0, workload_us=0, networks=1),
-            "date": "2001-01-01",
-        }
-    )
-    assert TARGET.difference(calibrated) is None
-
-
-def test_the_slug_is_a_plain_folder_name() -> None:
-    assert TARGET.slug == "a-fine-cpu-3-ghz-onnxruntime-1.2.3-1t-fp32-b1"
-    assert "/" not in Target(hardware="../../etc").slug
-
-
 def test_a_table_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "lut").write_text("a file")
     table = LatencyTable.open(tmp_path / "lut", TARGET)
@@ -299,44 +268,3 @@ def test_a_table_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         table.append({Workload("add", ((1, 8, 4, 4),) * 2, 8): Latency(1, 1, 1, 1)})
     one_line(caught)
     assert table.rows == {}
-
-
-VALIDATION = pd.DataFrame(
-    {
-        "network": [0, 1],
-        "predicted_ms": [1.0, 2.0],
-        "measured_ms": [1.25, 2.5],
-        "repeat_ms": [1.5, 2.0],
-        "conv0.0": [8, 16],
-    }
-)
-
-
-def test_validation_reads_back(table: LatencyTable) -> None:
-    save_validation(table.folder, VALIDATION)
-    pd.testing.assert_frame_equal(load_validation(table.folder), VALIDATION, check_dtype=False)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\x00\x01\xff",
-        b"network,predicted_ms,measured_ms\n0,1,1\n",
-        b"network,predicted_ms,measured_ms,repeat_ms\n",
-        b"network,predicted_ms,measured_ms,repeat_ms\n0,1,one,1\n",
-        b"network,predicted_ms,measured_ms,repeat_ms\n0,1,,1\n",
-        b"network,predicted_ms,measured_ms,repeat_ms\n0,1,0,1\n",
-        b'network,predicted_ms,measured_ms,repeat_ms\n0,1,"1,1\n',
-    ],
-)
-def test_a_damaged_validation_is_refused(table: LatencyTable, content: bytes) -> None:
-    (table.folder / "validation.csv").write_bytes(content)
-    with pytest.raises(UserError, match=r"validation.csv") as caught:
-        load_validation(table.folder)
-    one_line(caught)
-
-
-def test_an_absent_validation_is_refused(table: LatencyTable) -> None:
-    with pytest.raises(UserError, match=r"validation.csv does not exist"):
-        load_validation(table.folder)
