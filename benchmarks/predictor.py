@@ -1,6 +1,6 @@
 """How many width vectors a second the predictor evaluates (bar: 100,000).
 
-    python benchmarks/predictor.py lut/SLUG HxW
+python benchmarks/predictor.py lut/SLUG HxW
 """
 
 import statistics

@@ -1,6 +1,6 @@
 """How many procedural rooms a second one core renders (bar: 60 at 128x128).
 
-    python benchmarks/synthetic.py
+python benchmarks/synthetic.py
 """
 
 import statistics

@@ -87,15 +87,16 @@ def new_folder(path: Path, what: str) -> Path:
 
 @contextmanager
 def provisional_folder(path: Path, what: str, worth_keeping: Callable[[], bool]) -> Iterator[Path]:
-    """Create ``path`` as ``new_folder`` does; undo that on a ``UserError`` in the context.
+    """Create ``path`` as ``new_folder`` does; undo that where the context fails.
 
-    Once ``worth_keeping`` says so the folder stays, whatever happens.
+    Failing is a ``UserError`` or an ``OSError``. Once ``worth_keeping`` says so, and when it is
+    interrupted, the folder stays.
     """
     outermost = next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
     new_folder(path, what)
     try:
         yield path
-    except UserError:
+    except (UserError, OSError):
         if not worth_keeping():
             _undo_folder(path, outermost)
         raise

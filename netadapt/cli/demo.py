@@ -9,7 +9,7 @@ import typer
 from netadapt.cli.common import say
 
 INPUT_SIZE = "96x128"
-DATA = "synthetic:600"
+DATA = "synthetic:400"
 BUDGET_SHARE = 0.5
 
 
@@ -35,12 +35,12 @@ def demo(
     base = training / "model.safetensors"
     if not base.exists():
         _shown(
-            f"train --model fastdepth --data {DATA} --input-size {INPUT_SIZE} --steps 700 "
-            f"--optimizer adamw --lr 2e-3 --schedule onecycle --eval-every 350 --out {training}"
+            f"train --model fastdepth --data {DATA} --input-size {INPUT_SIZE} --steps 500 "
+            f"--optimizer adamw --lr 2e-3 --schedule onecycle --eval-every 250 --out {training}"
         )
         train(
-            out=training, model="fastdepth", data=DATA, input_size=INPUT_SIZE, steps=700,
-            optimizer="adamw", lr=2e-3, schedule="onecycle", eval_every=350,
+            out=training, model="fastdepth", data=DATA, input_size=INPUT_SIZE, steps=500,
+            optimizer="adamw", lr=2e-3, schedule="onecycle", eval_every=250,
             resume=(training / "config.json").exists(),
         )  # fmt: skip
     target = load_device("cpu").target(load_runtime("onnxruntime"))
@@ -54,11 +54,11 @@ def demo(
         budget = float(f"{BUDGET_SHARE * predictor({}):.3g}")
         _shown(
             f"search --checkpoint {base} --data {DATA} --lut {table} --budget-ms {budget} "
-            f"--short-steps 5 --long-steps 80 --initial-reduction 0.07 --decay 0.98 --out {run}"
+            f"--short-steps 5 --long-steps 60 --initial-reduction 0.09 --decay 0.98 --out {run}"
         )
         search(
             checkpoint=str(base), data=DATA, lut=str(table), budget_ms=budget, short_steps=5,
-            long_steps=80, initial_reduction=0.07, decay=0.98, out=run,
+            long_steps=60, initial_reduction=0.09, decay=0.98, out=run,
         )  # fmt: skip
     else:
         _shown(f"search --resume --out {run}")

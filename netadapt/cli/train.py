@@ -23,7 +23,6 @@ def train(
         str | None, typer.Option(help="Registry name, package.module:factory or checkpoint.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:")] = None,
-    init: Annotated[str | None, typer.Option(help="Checkpoint to start from.")] = None,
     imagenet: Annotated[
         bool, typer.Option("--imagenet", help="Start from ImageNet weights (network needed).")
     ] = False,
@@ -53,15 +52,12 @@ def train(
     from netadapt.training.run import train as run
 
     where = compute_device(device)
-    if model is not None and init is not None:
-        raise UserError("give --model or --init, not both")
     if resume:
         before = read_config(out)
     else:
-        start = init or model
-        if start is None or data is None:
-            raise UserError("a training needs --model (or --init) and --data")
-        before = TrainConfig(start, data, (224, 224), "l1", TrainSettings(steps=1), 500)
+        if model is None or data is None:
+            raise UserError("a training needs --model and --data")
+        before = TrainConfig(model, data, (224, 224), "l1", TrainSettings(steps=1), 500)
     settings = _changed(
         before.settings,
         batch_size=batch_size,
@@ -74,7 +70,7 @@ def train(
     )
     config = _changed(
         before,
-        model=init or model,
+        model=model,
         data=data,
         input_size=parse_size(input_size),
         loss=loss,

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netadapt.errors import UserError
 from netadapt.latency.design import design_networks, extreme_networks, random_networks
 from netadapt.latency.measurement import interleaved, require_attached
 from netadapt.latency.predictor import LatencyPredictor
@@ -216,6 +217,11 @@ def _calibrate(
     measured_us = measured_ms * 1000
     system = np.stack([summed_us, np.ones_like(summed_us)], axis=1) / measured_us[:, None]
     (scale, fixed), _ = nnls(system, np.ones_like(measured_us))
+    if scale == 0:
+        raise UserError(
+            "the networks' latency does not follow the sum of their workloads: the machine is too "
+            "busy to measure; stop what else runs on it and profile again"
+        )
     runtime = load_runtime(table.target.runtime)
     count = len(workload_map(prunable.operations, runtime.fusion).units)
     calibration = Calibration(

@@ -36,12 +36,6 @@ BUDGET_MS = 150.0
 HERE = Path(__file__).parent
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--overwrite-golden", action="store_true", help="Write what is printed as the new truth."
-    )
-
-
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     torch.set_num_threads(1)

@@ -23,7 +23,7 @@ MISSING = {
     "info": "MODEL",
     "plot": "RUN",
     "train": "--out",
-    "train --out new": "--model (or --init) and --data",
+    "train --out new": "--model and --data",
     "search": "--checkpoint (or --model)",
     "search --checkpoint @small.safetensors": "--data",
     "search --checkpoint @small.safetensors --data pairs:@pairs": "--lut",
@@ -127,7 +127,6 @@ def test_more_threads_than_cores_name_the_cores(netadapt):
 @pytest.mark.parametrize(
     "command",
     [
-        f"{TRAIN} --init @tiny.safetensors --steps 1",
         f"{TRAIN} --steps 1 --epochs 1",
         f"{SEARCH} --model fastdepth",
     ],

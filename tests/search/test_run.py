@@ -71,8 +71,8 @@ def test_a_killed_search_resumes_to_the_same_front(finished, elsewhere, tmp_path
     out = tmp_path / "run"
     # counted from each resumption, so that every kind of event is hit: the base's score, an
     # iteration's proposals, scores, selections, the long-term fine-tune, the end
-    moments = [(1, "before"), (1, "torn"), (2, "after"), (3, "torn"), (4, "before"), (5, "after"),
-               (4, "torn"), (2, "before")]  # fmt: skip
+    moments = [(1, "torn"), (2, "after"), (3, "torn"), (4, "before"), (5, "after"), (4, "torn")]
+
     for event, how in moments:
         child = context.Process(target=search_until, args=(elsewhere, out, event, how))
         child.start()
