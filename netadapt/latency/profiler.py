@@ -111,13 +111,15 @@ def summarise(validation: pd.DataFrame, workloads: int = 0, added: int = 0) -> P
     measured = validation["measured_ms"].to_numpy()
     error = np.abs(validation["predicted_ms"].to_numpy() / measured - 1)
     repeat = np.abs(validation["repeat_ms"].to_numpy() / measured - 1)
+    constant = validation["predicted_ms"].nunique() < 2  # nothing can be pruned: no rank to tell
+    rank = float("nan") if constant else spearmanr(validation["predicted_ms"], measured).statistic
     return ProfileReport(
         workloads=workloads,
         added=added,
         mape=float(error.mean() * 100),
         within_5=float((error <= 0.05).mean() * 100),
         within_10=float((error <= 0.10).mean() * 100),
-        spearman=float(spearmanr(validation["predicted_ms"], measured).statistic),
+        spearman=float(rank),
         repeatability=float(repeat.mean() * 100),
     )
 

@@ -136,13 +136,14 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
         UserError: the network cannot be run on the input, or cutting channels out of it
             does not give what masking them gives.
     """
+    found = find_couplings(model, example_input)
     working = surgery.structural_copy(model).eval()
     full, output = record_operations(working, example_input)
     groups: dict[str, ChannelGroup] = {}
     slots: dict[str, tuple[Slot, ...]] = {}
     locked: dict[str, str] = {}
     narrowed = {}
-    couplings = _in_order(find_couplings(model, example_input), full)
+    couplings = _in_order(found, full)
     for producers, coupling in couplings:
         name = producers[0]
         reason = coupling.reason
@@ -188,8 +189,9 @@ def reshaped(model: nn.Module, example_input: Tensor, widths: Widths) -> nn.Modu
         UserError: the network has no such group, or not so many channels.
     """
     smaller = copy.deepcopy(model)
+    found = find_couplings(model, example_input)
     full, _ = record_operations(surgery.structural_copy(model).eval(), example_input)
-    couplings = _in_order(find_couplings(model, example_input), full)
+    couplings = _in_order(found, full)
     known = {producers[0]: coupling for producers, coupling in couplings}
     for name, width in widths.items():
         if name not in known:

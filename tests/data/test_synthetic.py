@@ -124,7 +124,7 @@ def test_scenes_are_kept_on_disk(scene_cache: Path, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(before[1], after[1])
     kept = room_data.Shard(0, room_data.render_size(size)).path
     assert kept.is_relative_to(scene_cache)
-    assert [path.suffix for path in kept.parent.iterdir()] == [".npy"]
+    assert {path.suffix for path in kept.parent.iterdir()} == {".npy"}
 
 
 @pytest.mark.parametrize("damage", ["empty", "junk", "cut", "flipped", "other"])
