@@ -10,7 +10,7 @@ from netadapt.cli.common import say
 
 INPUT_SIZE = "96x128"
 DATA = "synthetic:400"
-BUDGET_SHARE = 0.5
+BUDGET_SHARE = 0.4
 
 
 def demo(
@@ -35,12 +35,12 @@ def demo(
     base = training / "model.safetensors"
     if not base.exists():
         _shown(
-            f"train --model fastdepth --data {DATA} --input-size {INPUT_SIZE} --steps 500 "
-            f"--optimizer adamw --lr 2e-3 --schedule onecycle --eval-every 250 --out {training}"
+            f"train --model fastdepth --data {DATA} --input-size {INPUT_SIZE} --steps 600 "
+            f"--optimizer adamw --lr 2e-3 --schedule onecycle --eval-every 300 --out {training}"
         )
         train(
-            out=training, model="fastdepth", data=DATA, input_size=INPUT_SIZE, steps=500,
-            optimizer="adamw", lr=2e-3, schedule="onecycle", eval_every=250,
+            out=training, model="fastdepth", data=DATA, input_size=INPUT_SIZE, steps=600,
+            optimizer="adamw", lr=2e-3, schedule="onecycle", eval_every=300,
             resume=(training / "config.json").exists(),
         )  # fmt: skip
     target = load_device("cpu").target(load_runtime("onnxruntime"))
@@ -54,11 +54,12 @@ def demo(
         budget = float(f"{BUDGET_SHARE * predictor({}):.3g}")
         _shown(
             f"search --checkpoint {base} --data {DATA} --lut {table} --budget-ms {budget} "
-            f"--short-steps 5 --long-steps 60 --initial-reduction 0.09 --decay 0.98 --out {run}"
+            f"--short-steps 5 --long-steps 60 --long-points 8 --initial-reduction 0.08 --decay 0.98 "
+            f"--out {run}"
         )
         search(
             checkpoint=str(base), data=DATA, lut=str(table), budget_ms=budget, short_steps=5,
-            long_steps=60, initial_reduction=0.09, decay=0.98, out=run,
+            long_steps=60, long_points=8, initial_reduction=0.08, decay=0.98, out=run,
         )  # fmt: skip
     else:
         _shown(f"search --resume --out {run}")

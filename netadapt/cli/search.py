@@ -68,16 +68,6 @@ def search(
     }
     if resume and out is None:
         raise UserError("--resume needs --out, the run to go on with")
-    if not resume:
-        needed = {
-            "--checkpoint (or --model)": checkpoint or model,
-            "--data": data,
-            "--lut": lut,
-            "--budget-ms": budget_ms,
-        }
-        for option, value in needed.items():
-            if value is None:
-                raise UserError(f"a search needs {option}")
     from netadapt.cli.views import SearchView
     from netadapt.search.api import default_folder
     from netadapt.search.api import search as run

@@ -13,20 +13,21 @@ if TYPE_CHECKING:
 
 
 NEEDED = {
-    "model": "a network: --checkpoint, or --model",
-    "data": "data: --data",
-    "lut": "a latency table: --lut",
-    "budget_ms": "a budget: --budget-ms",
+    "model": "--checkpoint (or --model)",
+    "data": "--data",
+    "lut": "--lut",
+    "budget_ms": "--budget-ms",
 }
 
 
 def search(
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
+    checkpoint: str | Path | None = None,
     data: str | None = None,
     lut: str | Path | None = None,
     budget_ms: float | None = None,
-    out: str | Path,
+    out: str | Path | None = None,
     resume: bool = False,
     progress: "SearchProgress | None" = None,
     **settings: Any,
@@ -35,10 +36,11 @@ def search(
 
     Args:
         model: a checkpoint, a registry name or ``package.module:factory``.
+        checkpoint: the same, where that is what it is; as on the command line.
         data: where the data is, as ``--data`` takes it.
         lut: folder of the target's latency table.
         budget_ms: the latency to reach, p50 in ms.
-        out: the run folder; new, unless ``resume``.
+        out: the run folder; new, unless ``resume``; a new one under ``search_runs/`` if not given.
         resume: go on where the run in ``out`` stopped; it remembers all other arguments.
         progress: told of every step.
         **settings: any other field of ``SearchSettings``.
@@ -49,16 +51,21 @@ def search(
     from netadapt.search.run import resume_search, start_search
     from netadapt.search.settings import SearchSettings
 
-    given: dict[str, object] = {"model": model, "data": data, "budget_ms": budget_ms, **settings}
-    if lut is not None:
-        given["lut"] = str(lut)
+    if model is not None and checkpoint is not None:
+        raise UserError("give a checkpoint or a model, not both")
+    given: dict[str, object] = {"data": data, "budget_ms": budget_ms, **settings}
+    for name, path in (("model", model or checkpoint), ("lut", lut)):
+        given[name] = None if path is None else str(path)
     given = {name: value for name, value in given.items() if value is not None}
     if resume:
+        if out is None:
+            raise UserError("to resume a search name its run folder: --out")
         return resume_search(Path(out), given, progress)
     for name in NEEDED:
         if name not in given:
             raise UserError(f"a search needs {NEEDED[name]}")
-    return start_search(SearchSettings.parse(given), Path(out), progress)
+    folder = Path(out) if out is not None else default_folder(str(given["model"]))
+    return start_search(SearchSettings.parse(given), folder, progress)
 
 
 def default_folder(model: str) -> Path:

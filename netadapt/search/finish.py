@@ -11,17 +11,17 @@ from netadapt.training.checkpoint import load_checkpoint
 
 
 def choose_points(state: SearchState, count: int) -> tuple[str, ...]:
-    """Choose the base, the end of the walk, and points of the front spread between them.
+    """Choose the base, the end of the walk, and iterations' picks spread between them.
 
-    The points are those nearest to ``count`` latencies evenly spaced from the base to the
-    end of the walk.
+    The picks are those nearest to ``count`` latencies evenly spaced from the base to the end of
+    the walk. A short-term score is too noisy to leave any of them out: after the long-term
+    fine-tune they are compared for good.
     """
-    end = state.current
-    base = state.candidates[state.walk[0]]
-    front = [row for row in state.front(("base", "short")) if row.predicted_ms > end.predicted_ms]
+    walk = [state.candidates[name] for name in state.walk]
+    base, end = walk[0], walk[-1]
     chosen = {base.name: base, end.name: end}
     for wanted in np.linspace(base.predicted_ms, end.predicted_ms, count + 1)[1:-1]:
-        rest = [row for row in front if row.name not in chosen]
+        rest = [row for row in walk if row.name not in chosen]
         if rest:
             nearest = min(rest, key=lambda row: abs(row.predicted_ms - wanted))
             chosen[nearest.name] = nearest

@@ -120,7 +120,7 @@ class SearchState:
     def needed_checkpoints(self) -> set[str]:
         """The weights that some later step can still ask for."""
         keep = {c.checkpoint for c in self.front(("base", "short"))}
-        keep |= {self.candidates[self.walk[0]].checkpoint, self.current.checkpoint}
+        keep |= {self.candidates[name].checkpoint for name in self.walk}
         keep |= {self.candidates[name].checkpoint for name in self.chosen}
         keep |= {
             self.candidates[p.name].checkpoint for p in self.proposals if p.name in self.candidates
