@@ -54,7 +54,7 @@ class SearchSettings(BaseModel):
     long_points: Positive = 6
     batch_size: Annotated[int, Field(ge=2, le=10_000)] = 8
     short_lr: Rate = 2e-4
-    long_lr: Rate = 1e-3
+    long_lr: Rate = 5e-4
     optimizer: Literal["sgd", "adamw"] = "adamw"
     loss: Literal["l1", "berhu"] = "l1"
     initial_reduction: Share = 0.025
