@@ -1,6 +1,5 @@
 """Weights published by the authors of FastDepth (``*.pth.tar``)."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -51,13 +50,13 @@ def load_official(path: Path) -> FastDepth:
 def _state_dict(path: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        command = CONVERT.format(old=path.name, new=path.name.split(".")[0] + ".state.pth")
-        raise UserError(
-            f"{path} holds more than weights, which could run code when loaded; convert it in the "
-            f'environment and folder of the official repository: python -c "{command}"'
-        ) from error
     except Exception as error:  # torch.load raises whatever a damaged file leads it to
+        if type(error).__name__ == "UnpicklingError":  # refused by the weights-only reader
+            command = CONVERT.format(old=path.name, new=path.name.split(".")[0] + ".state.pth")
+            raise UserError(
+                f"{path} holds more than weights, which could run code when loaded; convert it in "
+                f'the environment and folder of the official repository: python -c "{command}"'
+            ) from error
         raise UserError(f"{path} is not a torch checkpoint, or is damaged") from error
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
