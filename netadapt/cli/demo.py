@@ -54,12 +54,12 @@ def demo(
         budget = float(f"{BUDGET_SHARE * predictor({}):.3g}")
         _shown(
             f"search --checkpoint {base} --data {DATA} --lut {table} --budget-ms {budget} "
-            "--short-steps 5 --long-steps 60 --long-points 8 --long-lr 3e-4 "
+            "--short-steps 5 --long-steps 30 --long-points 10 --long-lr 2e-4 "
             f"--initial-reduction 0.08 --decay 0.98 --out {run}"
         )
         search(
             checkpoint=str(base), data=DATA, lut=str(table), budget_ms=budget, short_steps=5,
-            long_steps=60, long_points=8, long_lr=3e-4, initial_reduction=0.08, decay=0.98,
+            long_steps=30, long_points=10, long_lr=2e-4, initial_reduction=0.08, decay=0.98,
             out=run,
         )  # fmt: skip
     else:
