@@ -22,7 +22,7 @@ def demo(
     """
     from netadapt.cli.models import load_with_input
     from netadapt.cli.plot import plot
-    from netadapt.cli.profile_lut import profile_lut
+    from netadapt.cli.profile_lut import measure_table
     from netadapt.cli.search import search
     from netadapt.cli.train import train
     from netadapt.latency.devices import load_device
@@ -47,7 +47,7 @@ def demo(
     table = lut / target.slug
     if not (table / "validation.csv").exists():
         _shown(f"profile-lut --device cpu --model {base} --lut {lut}")
-        profile_lut(model=str(base), lut=lut)
+        measure_table(str(base), lut)
     if not (run / "run.json").exists():
         model, example = load_with_input(str(base), None)
         predictor = LatencyPredictor(trace(model, example), LatencyTable.load(table))

@@ -3,6 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+FIGURES = (
+    "networks",
+    "mape_percent",
+    "within_5_percent",
+    "within_10_percent",
+    "spearman",
+    "repeatability_percent",
+)
+
 
 def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None) -> dict[str, Any]:
     """Groups, widths, locked layers, parameters and MACs; with a table, latency by group."""
@@ -46,31 +55,72 @@ def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None
 
 
 def table(folder: Path) -> dict[str, Any]:
-    """The target of a table, its size and its error on whole networks."""
-    from collections import Counter
-
-    from netadapt.latency.profiler import summarise
-    from netadapt.latency.table import LatencyTable, load_validation
+    """The target of a table, its calibration, what it covers, its error on whole networks."""
+    from netadapt.cli.facts import rounded
+    from netadapt.latency.table import LatencyTable
+    from netadapt.latency.tables import coverage
 
     loaded = LatencyTable.load(folder)
+    calibration = loaded.target.calibration
     facts: dict[str, Any] = {
         "lut": str(folder),
-        "target": loaded.target.model_dump(exclude={"protocol"}),
+        "target": loaded.target.model_dump(exclude={"protocol", "calibration"}),
+        "calibration": calibration
+        and {name: round(value, 4) for name, value in calibration.model_dump().items()},
         "workloads": len(loaded.rows),
-        "kinds": dict(Counter(workload.kind for workload in loaded.rows)),
     }
-    if (folder / "validation.csv").exists():
-        validation = load_validation(folder)
-        report = summarise(validation)
-        facts["validation"] = {
-            "networks": len(validation),
-            "mape_percent": round(report.mape, 3),
-            "within_5_percent": round(report.within_5, 1),
-            "within_10_percent": round(report.within_10, 1),
-            "spearman": round(report.spearman, 4),
-            "repeatability_percent": round(report.repeatability, 3),
-        }
+    if calibration is None:
+        facts["state"] = "interrupted: give the same netadapt profile-lut command again"
+    validation = _validation(folder)
+    if validation:
+        facts["validation"] = validation
+    facts["coverage"] = rounded(coverage(loaded.rows).to_dict("records"))
     return facts
+
+
+def tables(lut: Path) -> list[dict[str, Any]]:
+    """A line for each table under ``lut``; a damaged one with what is wrong with it."""
+    from netadapt.files import existing_folder
+
+    existing_folder(lut, "folder of latency tables")
+    folders = sorted(path.parent for path in lut.glob("*/target.json"))
+    return [_table_line(folder) for folder in folders]
+
+
+def _table_line(folder: Path) -> dict[str, Any]:
+    from netadapt.errors import UserError
+    from netadapt.latency.table import LatencyTable
+
+    line: dict[str, Any] = {"slug": folder.name, "date": None, "workloads": None}
+    figures: dict[str, Any] = {}
+    try:
+        loaded = LatencyTable.load(folder)
+        line |= {"date": loaded.target.date, "workloads": len(loaded.rows)}
+        figures = _validation(folder)
+        note = "" if loaded.target.calibration else "interrupted"
+    except UserError as error:
+        note = str(error)
+    return line | {name: figures.get(name) for name in FIGURES} | {"note": note}
+
+
+def _validation(folder: Path) -> dict[str, Any]:
+    """A table's error on whole networks; empty where it was not validated."""
+    from netadapt.latency.table import load_validation
+    from netadapt.latency.validation import summarise
+
+    if not (folder / "validation.csv").exists():
+        return {}
+    validation = load_validation(folder)
+    report = summarise(validation)
+    figures = (
+        len(validation),
+        round(report.mape, 3),
+        round(report.within_5, 1),
+        round(report.within_10, 1),
+        round(report.spearman, 4),
+        round(report.repeatability, 3),
+    )
+    return dict(zip(FIGURES, figures, strict=True))
 
 
 def run(folder: Path) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """``netadapt info``."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from netadapt.cli.common import Json, parse_size, print_json
+from netadapt.cli.facts import show_facts
 
 
 def info(
@@ -34,26 +34,4 @@ def info(
     if as_json:
         print_json(facts)
     else:
-        _show(facts)
-
-
-def _show(facts: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    width = None if sys.stdout.isatty() else 1000  # a pipe has no edge to wrap at
-    console = Console(highlight=False, markup=False, soft_wrap=True, width=width)
-    for name, value in facts.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            table = Table(title=name, box=None, padding=(0, 2), title_justify="left")
-            for column, cell in value[0].items():
-                table.add_column(column, justify="left" if isinstance(cell, str) else "right")
-            for row in value:
-                table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
-            console.print(table)
-        elif isinstance(value, dict):
-            console.print(f"{name}:")
-            for key, item in value.items():
-                console.print(f"  {key}: {item}")
-        elif value is not None:
-            console.print(f"{name}: {value}")
+        show_facts(facts)

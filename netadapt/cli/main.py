@@ -11,6 +11,7 @@ from netadapt.cli import (
     evaluate,
     export,
     info,
+    lut,
     plot,
     predict,
     profile_lut,
@@ -35,6 +36,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("profile-lut")(profile_lut.profile_lut)
+app.add_typer(lut.app, name="lut")
 app.command("search")(search.search)
 app.command("plot")(plot.plot)
 app.command("benchmark")(benchmark.benchmark)

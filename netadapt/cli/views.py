@@ -154,7 +154,7 @@ class SearchView(SearchProgress):
             if self._console.is_terminal
             else None
         )
-        self._budget = 0.0
+        self._budget: float | None = None
         self._left = 0
         self._title = ""
         self._began = time.monotonic()
@@ -167,14 +167,13 @@ class SearchView(SearchProgress):
         if self._live:
             self._live.stop()
 
-    def began(self, state: SearchState, budget_ms: float, iterations: int) -> None:
+    def began(self, state: SearchState, budget_ms: float | None, iterations: int) -> None:
         """The walk begins or goes on."""
         self._budget, self._left = budget_ms, iterations
         self._title = "walking down"
-        self._line(
-            f"walking from {state.current.predicted_ms:.3g} to {budget_ms:.3g} ms, "
-            f"about {iterations} iterations"
-        )
+        now = f"{state.current.predicted_ms:.3g}"
+        way = f"down from {now} ms" if budget_ms is None else f"from {now} to {budget_ms:.3g} ms"
+        self._line(f"walking {way}, about {iterations} iterations")
 
     def proposed(self, state: SearchState) -> None:
         """An iteration's candidates are known."""
@@ -232,13 +231,15 @@ class SearchView(SearchProgress):
         facts = Table.grid(padding=(0, 2))
         current = state.current
         facts.add_row("stage", self._title + self._eta(state))
-        facts.add_row("budget", f"{self._budget:.4g} ms predicted")
+        if self._budget is not None:
+            facts.add_row("budget", f"{self._budget:.4g} ms predicted")
         facts.add_row("now", f"{current.predicted_ms:.4g} ms, score {_score(current)}")
         if state.proposals:
             done = len(state.proposals) - len(state.pending)
+            target = "" if state.target_ms is None else f"target {state.target_ms:.4g} ms, "
             facts.add_row(
                 f"iteration {state.iteration}",
-                f"target {state.target_ms:.4g} ms, candidate {done}/{len(state.proposals)}, "
+                f"{target}candidate {done}/{len(state.proposals)}, "
                 f"about {self._left} iterations to go",
             )
         if state.scored:

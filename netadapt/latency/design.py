@@ -5,16 +5,18 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.latency.workloads import WorkloadMap
+from netadapt.latency.interpolation import Grid
+from netadapt.latency.schedule import LEVELS
+from netadapt.latency.workloads import Family, Workload, WorkloadMap, coordinates, family
 
-LEVELS = 7  # a prime, so that Latin squares over the levels exist
 LOWEST_SHARE = 1 / 8
+POOL = 64  # random networks that each refining one is chosen from
 
 
-def channel_levels(width: int, multiple: int) -> NDArray[np.int64]:
-    """Return ``LEVELS`` channel counts from an eighth of ``width`` to all of it, rising."""
+def channel_levels(width: int, multiple: int, count: int = LEVELS) -> NDArray[np.int64]:
+    """Return ``count`` channel counts from an eighth of ``width`` to all of it, rising."""
     lowest = max(multiple, int(width * LOWEST_SHARE) // multiple * multiple)
-    levels = np.linspace(min(lowest, width), width, LEVELS)
+    levels = np.linspace(min(lowest, width), width, count)
     rounded = np.maximum(np.rint(levels / multiple) * multiple, min(lowest, width))
     rounded[-1] = width
     levels_found: NDArray[np.int64] = np.minimum(rounded, width).astype(np.int64)
@@ -22,22 +24,30 @@ def channel_levels(width: int, multiple: int) -> NDArray[np.int64]:
 
 
 def design_networks(
-    workloads: WorkloadMap, widths: Mapping[str, int], multiple: int
+    workloads: WorkloadMap, widths: Mapping[str, int], multiple: int, levels: int = LEVELS
 ) -> NDArray[np.int64]:
-    """Return ``(LEVELS**2, G)`` widths in which every two groups that meet show all pairs.
+    """Return ``(levels**2, G)`` widths in which every two groups that meet show all pairs.
 
     Groups that meet in a workload get different colours; colour c follows the levels
-    ``(a + c * b) mod LEVELS`` over all pairs (a, b), so that two colours together take
+    ``(a + c * b) mod levels`` over all pairs (a, b), so that two colours together take
     every pair of levels once. (Bose 1938: orthogonal arrays of strength two.)
+
+    Args:
+        workloads: of the network.
+        widths: the full widths.
+        multiple: channel counts are multiples of it.
+        levels: widths a group, a prime, so that Latin squares over the levels exist; more where
+            more groups meet.
     """
     names = list(widths)
     colours = _colours(_neighbours(workloads, len(names)))
-    levels = [channel_levels(widths[name], multiple) for name in names]
+    levels = _prime_from(max(levels, max(colours, default=0) + 1))
+    counts = [channel_levels(widths[name], multiple, levels) for name in names]
     rows = []
-    for a in range(LEVELS):
-        for b in range(LEVELS):
-            places = [(a + colour * b) % LEVELS for colour in colours]
-            rows.append([group[place] for group, place in zip(levels, places, strict=True)])
+    for a in range(levels):
+        for b in range(levels):
+            places = [(a + colour * b) % levels for colour in colours]
+            rows.append([group[place] for group, place in zip(counts, places, strict=True)])
     return np.array(rows[::-1], dtype=np.int64)
 
 
@@ -59,8 +69,80 @@ def random_networks(
 
 def extreme_networks(widths: Mapping[str, int], multiple: int) -> NDArray[np.int64]:
     """Return ``(2, G)``: every group at its lowest level, and at its full width."""
-    levels = [channel_levels(width, multiple) for width in widths.values()]
+    levels = [channel_levels(width, multiple, 2) for width in widths.values()]
     return np.array([[group[0] for group in levels], [group[-1] for group in levels]])
+
+
+def refining_networks(
+    workloads: WorkloadMap,
+    widths: Mapping[str, int],
+    latencies: Mapping[Workload, float],
+    count: int,
+    multiple: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return ``(count, G)`` widths at which interpolation is least sure.
+
+    Each is, of a pool of random networks, the one whose workloads have the largest summed
+    doubt: how far half of the measurements disagree there with all of them, times how far the
+    nearest measurement is.
+    """
+    doubts = _Doubts(latencies)
+    lowest = LOWEST_SHARE
+    chosen = []
+    for _ in range(count):
+        pool = random_networks(widths, POOL, multiple, rng, lowest)
+        chosen.append(max(pool, key=lambda row: doubts.of(workloads.at(row))))
+    return np.array(chosen)
+
+
+class _Doubts:
+    """What is not known of each family between its measurements."""
+
+    def __init__(self, latencies: Mapping[Workload, float]) -> None:
+        points: dict[Family, dict[tuple[int, ...], float]] = {}
+        for workload, latency in latencies.items():
+            points.setdefault(family(workload), {})[coordinates(workload)] = latency
+        self._points = points
+        self._known: dict[Workload, float] = {}
+        self._halves: dict[Family, tuple[Grid, Grid]] = {}
+
+    def of(self, network: tuple[Workload, ...]) -> float:
+        """The summed doubt of a network, in microseconds."""
+        return sum(self._doubt(workload) for workload in network)
+
+    def _doubt(self, workload: Workload) -> float:
+        if workload not in self._known:
+            self._known[workload] = self._computed(workload)
+        return self._known[workload]
+
+    def _computed(self, workload: Workload) -> float:
+        key = family(workload)
+        points = self._points.get(key, {})
+        if len(points) < 4:
+            return 0.0
+        if key not in self._halves:
+            places = list(points)
+            order = np.random.default_rng(0).permutation(len(places))
+            half = [places[i] for i in order[::2]]
+            self._halves[key] = (
+                Grid(places, list(points.values())),
+                Grid(half, [points[place] for place in half]),
+            )
+        at = np.array(coordinates(workload))
+        both = [float(grid(at[:, None])[0]) for grid in self._halves[key]]
+        known = np.array(list(points))
+        spans = np.maximum(np.ptp(known, axis=0), 1)
+        distance = float((np.abs(known - at) / spans).max(axis=1).min())
+        return float(np.nan_to_num(abs(both[0] - both[1]))) * distance
+
+
+def _prime_from(number: int) -> int:
+    """The smallest prime that is at least ``number`` and 2."""
+    number = max(number, 2)
+    while any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
+        number += 1
+    return number
 
 
 def _neighbours(workloads: WorkloadMap, groups: int) -> list[set[int]]:

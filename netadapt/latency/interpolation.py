@@ -1,65 +1,193 @@
-"""Latency between measured widths: piecewise linear, never beyond the hull."""
+"""Latency between measured channels: steps kept, linear between them, never beyond the hull."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import QhullError
 
+from netadapt.latency.workloads import Family, Workload, coordinates, family
+
+Point = tuple[int, ...]
+BLOCKS = (1, 4, 8, 16, 32, 64)
+FOLDS = 7
+
 
 class Grid:
     """Multilinear interpolation over the channels of one family of workloads.
 
-    The axes are all channel counts measured. A node that was not measured itself is filled
-    from its measured neighbours (Delaunay); where there are none around it, it is NaN.
+    With a ``block`` of b, a channel count costs what the next multiple of b costs (counts below
+    b stand for themselves), so that the steps of blocked layouts stay steps. The axes are all
+    channel counts measured. A node that was not measured itself is filled from its measured
+    neighbours (Delaunay); where there are none around it, it is NaN.
+
+    Args:
+        points: ``(channels, ...)`` measured, each of one or two numbers.
+        values: what was measured there.
+        block: channels that the target computes at a time.
     """
 
-    def __init__(self, points: Sequence[tuple[int, ...]], values: Sequence[float]) -> None:
-        coordinates = np.asarray(points, dtype=np.float64)
-        self.axes = [np.unique(column) for column in coordinates.T]
+    def __init__(self, points: Sequence[Point], values: Sequence[float], block: int = 1) -> None:
+        raw = np.asarray(points, dtype=np.int64)
+        blocked = _blocked(raw, block)
+        self.axes = [np.unique(column) for column in blocked.T]
         places = tuple(
-            np.searchsorted(axis, column)
-            for axis, column in zip(self.axes, coordinates.T, strict=True)
+            np.searchsorted(axis, column) for axis, column in zip(self.axes, blocked.T, strict=True)
         )
-        self.nodes = np.full([len(axis) for axis in self.axes], np.nan)
-        self.nodes[places] = values
+        total = np.zeros([len(axis) for axis in self.axes])
+        count = np.zeros_like(total)
+        np.add.at(total, places, np.asarray(values, dtype=np.float64))
+        np.add.at(count, places, 1)
+        with np.errstate(invalid="ignore"):
+            self.nodes: NDArray[np.float64] = total / count
         if np.isnan(self.nodes).any():
-            self._fill(coordinates, np.asarray(values, dtype=np.float64))
+            self._fill()
+        self._lookups = [
+            _Lookup(axis, int(column.min()), int(column.max()), block)
+            for axis, column in zip(self.axes, raw.T, strict=True)
+        ]
+        self._whole = not np.isnan(self.nodes).any()
+        # an axis of one node gets a second one, so that every cell has two ends
+        pads = [(0, 1 if len(axis) == 1 else 0) for axis in self.axes]
+        self._padded = np.pad(self.nodes, pads, mode="edge")
+        self._flat = self._padded.ravel()
 
-    def __call__(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Interpolate at ``(B, K)`` channel counts; NaN outside what was measured."""
-        corner: list[NDArray[np.intp]] = []
-        fraction: list[NDArray[np.float64]] = []
-        outside = np.zeros(len(coordinates), dtype=bool)
-        for axis, column in zip(self.axes, coordinates.T, strict=True):
-            outside |= (column < axis[0]) | (column > axis[-1])
-            if len(axis) == 1:
-                corner.append(np.zeros(len(column), dtype=np.intp))
-                fraction.append(np.zeros(len(column)))
-                continue
-            place = np.clip(np.searchsorted(axis, column, side="right") - 1, 0, len(axis) - 2)
-            corner.append(place)
-            fraction.append((column - axis[place]) / (axis[place + 1] - axis[place]))
-        total = np.zeros(len(coordinates))
-        for bits in np.ndindex(*(2,) * len(self.axes)):
-            weight = np.ones(len(coordinates))
-            place_of = []
-            for bit, place, part, axis in zip(bits, corner, fraction, self.axes, strict=True):
-                weight = weight * (part if bit else 1 - part)
-                place_of.append(np.minimum(place + bit, len(axis) - 1))
-            value = self.nodes[tuple(place_of)]
-            total += np.where(weight > 0, weight * value, 0.0)
-        total[outside] = np.nan
-        return total
+    def __call__(self, coordinates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Interpolate at ``(K, B)`` channel counts; NaN outside what was measured."""
+        strides = [1] if len(self.axes) == 1 else [self._padded.shape[1], 1]
+        base: NDArray[np.int64] = np.zeros(coordinates.shape[1], dtype=np.int64)
+        fractions = []
+        for lookup, column, stride in zip(self._lookups, coordinates, strides, strict=True):
+            slot = np.clip(column, 0, lookup.last)
+            base += lookup.place[slot] * stride
+            fractions.append(lookup.fraction[slot])
+        return self._cell(base, strides, fractions)
 
-    def _fill(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    def _cell(
+        self, base: NDArray[np.int64], strides: list[int], fractions: list[NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Interpolate along the first axis between what the other axes give at its two ends."""
+        if not strides:
+            corner: NDArray[np.float64] = self._flat[base]
+            return corner
+        low = self._cell(base, strides[1:], fractions[1:])
+        high = self._cell(base + strides[0], strides[1:], fractions[1:])
+        if self._whole:
+            high -= low
+            high *= fractions[0]
+            high += low
+            return high
+        # an unknown end does not matter where all the weight is on the other
+        between = np.where(fractions[0] == 0, low, low + fractions[0] * (high - low))
+        return np.where(fractions[0] == 1, high, between)
+
+    def _fill(self) -> None:
         holes = np.argwhere(np.isnan(self.nodes))
-        wanted = np.stack(
-            [axis[column] for axis, column in zip(self.axes, holes.T, strict=True)], 1
-        )
+        known = np.argwhere(~np.isnan(self.nodes))
+        values = self.nodes[tuple(known.T)]
         try:
-            fill = LinearNDInterpolator(points, values, rescale=True)
-        except QhullError:  # all on one line: nothing lies between them in two dimensions
+            fill = LinearNDInterpolator(self._channels(known), values, rescale=True)
+        except (QhullError, ValueError):  # all on one line: nothing lies between them
             return
-        self.nodes[tuple(holes.T)] = fill(wanted)
+        self.nodes[tuple(holes.T)] = fill(self._channels(holes))
+
+    def _channels(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.stack(
+            [axis[column] for axis, column in zip(self.axes, places.T, strict=True)], axis=1
+        )
+
+
+class _Lookup:
+    """For every channel count of one axis: the cell it lies in, and where in the cell."""
+
+    def __init__(self, axis: NDArray[np.int64], lowest: int, highest: int, block: int) -> None:
+        self.last = highest + 1  # the slot of all that lies beyond
+        channels = np.arange(self.last + 1)
+        position = np.interp(_blocked(channels, block), axis, np.arange(len(axis)))
+        self.place = np.minimum(position.astype(np.int64), max(len(axis) - 2, 0))
+        self.fraction = position - self.place
+        self.fraction[:lowest] = np.nan
+        self.fraction[self.last] = np.nan
+
+
+class Surfaces:
+    """What a table says of every family of workloads, ready to be asked.
+
+    Args:
+        latencies: microseconds of each measured workload.
+        block: see ``Grid``.
+    """
+
+    def __init__(self, latencies: Mapping[Workload, float], block: int = 1) -> None:
+        self._block = block
+        self._points: dict[Family, dict[Point, float]] = defaultdict(dict)
+        for workload, latency in latencies.items():
+            self._points[family(workload)][coordinates(workload)] = latency
+        self._grids: dict[Family, Grid] = {}
+
+    def __contains__(self, workload: Workload) -> bool:
+        """Whether anything of the workload's family was measured."""
+        return family(workload) in self._points
+
+    def grid(self, workload: Workload) -> Grid:
+        """The grid of the workload's family; built when first asked for."""
+        key = family(workload)
+        if key not in self._grids:
+            points = self._points[key]
+            self._grids[key] = Grid(list(points), list(points.values()), self._block)
+        return self._grids[key]
+
+    def sums(self, networks: Iterable[Sequence[Workload]]) -> NDArray[np.float64]:
+        """Return the summed latency of each network; NaN where one lies outside the hull."""
+        rows = [list(network) for network in networks]
+        asked: dict[Family, dict[Workload, float]] = defaultdict(dict)
+        for workload in {one for row in rows for one in row}:
+            asked[family(workload)][workload] = np.nan
+        for found in asked.values():
+            first = next(iter(found))
+            if first in self:
+                places = np.array([coordinates(one) for one in found]).T
+                found.update(zip(found, self.grid(first)(places).tolist(), strict=True))
+        return np.array([sum(asked[family(one)][one] for one in row) for row in rows])
+
+
+def best_block(latencies: Mapping[Workload, float]) -> int:
+    """Return the channel block under which left-out measurements are predicted best.
+
+    Each family is split in folds; every fold is predicted from the others. Errors are absolute,
+    so that what costs most counts most. A larger block must pay: ties go to the smaller one.
+    """
+    grouped: dict[Family, tuple[list[Point], list[float]]] = defaultdict(lambda: ([], []))
+    for workload, latency in latencies.items():
+        points, values = grouped[family(workload)]
+        points.append(coordinates(workload))
+        values.append(latency)
+    channels = np.array([c for points, _ in grouped.values() for point in points for c in point])
+    # blocks that all measured counts are multiples of cannot be told apart
+    blocks = [block for block in BLOCKS if block == 1 or (channels % block).any()]
+    errors = {
+        block: sum(
+            _left_out_error(np.array(points), np.array(values), block)
+            for points, values in grouped.values()
+            if len(points) >= 2 * FOLDS
+        )
+        for block in blocks
+    }
+    return min(blocks, key=lambda block: (errors[block] > 0.9 * errors[1], errors[block], block))
+
+
+def _left_out_error(points: NDArray[np.int64], values: NDArray[np.float64], block: int) -> float:
+    fold = np.random.default_rng(0).permutation(len(points)) % FOLDS
+    total = 0.0
+    for left_out in range(FOLDS):
+        out = fold == left_out
+        grid = Grid([tuple(p) for p in points[~out].tolist()], values[~out].tolist(), block)
+        error = np.abs(grid(points[out].T) - values[out])
+        total += float(np.nansum(error))  # what only the left-out point bounded tells nothing
+    return total
+
+
+def _blocked(channels: NDArray[np.int64], block: int) -> NDArray[np.int64]:
+    return np.where(channels < block, channels, -(-channels // block) * block)

@@ -1,7 +1,6 @@
 """The clock: how long whole networks take on a target."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,114 +10,31 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.latency.devices import load_device
 from netadapt.latency.runtimes import load_runtime
-from netadapt.latency.runtimes.base import Loader, Session
-from netadapt.latency.target import Target
+from netadapt.latency.target import Options, Target
 from netadapt.pruning import PrunableModel
-from netadapt.pruning.operations import record_operations
-from netadapt.pruning.surgery import structural_copy
-
-WARMUP_RUNS = 3
-SLOWDOWN = 1.25
-MAX_REPEATS = 5
 
 
 @dataclass(frozen=True)
 class LatencyStats:
-    """Quantiles of a network's latency in ms, and how many runs they rest on."""
+    """Quantiles of a network's latency in ms, and how many runs they rest on.
+
+    ``energy_mj`` is the median of the millijoules a run, ``None`` where there is no counter.
+    """
 
     p10_ms: float
     p50_ms: float
     p90_ms: float
     runs: int
+    energy_mj: float | None = None
 
     @classmethod
-    def of(cls, seconds: NDArray[np.float64]) -> "LatencyStats":
-        """Summarise ``(runs,)`` durations."""
+    def of(
+        cls, seconds: NDArray[np.float64], energy_mj: NDArray[np.float64] | None = None
+    ) -> "LatencyStats":
+        """Summarise ``(runs,)`` durations and the energy that each visit used a run."""
         p10, p50, p90 = np.quantile(seconds * 1000, (0.1, 0.5, 0.9))
-        return cls(float(p10), float(p50), float(p90), len(seconds))
-
-
-class Sentinel:
-    """A fixed piece of work, re-timed to notice a machine that has slowed down."""
-
-    def __init__(self) -> None:
-        self._work = np.linspace(0, 1, 1 << 15, dtype=np.float32)
-        self._best = float("inf")
-
-    def slowed(self) -> bool:
-        """Time the work; tell whether it took much longer than the best so far."""
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            np.sin(self._work)
-            times.append(time.perf_counter() - start)
-        now = float(np.median(times))
-        self._best = min(self._best, now)
-        return now > SLOWDOWN * self._best
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What interleaved rounds gave.
-
-    Attributes:
-        seconds: ``(sessions, runs)`` durations.
-        runs: ``(sessions, runs)`` which of each session's runs they are, counted from 0.
-    """
-
-    seconds: NDArray[np.float64]
-    runs: NDArray[np.int64]
-
-
-def interleaved(
-    sessions: Sequence[Session],
-    rounds: int,
-    runs: int,
-    *,
-    order: np.random.Generator,
-    on_round: Callable[[], None] = lambda: None,
-) -> Timing:
-    """Time ``sessions`` in rounds, every round visiting all of them in a new order.
-
-    The first run of a visit only warms the caches. A round during which the machine slowed
-    down is repeated, at most five times in all.
-
-    Args:
-        sessions: loaded networks that have not run yet.
-        rounds: how often each is visited.
-        runs: timed runs a visit.
-        order: shuffles the visits.
-        on_round: called after every round.
-    """
-    for session in sessions:
-        for _ in range(WARMUP_RUNS):
-            session.run()
-    made = np.full(len(sessions), WARMUP_RUNS)
-    sentinel = Sentinel()
-    sentinel.slowed()
-    seconds = np.zeros((rounds, len(sessions), runs))
-    which = np.zeros((rounds, len(sessions), runs), dtype=np.int64)
-    repeats = 0
-    done = 0
-    while done < rounds:
-        for place in order.permutation(len(sessions)):
-            sessions[place].run()
-            made[place] += 1
-            for run in range(runs):
-                start = time.perf_counter()
-                sessions[place].run()
-                seconds[done, place, run] = time.perf_counter() - start
-                which[done, place, run] = made[place]
-                made[place] += 1
-        if sentinel.slowed() and repeats < MAX_REPEATS:
-            repeats += 1
-            continue
-        done += 1
-        on_round()
-    shape = (len(sessions), rounds * runs)
-    return Timing(
-        seconds.transpose(1, 0, 2).reshape(shape), which.transpose(1, 0, 2).reshape(shape)
-    )
+        energy = None if energy_mj is None else float(np.median(energy_mj))
+        return cls(float(p10), float(p50), float(p90), len(seconds), energy)
 
 
 def measure(
@@ -160,31 +76,19 @@ def measure_all(
         raise UserError(
             f"the example input has batch {example_input.shape[0]}; the target {target.batch}"
         )
-    runtime = load_runtime(target.runtime)
-
-    def loader_of(model: nn.Module) -> Loader:
-        operations, _ = record_operations(structural_copy(model).eval(), example_input)
-        return runtime.loader(model, example_input, tuple(operations), target)
-
-    shared = loader_of(traced.model) if traced else None
-    sessions = []
-    try:
-        for model in models:
-            sessions.append((shared or loader_of(model)).session(model))
-        rounds = max(1, runs // 5)
-        timing = interleaved(sessions, rounds, 5, order=np.random.default_rng(0))
-    finally:
-        for session in sessions:
-            session.close()
-    return [LatencyStats.of(row) for row in timing.seconds]
+    timing = load_device(target.device).time(models, example_input, target, runs, traced)
+    energy = timing.energy_mj
+    return [
+        LatencyStats.of(seconds.ravel(), None if energy is None else energy[place])
+        for place, seconds in enumerate(timing.seconds)
+    ]
 
 
 def attached(target: Target) -> str | None:
     """Return ``None`` if ``target`` is this machine as it is now, else what keeps it from being."""
     try:
-        here = load_device(target.device).target(
-            load_runtime(target.runtime), target.threads, target.precision, target.batch
-        )
+        chosen = Options(**{name: getattr(target, name) for name in Options.model_fields})
+        here = load_device(target.device).target(load_runtime(target.runtime), chosen)
     except UserError as error:
         return str(error)
     difference = target.difference(here)

@@ -1,7 +1,6 @@
 """ONNX: export, and one exported graph that serves every width of a network."""
 
 import logging
-import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
@@ -129,12 +128,6 @@ class OnnxTemplate:
                 if attribute.name == "group":
                     attribute.i = module.groups
         return self._proto
-
-
-def operation_of(node_name: str) -> int | None:
-    """Return the traced operation that a runtime's node stands for, if it names one."""
-    places = re.findall(r"netadapt_op(\d+)", node_name)
-    return int(places[-1]) if places else None
 
 
 def _cast_plainly(graph: Any) -> None:

@@ -1,6 +1,5 @@
 """Predicted latency: widths -> milliseconds, by table look-ups alone."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -8,11 +7,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netadapt.errors import UserError
-from netadapt.latency.interpolation import Grid
+from netadapt.latency.interpolation import Grid, Surfaces
 from netadapt.latency.runtimes import fusion_of
 from netadapt.latency.table import LatencyTable
-from netadapt.latency.workloads import Family, coordinates, family, workload_map
+from netadapt.latency.target import Calibration
+from netadapt.latency.workloads import workload_map
 from netadapt.pruning import PrunableModel, Widths
+
+CHUNK = 2048  # rows at a time, so that what is in work stays in the cache
+
+
+def calibrated_ms(
+    calibration: Calibration, total_us: NDArray[np.float64], workloads: int
+) -> NDArray[np.float64]:
+    """Turn summed microseconds of ``workloads`` into the latency of whole networks in ms."""
+    fixed = calibration.call_us + calibration.workload_us * workloads
+    return (fixed + calibration.scale * total_us) / 1000
 
 
 class LatencyPredictor:
@@ -28,20 +38,20 @@ class LatencyPredictor:
     def __init__(self, prunable: PrunableModel, table: LatencyTable) -> None:
         self.prunable = prunable
         self.table = table
-        self._map = workload_map(prunable.operations, fusion_of(table.target.runtime))
-        points: dict[Family, list[tuple[tuple[int, ...], float]]] = defaultdict(list)
-        for row, latency in table.rows.items():
-            points[family(row)].append((coordinates(row), latency.p50_us))
+        fusion = fusion_of(table.target.runtime)
+        self._map = workload_map(prunable.operations, fusion, table.target.dtype)
+        calibration = table.target.calibration
+        if calibration is None:
+            raise UserError(
+                f"{table.folder} has no calibration: its profile was interrupted; {self._remedy()}"
+            )
+        self._calibration = calibration
+        surfaces = Surfaces(table.p50_us(), calibration.channel_block)
         self._grids: list[Grid] = []
-        built: dict[Family, Grid] = {}
         for workload in self._map.at(prunable.vector({})):
-            key = family(workload)
-            if key not in built:
-                if key not in points:
-                    raise UserError(f"no entry for {workload} in {table.folder}; {self._remedy()}")
-                places, values = zip(*points[key], strict=True)
-                built[key] = Grid(places, values)
-            self._grids.append(built[key])
+            if workload not in surfaces:
+                raise UserError(f"no entry for {workload} in {table.folder}; {self._remedy()}")
+            self._grids.append(surfaces.grid(workload))
         needed = sorted({column for columns in self._map.columns for column in columns})
         self._constant = prunable.operations.constant[needed]
         self._coefficient = prunable.operations.coefficient[needed]
@@ -74,7 +84,12 @@ class LatencyPredictor:
 
     def batch_or_nan(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
         """As ``batch``, with NaN where a workload is outside what the table has measured."""
-        return self._calibrated(sum(self._parts_us(widths), np.zeros(len(widths))))
+        total = np.zeros(len(widths))
+        for start in range(0, len(widths), CHUNK):
+            rows = widths[start : start + CHUNK]
+            for part in self._parts_us(rows):
+                total[start : start + CHUNK] += part
+        return self._calibrated(total)
 
     def breakdown(self, widths: Widths) -> list[tuple[str, str, float]]:
         """Return (module, workload, ms) for each workload, the fixed costs spread over them."""
@@ -100,19 +115,14 @@ class LatencyPredictor:
 
     def _parts_us(self, widths: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
         """Yield the ``(B,)`` microseconds of each workload, NaN outside the table."""
-        channels = np.rint(self._constant + np.asarray(widths, float) @ self._coefficient.T)
+        sizes = self._coefficient @ np.asarray(widths, dtype=np.float64).T
+        sizes += self._constant[:, None]
+        channels = np.rint(sizes).astype(np.int64)
         for grid, places in zip(self._grids, self._places, strict=True):
-            yield grid(channels[:, places])
+            yield grid(channels[places])
 
     def _calibrated(self, total_us: NDArray[np.float64]) -> NDArray[np.float64]:
-        calibration = self.table.target.calibration
-        if calibration is None:
-            raise UserError(
-                f"{self.table.folder} has no calibration: its profile was interrupted; "
-                f"{self._remedy()}"
-            )
-        fixed = calibration.call_us + calibration.workload_us * len(self._grids)
-        return (fixed + calibration.scale * total_us) / 1000
+        return calibrated_ms(self._calibration, total_us, len(self._grids))
 
     def _remedy(self) -> str:
         target = self.table.target

@@ -2,8 +2,8 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,35 +11,29 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from netadapt.errors import UserError
-from netadapt.latency.design import design_networks, extreme_networks, random_networks
-from netadapt.latency.measurement import interleaved, require_attached
-from netadapt.latency.predictor import LatencyPredictor
+from netadapt.latency.design import (
+    design_networks,
+    extreme_networks,
+    random_networks,
+    refining_networks,
+)
+from netadapt.latency.devices import load_device
+from netadapt.latency.devices.base import Bench
+from netadapt.latency.interpolation import Surfaces, best_block
+from netadapt.latency.measurement import require_attached
+from netadapt.latency.predictor import LatencyPredictor, calibrated_ms
 from netadapt.latency.runtimes import load_runtime
-from netadapt.latency.runtimes.base import Loader
-from netadapt.latency.table import Latency, LatencyTable, save_validation
+from netadapt.latency.runtimes.base import Runtime
+from netadapt.latency.schedule import Schedule
+from netadapt.latency.table import Latency, LatencyTable, load_validation, save_validation
 from netadapt.latency.target import Calibration
+from netadapt.latency.validation import Report, summarise
 from netadapt.latency.workloads import Workload, WorkloadMap, workload_map
 from netadapt.pruning import PrunableModel
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How a table is measured; written into ``target.json``."""
-
-    chunk: int = 7
-    rounds: int = 4
-    runs: int = 4
-    calibration_networks: int = 12
-    validation_networks: int = 30
-    validation_rounds: int = 10
-    validation_runs: int = 3
-    channel_multiple: int = 8
-    seed: int = 0
 
 
 class ProfileProgress(Protocol):
@@ -53,25 +47,24 @@ class ProfileProgress(Protocol):
 
 
 @dataclass(frozen=True)
-class ProfileReport:
-    """What a profile measured, and how far the table is from the clock.
+class Plan:
+    """Which networks are timed, by ``(n, G)`` widths, and what they execute.
 
     Attributes:
-        workloads: rows that the network needs at the designed widths.
-        added: rows that were measured now.
-        mape: mean absolute error of whole networks, percent of the measured latency.
-        within_5: share of the networks within 5 %, percent; ``within_10`` likewise.
-        spearman: rank correlation of predicted and measured.
-        repeatability: mean difference of the same networks measured twice, percent.
+        groups: the columns of widths.
+        design: timed operation by operation.
+        whole: timed whole; the first ``calibration_networks`` of the schedule calibrate.
+        workloads: what the network of given widths executes.
+        members: for each workload of a network, the places of its operations.
+        subject: the network and its input, as the table remembers them.
     """
 
-    workloads: int
-    added: int
-    mape: float
-    within_5: float
-    within_10: float
-    spearman: float
-    repeatability: float
+    groups: tuple[str, ...]
+    design: NDArray[np.int64]
+    whole: NDArray[np.int64]
+    workloads: Callable[[NDArray[np.int64]], tuple[Workload, ...]]
+    members: tuple[tuple[int, ...], ...]
+    subject: Mapping[str, str] = field(default_factory=dict)
 
 
 def profile(
@@ -79,74 +72,102 @@ def profile(
     table: LatencyTable,
     progress: ProfileProgress,
     schedule: Schedule | None = None,
-) -> ProfileReport:
+) -> Report:
     """Measure what ``table`` lacks of ``prunable``'s workloads; calibrate and validate it.
 
     Raises:
         UserError: the table's target is not attached, or the runtime cannot run the network.
     """
-    schedule = schedule or Schedule()
-    require_attached(table.target)
-    runtime = load_runtime(table.target.runtime)
-    workloads = workload_map(prunable.operations, runtime.fusion)
-    settled = copy.copy(prunable)
-    settled.model = _with_typical_statistics(prunable.model, prunable.example_input)
-    loader = runtime.loader(
-        settled.model,
-        prunable.example_input,
-        prunable.operations.operations,
-        table.target,
-    )
-    table.create()
-    design = design_networks(workloads, prunable.widths, schedule.channel_multiple)
-    wanted = {w for row in design for w in workloads.at(row)}
-    added = len(table.missing(wanted))
-    _measure_workloads(settled, loader, workloads, design, table, progress, schedule)
-    validation = _validate(settled, loader, table, progress, schedule)
+    target = table.target
+    require_attached(target)
+    runtime = load_runtime(target.runtime)
+    schedule = schedule or runtime.schedule
+    mapped = workload_map(prunable.operations, runtime.fusion, target.dtype)
+    plan = make_plan(prunable, mapped, schedule)
+    with load_device(target.device).bench(with_typical_statistics(prunable), target) as bench:
+        table.create()
+        wanted = {one for row in plan.design for one in plan.workloads(row)}
+        added = len(table.missing(wanted))
+        unfinished = added > 0 or target.calibration is None
+        measure_workloads(bench, plan, plan.design, table, progress, schedule)
+        if unfinished:
+            _refine(bench, plan, mapped, prunable.widths, table, progress, schedule)
+        validation = validate(bench, plan, table, runtime, progress, schedule)
     return summarise(validation, len(wanted), added)
 
 
-def summarise(validation: pd.DataFrame, workloads: int = 0, added: int = 0) -> ProfileReport:
-    """Compare predicted and measured latency of ``validation``."""
-    measured = validation["measured_ms"].to_numpy()
-    error = np.abs(validation["predicted_ms"].to_numpy() / measured - 1)
-    repeat = np.abs(validation["repeat_ms"].to_numpy() / measured - 1)
-    constant = validation["predicted_ms"].nunique() < 2  # nothing can be pruned: no rank to tell
-    rank = float("nan") if constant else spearmanr(validation["predicted_ms"], measured).statistic
-    return ProfileReport(
-        workloads=workloads,
-        added=added,
-        mape=float(error.mean() * 100),
-        within_5=float((error <= 0.05).mean() * 100),
-        within_10=float((error <= 0.10).mean() * 100),
-        spearman=float(rank),
-        repeatability=float(repeat.mean() * 100),
+def make_plan(prunable: PrunableModel, mapped: WorkloadMap, schedule: Schedule) -> Plan:
+    """Choose the networks to time."""
+    multiple = schedule.channel_multiple
+    count = schedule.calibration_networks + schedule.validation_networks
+    rng = np.random.default_rng([schedule.seed, 1])
+    whole = random_networks(prunable.widths, count, multiple, rng)
+    # the ends of the range pin the fixed cost down
+    whole[:2] = extreme_networks(prunable.widths, multiple)
+    return Plan(
+        groups=tuple(prunable.groups),
+        design=design_networks(mapped, prunable.widths, multiple, schedule.levels),
+        whole=whole,
+        workloads=mapped.at,
+        members=tuple(unit.members for unit in mapped.units),
+        subject=subject_of(prunable),
     )
 
 
-def _measure_workloads(
-    prunable: PrunableModel,
-    loader: Loader,
-    workloads: WorkloadMap,
-    design: NDArray[np.int64],
+def subject_of(prunable: PrunableModel) -> dict[str, str]:
+    """Name the network and its input."""
+    spec = getattr(prunable.model, "spec", None)
+    return {
+        "model": spec.name if spec else type(prunable.model).__name__,
+        "input": "x".join(map(str, prunable.example_input.shape)),
+    }
+
+
+def measure_workloads(
+    bench: Bench,
+    plan: Plan,
+    rows: NDArray[np.int64],
+    table: LatencyTable,
+    progress: ProfileProgress,
+    schedule: Schedule,
+    stage: str = "workloads",
+) -> None:
+    """Time those of ``rows`` that execute what the table lacks, and append it chunk by chunk."""
+    missing = np.array([row for row in rows if table.missing(plan.workloads(row))])
+    progress.started(stage, len(missing))
+    if not len(missing):
+        return
+    samples: dict[Workload, list[NDArray[np.float64]]] = defaultdict(list)
+    timed = bench.operations(missing, schedule.chunk, schedule.rounds, schedule.runs)
+    for place, (row, runs) in enumerate(zip(missing, timed, strict=True), start=1):
+        for workload, members in zip(plan.workloads(row), plan.members, strict=True):
+            samples[workload].append(runs[:, list(members)].sum(axis=1))
+        progress.advanced()
+        if place % schedule.chunk == 0 or place == len(missing):
+            table.append({workload: _quantiles(parts) for workload, parts in samples.items()})
+            samples.clear()
+
+
+def _refine(
+    bench: Bench,
+    plan: Plan,
+    mapped: WorkloadMap,
+    widths: Mapping[str, int],
     table: LatencyTable,
     progress: ProfileProgress,
     schedule: Schedule,
 ) -> None:
-    missing = [row for row in design if table.missing(workloads.at(row))]
-    progress.started("workloads", len(missing))
-    order = np.random.default_rng(schedule.seed)
-    for start in range(0, len(missing), schedule.chunk):
-        chunk = missing[start : start + schedule.chunk]
-        samples: dict[Workload, list[NDArray[np.float64]]] = defaultdict(list)
-        sessions = [loader.profiled_session(_network(prunable, row)) for row in chunk]
-        timing = interleaved(sessions, schedule.rounds, schedule.runs, order=order)
-        for row, session, counted in zip(chunk, sessions, timing.runs, strict=True):
-            runs = session.operation_us()[counted]
-            for unit, workload in zip(workloads.units, workloads.at(row), strict=True):
-                samples[workload].append(runs[:, list(unit.members)].sum(axis=1))
-            progress.advanced()
-        table.append({workload: _quantiles(parts) for workload, parts in samples.items()})
+    """Add networks where interpolation is least sure."""
+    for step in range(schedule.refinements):
+        rows = refining_networks(
+            mapped,
+            widths,
+            table.p50_us(),
+            schedule.chunk,
+            schedule.channel_multiple,
+            np.random.default_rng([schedule.seed, 2, step]),
+        )
+        measure_workloads(bench, plan, rows, table, progress, schedule, "refinement")
 
 
 def _quantiles(parts: Sequence[NDArray[np.float64]]) -> Latency:
@@ -155,67 +176,103 @@ def _quantiles(parts: Sequence[NDArray[np.float64]]) -> Latency:
     return Latency(p10, p50, p90, len(samples))
 
 
-def _validate(
-    prunable: PrunableModel,
-    loader: Loader,
+def validate(
+    bench: Bench,
+    plan: Plan,
     table: LatencyTable,
+    runtime: Runtime,
     progress: ProfileProgress,
     schedule: Schedule,
 ) -> pd.DataFrame:
     """Time whole networks twice; calibrate with some of them, and compare with the others."""
-    rng = np.random.default_rng([schedule.seed, 1])
-    known = schedule.calibration_networks
-    networks = random_networks(
-        prunable.widths, known + schedule.validation_networks, schedule.channel_multiple, rng
-    )
-    # the ends of the range pin the fixed cost down
-    networks[:2] = extreme_networks(prunable.widths, schedule.channel_multiple)
-    progress.started("validation", len(networks) + 2 * schedule.validation_rounds)
-    sessions = []
-    for row in networks:
-        sessions.append(loader.session(_network(prunable, row)))
-        progress.advanced()
-    timing = interleaved(
-        sessions,
-        2 * schedule.validation_rounds,
-        schedule.validation_runs,
-        order=rng,
-        on_round=progress.advanced,
-    )
-    for session in sessions:
-        session.close()
+    rounds = 2 * schedule.validation_rounds
+    progress.started("validation", len(plan.whole) + rounds)
+    timing = bench.whole(plan.whole, rounds, schedule.validation_runs, progress.advanced)
     # even and odd rounds: the same networks measured twice
-    rounds = timing.seconds.reshape(len(networks), -1, schedule.validation_runs) * 1000
-    first = np.median(rounds[:, 0::2].reshape(len(networks), -1), axis=1)
-    repeat = np.median(rounds[:, 1::2].reshape(len(networks), -1), axis=1)
-    _calibrate(prunable, table, networks[:known], first[:known], schedule)
-    predictor = LatencyPredictor(prunable, table)
+    first = typical_ms(timing.seconds[:, 0::2])
+    repeat = typical_ms(timing.seconds[:, 1::2])
+    known = schedule.calibration_networks
+    networks = [plan.workloads(row) for row in plan.whole]
+    block = best_block(table.p50_us())
+    summed = Surfaces(table.p50_us(), block).sums(networks)
+    if np.isnan(summed).any():
+        raise UserError(
+            f"{table.folder} does not cover the networks that validate it; profile into another "
+            "folder with --lut"
+        )
+    calibration = fit_calibration(summed[:known], first[:known], runtime, len(plan.members), block)
+    table.save_target(
+        table.target.model_copy(
+            update={"calibration": calibration, "protocol": {**plan.subject, **vars(schedule)}}
+        )
+    )
+    predicted = calibrated_ms(calibration, summed, len(plan.members))
     validation = pd.DataFrame(
         {
-            "network": np.arange(schedule.validation_networks),
-            "predicted_ms": predictor.batch(networks[known:]),
+            "network": np.arange(len(networks) - known),
+            "predicted_ms": predicted[known:],
             "measured_ms": first[known:],
             "repeat_ms": repeat[known:],
         }
     )
-    for name, column in zip(prunable.groups, networks[known:].T, strict=True):
+    if timing.energy_mj is not None:
+        validation["energy_mj"] = np.median(timing.energy_mj, axis=1)[known:]
+    for name, column in zip(plan.groups, plan.whole[known:].T, strict=True):
         validation[name] = column
     save_validation(table.folder, validation)
     return validation
 
 
-def _calibrate(
-    prunable: PrunableModel,
-    table: LatencyTable,
-    networks: NDArray[np.int64],
+def revalidate(
+    prunable: PrunableModel, table: LatencyTable, progress: ProfileProgress
+) -> pd.DataFrame:
+    """Time the networks of ``table``'s validation again and predict them anew.
+
+    Returns:
+        The columns of ``validation.csv``, and ``then_ms``: what was measured then. Nothing is
+        written.
+
+    Raises:
+        UserError: the target is not attached, or ``prunable`` is another network.
+    """
+    require_attached(table.target)
+    before = load_validation(table.folder)
+    absent = [name for name in prunable.groups if name not in before.columns]
+    if absent:
+        raise UserError(
+            f"{table.folder} was validated on another network: its validation has no group "
+            f"{absent[0]}; give that one with --model"
+        )
+    rows = before[list(prunable.groups)].to_numpy(dtype=np.int64)
+    schedule = Schedule()
+    rounds = 2 * schedule.validation_rounds
+    with load_device(table.target.device).bench(
+        with_typical_statistics(prunable), table.target
+    ) as bench:
+        progress.started("validation", len(rows) + rounds)
+        timing = bench.whole(rows, rounds, schedule.validation_runs, progress.advanced)
+    now = before.drop(columns=[name for name in ("energy_mj",) if name in before.columns])
+    now["predicted_ms"] = LatencyPredictor(prunable, table).batch(rows)
+    now["measured_ms"] = typical_ms(timing.seconds[:, 0::2])
+    now["repeat_ms"] = typical_ms(timing.seconds[:, 1::2])
+    now["then_ms"] = before["measured_ms"]
+    return now
+
+
+def typical_ms(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ``(networks,)`` medians in ms of ``(networks, rounds, runs)`` seconds."""
+    medians: NDArray[np.float64] = np.median(seconds.reshape(len(seconds), -1), axis=1) * 1000
+    return medians
+
+
+def fit_calibration(
+    summed_us: NDArray[np.float64],
     measured_ms: NDArray[np.float64],
-    schedule: Schedule,
-) -> None:
+    runtime: Runtime,
+    workloads: int,
+    block: int,
+) -> Calibration:
     """Fit scale and fixed cost to whole networks, by relative error, neither negative."""
-    neutral = Calibration(scale=1, call_us=0, workload_us=0, networks=len(networks))
-    table.target = table.target.model_copy(update={"calibration": neutral})
-    predictor = LatencyPredictor(prunable, table)
-    summed_us = predictor.batch(networks) * 1000
     measured_us = measured_ms * 1000
     system = np.stack([summed_us, np.ones_like(summed_us)], axis=1) / measured_us[:, None]
     (scale, fixed), _ = nnls(system, np.ones_like(measured_us))
@@ -224,29 +281,26 @@ def _calibrate(
             "the networks' latency does not follow the sum of their workloads: the machine is too "
             "busy to measure; stop what else runs on it and profile again"
         )
-    runtime = load_runtime(table.target.runtime)
-    count = len(workload_map(prunable.operations, runtime.fusion).units)
-    calibration = Calibration(
+    return Calibration(
         scale=float(scale),
         call_us=float(fixed) if runtime.fixed_cost == "call" else 0.0,
-        workload_us=float(fixed) / count if runtime.fixed_cost == "workload" else 0.0,
-        networks=len(networks),
-    )
-    written = dict(vars(schedule))
-    table.save_target(
-        table.target.model_copy(update={"calibration": calibration, "protocol": written})
+        workload_us=float(fixed) / workloads if runtime.fixed_cost == "workload" else 0.0,
+        networks=len(summed_us),
+        channel_block=block,
     )
 
 
-def _network(prunable: PrunableModel, row: NDArray[np.int64]) -> nn.Module:
-    return prunable.pruned(dict(zip(prunable.groups, row.tolist(), strict=True)))
-
-
-def _with_typical_statistics(model: nn.Module, example_input: Tensor) -> nn.Module:
+def with_typical_statistics(prunable: PrunableModel) -> PrunableModel:
     """Return a copy whose batch norms see activations of unit scale.
 
     With untrained statistics activations can fade into denormal numbers, which are slow.
     """
+    settled = copy.copy(prunable)
+    settled.model = _settled(prunable.model, prunable.example_input)
+    return settled
+
+
+def _settled(model: nn.Module, example_input: Tensor) -> nn.Module:
     settled = copy.deepcopy(model).train()
     for module in settled.modules():
         if isinstance(module, _BatchNorm):

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from netadapt.files import existing_file, existing_folder, write_atomic
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import Shape, Workload, coordinates, family
 
-COLUMNS = (
+WORKLOAD_COLUMNS = (
     "kind", "inputs", "out_channels", "kernel", "stride", "padding", "dilation", "groups",
-    "activation", "dtype", "p10_us", "p50_us", "p90_us", "runs",
+    "activation", "dtype",
 )  # fmt: skip
+COLUMNS = (*WORKLOAD_COLUMNS, "p10_us", "p50_us", "p90_us", "runs")
 MAX_BYTES = 200_000_000
 WORDS = {"kind": r"[A-Za-z0-9_]+", "activation": r"[A-Za-z0-9_().,+-]*", "dtype": r"[a-z0-9_]+"}
 
@@ -119,12 +120,27 @@ class LatencyTable:
             raise UserError(f"cannot write {path}: {error.strerror or error}") from error
         self.rows.update(new)
 
+    def p50_us(self) -> dict[Workload, float]:
+        """The median latency of every measured workload, in microseconds."""
+        return {workload: latency.p50_us for workload, latency in self.rows.items()}
+
     def missing(self, workloads: Iterable[Workload]) -> list[Workload]:
         """Return those of ``workloads`` that have no row, each once."""
         return [w for w in dict.fromkeys(workloads) if w not in self.rows]
 
 
 def _row(workload: Workload, latency: Latency) -> list[str]:
+    return [
+        *workload_fields(workload),
+        f"{latency.p10_us:.2f}",
+        f"{latency.p50_us:.2f}",
+        f"{latency.p90_us:.2f}",
+        str(latency.runs),
+    ]
+
+
+def workload_fields(workload: Workload) -> list[str]:
+    """Return a workload as a table writes it, in the order of ``WORKLOAD_COLUMNS``."""
     return [
         workload.kind,
         "+".join(map(_dashed, workload.inputs)),
@@ -136,10 +152,6 @@ def _row(workload: Workload, latency: Latency) -> list[str]:
         str(workload.groups),
         workload.activation,
         workload.dtype,
-        f"{latency.p10_us:.2f}",
-        f"{latency.p50_us:.2f}",
-        f"{latency.p90_us:.2f}",
-        str(latency.runs),
     ]
 
 
@@ -168,7 +180,23 @@ def _read_rows(path: Path) -> dict[Workload, Latency]:
 def _parse(fields: list[str]) -> tuple[Workload, Latency]:
     if len(fields) != len(COLUMNS):
         raise ValueError(f"{len(fields)} fields instead of {len(COLUMNS)}")
-    values = dict(zip(COLUMNS, fields, strict=True))
+    *_, p10, p50, p90, runs = fields
+    quantiles = [_decimal(text) for text in (p10, p50, p90)]
+    if not all(np.isfinite(q) and q >= 0 for q in quantiles) or sorted(quantiles) != quantiles:
+        raise ValueError(f"quantiles {quantiles} are not finite, positive and rising")
+    latency = Latency(quantiles[0], quantiles[1], quantiles[2], _integer(runs))
+    if latency.runs < 1:
+        raise ValueError("no runs")
+    return parse_workload(fields[: len(WORKLOAD_COLUMNS)]), latency
+
+
+def parse_workload(fields: Sequence[str]) -> Workload:
+    """Read what ``workload_fields`` returns.
+
+    Raises:
+        ValueError: a field holds what it cannot.
+    """
+    values = dict(zip(WORKLOAD_COLUMNS, fields, strict=True))
     workload = Workload(
         kind=values["kind"],
         inputs=tuple(_shape(text) for text in values["inputs"].split("+")),
@@ -181,13 +209,8 @@ def _parse(fields: list[str]) -> tuple[Workload, Latency]:
         activation=values["activation"],
         dtype=values["dtype"],
     )
-    quantiles = [_decimal(values[name]) for name in ("p10_us", "p50_us", "p90_us")]
-    if not all(np.isfinite(q) and q >= 0 for q in quantiles) or sorted(quantiles) != quantiles:
-        raise ValueError(f"quantiles {quantiles} are not finite, positive and rising")
-    p10, p50, p90 = quantiles
-    latency = Latency(p10, p50, p90, _integer(values["runs"]))
-    if latency.runs < 1 or workload.out_channels < 1:
-        raise ValueError("no runs or no channels")
+    if workload.out_channels < 1:
+        raise ValueError("no channels")
     for name, pattern in WORDS.items():
         if not re.fullmatch(pattern, values[name]):
             raise ValueError(f"{values[name]!r} is no {name}")
@@ -195,7 +218,7 @@ def _parse(fields: list[str]) -> tuple[Workload, Latency]:
         family(workload), coordinates(workload)
     except IndexError:
         raise ValueError(f"inputs {values['inputs']!r} have no channels") from None
-    return workload, latency
+    return workload
 
 
 def _dashed(shape: Shape) -> str:

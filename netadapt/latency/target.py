@@ -4,13 +4,83 @@ import datetime
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netadapt.errors import UserError
 
 Text = Annotated[str, Field(max_length=500)]
+Precision = Literal["fp32", "fp16", "bf16"]
+Cpus = Annotated[str, Field(max_length=200, pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")]
+
+
+class Options(BaseModel):
+    """What a user chooses of a target.
+
+    Attributes:
+        threads: of the runtime.
+        precision: of weights and activations.
+        batch: images a run.
+        cpus: the cores to stay on, as ``0,2-3``; empty: wherever the system puts the threads.
+        provider: onnxruntime's execution provider; empty: its CPU provider.
+        tune: trials of the runtime's own auto-tuning, where it has one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: Annotated[int, Field(ge=1, le=4096)] = 1
+    precision: Precision = "fp32"
+    batch: Annotated[int, Field(ge=1, le=4096)] = 1
+    cpus: Cpus = ""
+    provider: Literal["", "cuda", "tensorrt"] = ""
+    tune: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+    @classmethod
+    def parse(cls, **given: object) -> "Options":
+        """Make options of what a user gave. Raises ``UserError`` if they are none."""
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(
+                f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}"
+            ) from None
+
+    def cores(self) -> set[int] | None:
+        """The cores to stay on, or ``None``."""
+        return cores_of(self.cpus)
+
+    def check(self, available: set[int]) -> None:
+        """Raise a ``UserError`` for threads or cores that a machine with ``available`` lacks."""
+        chosen = self.cores()
+        absent = sorted((chosen or set()) - available)
+        if absent:
+            raise UserError(f"cannot use core {absent[0]}: this machine has {len(available)} cores")
+        if self.threads > len(available):
+            raise UserError(
+                f"cannot use {self.threads} threads: this machine has {len(available)} cores"
+            )
+        if chosen and self.threads > len(chosen):
+            raise UserError(f"cannot keep {self.threads} threads on {len(chosen)} cores")
+
+
+def cores_of(cpus: str) -> set[int] | None:
+    """Read ``0,2-3`` as ``{0, 2, 3}``; empty as ``None``."""
+    if not cpus:
+        return None
+    found: set[int] = set()
+    for part in cpus.split(","):
+        first, _, last = part.partition("-")
+        if int(last or first) > 1 << 16:
+            raise UserError(f"there is no core {last or first}")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
 
 
 class Calibration(BaseModel):
     """How a sum of workloads becomes the latency of a whole network.
+
+    ``channel_block`` is the number of channels the target computes at a time: any channel count
+    costs what the next multiple of it costs.
 
     ``network_ms = (call_us + workload_us * workloads + scale * sum of workloads) / 1000``.
     """
@@ -21,12 +91,11 @@ class Calibration(BaseModel):
     call_us: Annotated[float, Field(ge=0)]
     workload_us: Annotated[float, Field(ge=0)]
     networks: Annotated[int, Field(ge=1)]
+    channel_block: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
-class Target(BaseModel):
+class Target(Options):
     """One target, as ``target.json`` stores it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     device: Text = "cpu"
@@ -34,23 +103,28 @@ class Target(BaseModel):
     system: Text = "unknown"
     runtime: Text = "onnxruntime"
     runtime_version: Text = "unknown"
-    threads: Annotated[int, Field(ge=1, le=4096)] = 1
-    precision: Literal["fp32"] = "fp32"
-    batch: Annotated[int, Field(ge=1, le=4096)] = 1
     clock: dict[str, str] = Field(default_factory=dict)
     date: Text = Field(default_factory=lambda: datetime.date.today().isoformat())
     protocol: dict[str, str | int | float] = Field(default_factory=dict)
     calibration: Calibration | None = None
 
     @property
+    def dtype(self) -> str:
+        """The name of ``precision`` in workloads."""
+        return {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}[self.precision]
+
+    @property
     def slug(self) -> str:
         """The name of the target's folder under ``lut/``."""
         parts = [
             self.hardware,
-            f"{self.device}" if self.device != "cpu" else "",
+            re.sub("^ssh://.*@", "", self.device) if self.device != "cpu" else "",
             self.runtime,
+            self.provider,
             self.runtime_version,
+            f"tuned{self.tune}" if self.tune else "",
             f"{self.threads}t",
+            f"cpus{self.cpus}" if self.cpus else "",
             self.precision,
             f"b{self.batch}",
         ]
@@ -60,7 +134,7 @@ class Target(BaseModel):
     def difference(self, other: "Target") -> str | None:
         """Name what makes the two different targets, or return ``None``."""
         for field in (
-            "device", "hardware", "runtime", "runtime_version", "threads", "precision", "batch",
+            "device", "hardware", "runtime", "runtime_version", *Options.model_fields,
         ):  # fmt: skip
             mine, theirs = getattr(self, field), getattr(other, field)
             if mine != theirs:

@@ -109,11 +109,21 @@ def _has_two_channels(workload: Workload) -> bool:
 
 @dataclass(frozen=True)
 class Fusion:
-    """Which operations a runtime merges into a convolution that feeds nothing else."""
+    """Which operations a runtime merges into one that feeds nothing else.
+
+    Attributes:
+        batch_norm: into a convolution.
+        activations: the names of those it merges.
+        add: an addition whose other side was computed before.
+        into: the kinds that swallow what follows them.
+        activated: further kinds, which swallow an activation that follows them and nothing else.
+    """
 
     batch_norm: bool = False
     activations: frozenset[str] = frozenset()
     add: bool = False
+    into: frozenset[str] = frozenset({"conv2d"})
+    activated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -157,17 +167,19 @@ def _fused_unit(
     fusion: Fusion,
 ) -> FusedOperation:
     operation = operations[place]
-    if operation.kind != "conv2d":
+    swallows = operation.kind in fusion.into
+    if not swallows and operation.kind not in fusion.activated:
         activation = operation.detail.get("activation", "")
         return FusedOperation(place, (place,), None, activation)
     members, residual, activation = [place], None, ""
     while len(readers.get(members[-1], ())) == 1:
         following = readers[members[-1]][0]
         candidate = operations[following]
-        if candidate.kind == "batch_norm" and fusion.batch_norm and residual is None:
+        if candidate.kind == "batch_norm" and swallows and fusion.batch_norm and residual is None:
             members.append(following)
         elif (
             candidate.kind == "add"
+            and swallows
             and fusion.add
             and residual is None
             and len(candidate.sources) == 2

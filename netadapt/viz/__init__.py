@@ -8,6 +8,7 @@ from netadapt.viz.samples import (
     plot_samples,
     read_samples,
 )
+from netadapt.viz.tables import plot_table
 from netadapt.viz.validation import plot_validation
 from netadapt.viz.widths import plot_widths
 
@@ -19,6 +20,7 @@ __all__ = [
     "plot_predictions",
     "plot_runs",
     "plot_samples",
+    "plot_table",
     "plot_validation",
     "plot_widths",
     "read_run",

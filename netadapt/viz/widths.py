@@ -34,9 +34,7 @@ def plot_widths(run: RunView) -> Figure:
 
     height = max(1.7 + 0.23 * len(run.groups), 3.4)
     figure = Figure(figsize=(style.WIDTH_INCHES, height), layout="constrained")
-    figure.suptitle(
-        f"{style.shortened(run.name, 40)}: widths by iteration, budget {run.budget_ms:g} ms"
-    )
+    figure.suptitle(f"{style.shortened(run.name, 40)}: widths by iteration, {run.goal}")
     left, *right = figure.subplots(
         1, 1 if finals.empty else 2, squeeze=False, sharey=True, width_ratios=_ratios(len(finals))
     ).flat

@@ -86,8 +86,8 @@ class CommandLine:
         return [str(word)] if isinstance(word, Path) else self.at_stock(str(word)).split()
 
     def at_stock(self, text: str) -> str:
-        """Replace ``@`` by the folder of the stock."""
-        return text.replace("@", f"{self.stock}/")
+        """Replace ``@`` by the folder of the stock, and ``@@`` by a plain one."""
+        return "@".join(part.replace("@", f"{self.stock}/") for part in text.split("@@"))
 
 
 def tree(folder: Path) -> Tree:

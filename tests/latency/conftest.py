@@ -2,6 +2,7 @@ import pytest
 from tiny_network import tiny
 
 from netadapt.latency.onnx_model import OnnxTemplate
+from netadapt.latency.shared_weights import Graphs
 from netadapt.pruning import PrunableModel, trace
 
 
@@ -10,6 +11,12 @@ def small() -> PrunableModel:
     """The tiny network, traced. It is shared: change nothing."""
     model, image = tiny()
     return trace(model, image)
+
+
+@pytest.fixture(scope="session")
+def graphs(small: PrunableModel) -> Graphs:
+    """The tiny network's graphs for a board."""
+    return Graphs(small)
 
 
 @pytest.fixture(scope="session")

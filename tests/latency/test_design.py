@@ -1,14 +1,22 @@
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from netadapt.latency.design import channel_levels, design_networks, random_networks
-from netadapt.latency.runtimes import RUNTIMES, fusion_of
-from netadapt.latency.workloads import workload_map
-from netadapt.pruning import PrunableModel
+from netadapt.latency.design import (
+    channel_levels,
+    design_networks,
+    random_networks,
+    refining_networks,
+)
+from netadapt.latency.runtimes import fusion_of
+from netadapt.latency.workloads import Fusion, workload_map
+from netadapt.pruning import PrunableModel, trace
 
 widths = st.integers(1, 2048)
 multiples = st.sampled_from([1, 2, 4, 8, 16])
@@ -51,7 +59,7 @@ def test_random_networks_follow_their_seed() -> None:
     assert not np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
 def test_every_pair_of_levels_of_groups_that_meet_is_measured(
     thin: PrunableModel, runtime: str
 ) -> None:
@@ -68,3 +76,46 @@ def test_the_whole_network_is_among_those_measured(thin: PrunableModel) -> None:
     workloads = workload_map(thin.operations, fusion_of("onnxruntime"))
     rows = design_networks(workloads, thin.widths, multiple=8)
     assert thin.vector({}).tolist() in rows.tolist()
+
+
+class Fan(nn.Module):
+    """Seven convolutions that meet in one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arms = nn.ModuleList(nn.Conv2d(3, 16, 1) for _ in range(7))
+        self.head = nn.Conv2d(7 * 16, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cat([arm(x) for arm in self.arms], dim=1))
+
+
+def test_more_groups_that_meet_than_levels_still_show_all_pairs() -> None:
+    fan = trace(Fan().eval(), torch.rand(1, 3, 8, 8))
+    rows = design_networks(workload_map(fan.operations, Fusion()), fan.widths, 2, levels=3)
+    assert len(rows) == 49
+    columns = rows.T.tolist()
+    for first, second in combinations(columns, 2):
+        assert len(set(zip(first, second, strict=True))) == len(set(first)) * len(set(second))
+
+
+def test_refining_networks_go_where_interpolation_is_least_sure() -> None:
+    """Of a network that is rough in one group only, that group is refined."""
+    layers = [nn.Conv2d(3, 256, 3), nn.Conv2d(256, 256, 1), nn.Conv2d(256, 1, 1)]
+    chain = trace(nn.Sequential(*layers).eval(), torch.rand(1, 3, 8, 8))
+    mapped = workload_map(chain.operations, Fusion())
+    rows = design_networks(mapped, chain.widths, 8, levels=5)
+    latencies = {}
+    for row in rows:
+        first, second, last = mapped.at(row)
+        latencies[first] = 100.0 * (1 + first.out_channels % 3)
+        latencies[second] = latencies[last] = 1.0
+    refined = refining_networks(mapped, chain.widths, latencies, 8, 8, np.random.default_rng(0))
+    plain = random_networks(chain.widths, 200, 8, np.random.default_rng(0), 1 / 8)
+    known = np.unique(rows[:, 0])
+
+    def distance(networks: NDArray[np.int64]) -> float:
+        return float(np.abs(networks[:, [0]] - known).min(axis=1).mean())
+
+    assert refined.shape == (8, 2)
+    assert distance(refined) > 1.5 * distance(plain)

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
-from netadapt.latency.interpolation import Grid
+from netadapt.latency.interpolation import Grid, Surfaces, best_block
+from netadapt.latency.workloads import Workload
 
 axes = st.lists(st.integers(1, 1024), min_size=1, max_size=6, unique=True).map(sorted)
 
@@ -27,9 +28,9 @@ def test_a_grid_is_exact_where_it_was_measured(
     first: list[int], second: list[int], seed: int
 ) -> None:
     points, values, _ = full_grid(seed, first, second)
-    np.testing.assert_allclose(Grid(points, values.tolist())(np.array(points)), values)
+    np.testing.assert_allclose(Grid(points, values.tolist())(np.array(points).T), values)
     line, heights, _ = full_grid(seed, first)
-    np.testing.assert_allclose(Grid(line, heights.tolist())(np.array(line)), heights)
+    np.testing.assert_allclose(Grid(line, heights.tolist())(np.array(line).T), heights)
 
 
 @settings(max_examples=60, deadline=None)
@@ -42,7 +43,7 @@ def test_between_nodes_a_grid_is_multilinear(grid: list[list[int]], seed: int) -
     random = np.random.default_rng(seed)
     asked = np.stack([random.integers(axis[0], axis[-1] + 1, 50) for axis in grid], 1)
     oracle = RegularGridInterpolator(grid, nodes)
-    np.testing.assert_allclose(Grid(points, values.tolist())(asked), oracle(asked))
+    np.testing.assert_allclose(Grid(points, values.tolist())(asked.T), oracle(asked))
 
 
 @settings(max_examples=60, deadline=None)
@@ -52,7 +53,7 @@ def test_outside_what_was_measured_a_grid_answers_nan(
 ) -> None:
     points, values, _ = full_grid(0, first, second)
     inside = first[0] <= asked[0] <= first[-1] and second[0] <= asked[1] <= second[-1]
-    answer = Grid(points, values.tolist())(np.array([asked]))
+    answer = Grid(points, values.tolist())(np.array([asked]).T)
     assert np.isfinite(answer[0]) == inside
 
 
@@ -66,13 +67,13 @@ def test_holes_are_filled_from_their_neighbours(data: st.DataObject) -> None:
     kept = [p for p in points if p in corners or data.draw(st.booleans())]
     values = [3.0 + 0.5 * a + 0.25 * b for a, b in kept]
     asked = np.array(points)
-    answer = Grid(kept, values)(asked)
+    answer = Grid(kept, values)(asked.T)
     np.testing.assert_allclose(answer, 3.0 + asked @ (0.5, 0.25))
 
 
 def test_a_hole_with_nothing_around_it_stays_unknown() -> None:
     grid = Grid([(1, 1), (2, 2), (3, 3)], [1.0, 2.0, 3.0])
-    answers = grid(np.array([[1, 1], [2, 2], [3, 3], [1, 3], [3, 1], [2, 3]]))
+    answers = grid(np.array([[1, 1], [2, 2], [3, 3], [1, 3], [3, 1], [2, 3]]).T)
     assert answers[:3].tolist() == [1.0, 2.0, 3.0]
     assert np.isnan(answers[3:]).all()
 
@@ -82,7 +83,55 @@ def test_a_batch_is_answered_row_by_row(count: int) -> None:
     points, values, _ = full_grid(1, [8, 16, 32], [4, 12])
     grid = Grid(points, values.tolist())
     asked = np.random.default_rng(0).integers(0, 40, (count, 2))
-    together = grid(asked)
+    together = grid(asked.T)
     assert together.shape == (count,)
-    alone = [grid(row[None])[0] for row in asked]
+    alone = [grid(row[:, None])[0] for row in asked]
     np.testing.assert_array_equal(together, np.array(alone).reshape(count))
+
+
+def pointwise(into: int, out: int) -> Workload:
+    return Workload("conv2d", ((1, into, 14, 14),), out, (1, 1), (1, 1), (0, 0), (1, 1))
+
+
+def blocked_latency(workload: Workload, block: int, noise: float = 0.0) -> float:
+    """What a target would take that computes ``block`` channels at a time."""
+    into, out = (-(-c // block) * block for c in (workload.inputs[0][1], workload.out_channels))
+    return (5.0 + 0.01 * into * out) * (1 + noise)
+
+
+def measured(block: int, noise: float) -> dict[Workload, float]:
+    random = np.random.default_rng(1)
+    pairs = [pointwise(*(8 * random.integers(1, 33, 2)).tolist()) for _ in range(60)]
+    corners = [pointwise(a, b) for a in (8, 256) for b in (8, 256)]
+    return {
+        one: blocked_latency(one, block, noise * random.standard_normal())
+        for one in pairs + corners
+    }
+
+
+@pytest.mark.parametrize(("true", "found"), [(8, 1), (16, 16), (32, 32)])
+def test_the_block_of_a_staircase_is_found(true: int, found: int) -> None:
+    """Counts measured are multiples of 8, so a block of 8 cannot be told from none."""
+    assert best_block(measured(true, noise=0.02)) == found
+
+
+@pytest.mark.parametrize("block", [16, 32])
+def test_steps_stay_steps(block: int) -> None:
+    counts = range(8, 257, 24)
+    grid = [pointwise(a, b) for a in (*counts, 256) for b in (*counts, 256)]
+    surfaces = Surfaces({one: blocked_latency(one, block) for one in grid}, block)
+    on_one_step = [pointwise(200, out) for out in range(193 - block + 32, 193 + 32)]
+    sums = surfaces.sums([[one] for one in on_one_step if one.out_channels % 32 > 16])
+    assert np.ptp(sums) == pytest.approx(0)
+    random = np.random.default_rng(2)
+    asked = [pointwise(*random.integers(block, 257, 2).tolist()) for _ in range(40)]
+    wanted = [blocked_latency(one, block) for one in asked]
+    np.testing.assert_allclose(surfaces.sums([[one] for one in asked]), wanted)
+
+
+def test_a_network_outside_the_hull_has_no_sum() -> None:
+    latencies = measured(8, noise=0.0)
+    inside = next(iter(latencies))
+    sums = Surfaces(latencies).sums([[inside], [inside, pointwise(8, 257)]])
+    assert sums[0] == pytest.approx(latencies[inside])
+    assert np.isnan(sums[1])

@@ -12,7 +12,8 @@ from tiny_network import tiny
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.latency.onnx_model import OnnxTemplate, export_onnx, operation_of
+from netadapt.latency.agent.session import operation_of
+from netadapt.latency.onnx_model import OnnxTemplate, export_onnx
 from netadapt.pruning import PrunableModel
 
 

@@ -1,23 +1,40 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tiny_network import tiny
+from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.latency.design import design_networks
 from netadapt.latency.devices import load_device
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.profiler import Schedule, profile, summarise
-from netadapt.latency.runtimes import RUNTIMES, fusion_of, load_runtime
+from netadapt.latency.profiler import profile, revalidate
+from netadapt.latency.runtimes import fusion_of, load_runtime
+from netadapt.latency.schedule import Schedule
 from netadapt.latency.table import LatencyTable, load_validation
 from netadapt.latency.target import Target
+from netadapt.latency.validation import summarise
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.pruning import PrunableModel, trace
+
+
+class Renamed(nn.Module):
+    """The same network under other names."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
 
 SCHEDULE = Schedule(
     rounds=1,
     runs=2,
+    refinements=0,
     calibration_networks=6,
     validation_networks=5,
     validation_rounds=2,
@@ -36,8 +53,8 @@ class Stages:
 
     def started(self, stage: str, total: int) -> None:
         self._stage = stage
-        self.totals[stage] = total
-        self.steps[stage] = 0
+        self.totals[stage] = self.totals.get(stage, 0) + total
+        self.steps.setdefault(stage, 0)
 
     def advanced(self) -> None:
         self.steps[self._stage] += 1
@@ -55,7 +72,7 @@ def wanted(prunable: PrunableModel, runtime: str) -> set[Workload]:
     return {one for row in rows for one in mapped.at(row)}
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
 def test_a_profile_fills_calibrates_and_validates_a_table(
     small: PrunableModel, runtime: str, tmp_path: Path
 ) -> None:
@@ -143,3 +160,39 @@ def test_a_report_compares_predicted_with_measured() -> None:
     assert report.spearman == pytest.approx(1)
     assert report.repeatability == pytest.approx(5)
     assert (report.workloads, report.added) == (7, 3)
+
+
+def test_a_refined_table_knows_more_widths(small: PrunableModel, tmp_path: Path) -> None:
+    schedule = replace(SCHEDULE, refinements=2, chunk=3)
+    stages = Stages()
+    table = LatencyTable.open(tmp_path, target("onnxruntime"))
+    report = profile(small, table, stages, schedule)
+    assert stages.totals["refinement"] > 0
+    assert report.added == report.workloads == len(wanted(small, "onnxruntime"))
+    more = set(table.rows) - wanted(small, "onnxruntime")
+    assert more
+    assert all(one.out_channels % 8 == 0 or one.out_channels == 1 for one in more)
+    rows = len(table.rows)
+    again = Stages()
+    assert profile(small, table, again, schedule).added == 0
+    assert len(table.rows) == rows  # a finished table is not refined again
+
+
+def test_a_table_is_held_against_the_clock_again(small: PrunableModel, tmp_path: Path) -> None:
+    table = LatencyTable.open(tmp_path, target("onnxruntime"))
+    profile(small, table, Stages(), SCHEDULE)
+    then = load_validation(table.folder)
+    content = {path.name: path.read_bytes() for path in table.folder.iterdir()}
+    stages = Stages()
+    now = revalidate(small, table, stages)
+    assert stages.steps == stages.totals
+    assert now["then_ms"].tolist() == then["measured_ms"].tolist()
+    assert now["predicted_ms"].to_numpy() == pytest.approx(then["predicted_ms"], rel=1e-3)
+    assert (now["measured_ms"] > 0).all()
+    assert now["measured_ms"].tolist() != then["measured_ms"].tolist()
+    assert content == {path.name: path.read_bytes() for path in table.folder.iterdir()}
+    model, image = tiny()
+    with pytest.raises(UserError, match=r"was validated on another network: .* no group"):
+        revalidate(trace(Renamed(model), image), table, Stages())
+    assert table.target.protocol["model"] == "Tiny"
+    assert table.target.protocol["input"] == "1x3x64x64"

@@ -3,37 +3,15 @@
 from abc import ABC, abstractmethod
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netadapt.latency.target import Target
+from netadapt.latency.agent.session import ProfiledSession, Session
+from netadapt.latency.schedule import Schedule
+from netadapt.latency.target import Options, Target
 from netadapt.latency.workloads import Fusion
 from netadapt.pruning import Operation
 
-
-class Session(ABC):
-    """A network loaded into a runtime, its input prepared."""
-
-    @abstractmethod
-    def run(self) -> None:
-        """Run the network once and wait for its output."""
-
-    def close(self) -> None:
-        """Free what the runtime holds."""
-        return
-
-
-class ProfiledSession(Session):
-    """A session that also records how long each operation took."""
-
-    @abstractmethod
-    def operation_us(self) -> NDArray[np.float64]:
-        """Close the session and return ``(runs, operations)`` microseconds.
-
-        Columns follow the traced operations; what a fusion swallowed is 0 and its time
-        stands with an operation it was fused with.
-        """
+__all__ = ["Loader", "ProfiledSession", "Runtime", "Session"]
 
 
 class Loader(ABC):
@@ -49,15 +27,28 @@ class Loader(ABC):
 
 
 class Runtime(ABC):
-    """One inference runtime."""
+    """One inference runtime.
+
+    Attributes:
+        name: as ``--runtime`` selects it.
+        fusion: which operations it merges into one workload.
+        fixed_cost: whether what a network costs beyond its operations is one a call or one a
+            workload.
+        schedule: how its tables are measured.
+    """
 
     name: str
     fusion: Fusion
-    fixed_cost: Literal["call", "workload"]  # what a network costs beyond its operations
+    fixed_cost: Literal["call", "workload"]
+    schedule: Schedule = Schedule()
 
     @abstractmethod
     def version(self) -> str:
         """The installed version."""
+
+    def on_cuda(self, options: Options) -> bool:
+        """Whether it runs on NVIDIA GPUs with ``options``."""
+        return False
 
     @abstractmethod
     def loader(

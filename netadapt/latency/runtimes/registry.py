@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 RUNTIMES = {
     "onnxruntime": "netadapt.latency.runtimes.onnxruntime:OnnxRuntime",
     "torch": "netadapt.latency.runtimes.torch:TorchRuntime",
+    "torch-compile": "netadapt.latency.runtimes.torch_compile:TorchCompileRuntime",
+    "openvino": "netadapt.latency.runtimes.openvino:OpenVinoRuntime",
+    "executorch": "netadapt.latency.runtimes.executorch:ExecuTorchRuntime",
+    "tvm": "netadapt.latency.runtimes.tvm:TvmRuntime",
 }
+EXTRAS = {"openvino", "executorch", "tvm"}  # pip install netadapt[...]; the others come with it
 
 
 def load_runtime(name: str) -> "Runtime":
@@ -27,8 +32,10 @@ def load_runtime(name: str) -> "Runtime":
     try:
         runtime: Runtime = getattr(importlib.import_module(module), attribute)()
     except ModuleNotFoundError as error:
+        if name not in EXTRAS or (error.name or "").startswith("netadapt"):
+            raise
         raise UserError(
-            f"runtime {name} needs the package {error.name}; run: pip install {error.name}"
+            f"runtime {name} needs the package {error.name}; run: pip install 'netadapt[{name}]'"
         ) from error
     return runtime
 

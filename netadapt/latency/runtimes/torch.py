@@ -1,4 +1,4 @@
-"""PyTorch, eager, on the CPU."""
+"""PyTorch, eager, on the CPU or on an NVIDIA GPU."""
 
 import copy
 import time
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.latency.runtimes.base import Loader, ProfiledSession, Runtime, Session
-from netadapt.latency.target import Target
+from netadapt.latency.runtimes.cuda import CudaSession, ProfiledCudaSession, cuda_device
+from netadapt.latency.target import Options, Target
 from netadapt.latency.workloads import Fusion
 from netadapt.pruning import Operation
 from netadapt.pruning.operations import OperationTimer
@@ -26,6 +27,10 @@ class TorchRuntime(Runtime):
         """The installed version."""
         return torch.__version__.split("+")[0]
 
+    def on_cuda(self, options: Options) -> bool:
+        """It runs on NVIDIA GPUs."""
+        return True
+
     def loader(
         self,
         model: nn.Module,
@@ -33,8 +38,26 @@ class TorchRuntime(Runtime):
         operations: tuple[Operation, ...],
         target: Target,
     ) -> Loader:
-        """Nothing to prepare: networks run as they are."""
+        """Nothing to prepare: networks run as they are.
+
+        Raises:
+            UserError: the target is a GPU that PyTorch does not see.
+        """
+        device = cuda_device(target)
+        if device is not None:
+            return _CudaLoader(example_input, device, target.precision)
         return _TorchLoader(example_input, target.threads)
+
+
+class _CudaLoader(Loader):
+    def __init__(self, example_input: Tensor, device: torch.device, precision: str) -> None:
+        self._placed = (example_input, device, precision)
+
+    def session(self, model: nn.Module) -> CudaSession:
+        return CudaSession(model, *self._placed)
+
+    def profiled_session(self, model: nn.Module) -> ProfiledSession:
+        return ProfiledCudaSession(model, *self._placed)
 
 
 class _TorchLoader(Loader):

@@ -1,0 +1,5 @@
+"""``python -m netadapt``."""
+
+from netadapt.cli.main import main
+
+main()

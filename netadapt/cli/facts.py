@@ -1,0 +1,112 @@
+"""Facts on stdout: names with values, and tables."""
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+UNITS = {"percent": "%", "us": "µs", "ms": "ms", "s": "s", "mb": "MB", "mj": "mJ"}
+HEADINGS = {
+    "mape_percent": "error %",
+    "repeatability_percent": "repeats to %",
+    "ratio_p10": "p10",
+    "ratio_p50": "p50",
+    "ratio_p90": "p90",
+}
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """Print facts: lists of dictionaries as tables, dictionaries indented; empty words are not."""
+    console = stdout_console()
+    for name, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            console.print(table_of(value, name))
+        elif isinstance(value, dict):
+            console.print(f"{name}:")
+            for key, item in value.items():
+                if item != "":
+                    console.print(f"  {key}: {item}")
+        elif value is not None:
+            console.print(f"{name}: {value}")
+
+
+def stdout_console() -> Console:
+    """A console on stdout, as wide as the terminal; a pipe has no edge to wrap at."""
+    width = None if sys.stdout.isatty() else 1000
+    return Console(highlight=False, markup=False, soft_wrap=True, width=width)
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
+    """Lay out ``rows`` as a table: words to the left, numbers to the right, empty columns out."""
+    table = Table(title=title, box=None, padding=(0, 1), title_justify="left")
+    columns = {
+        name: _column([row[name] for row in rows])
+        for name in rows[0]
+        if any(cell(row[name]) for row in rows)
+    }
+    for name in columns:
+        words = all(isinstance(row[name], str) for row in rows)
+        # a narrow terminal folds a long name, so that it can still be copied
+        table.add_column(_heading(name), justify="left" if words else "right", overflow="fold")
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def cell(value: object) -> str:
+    """Write one value: a range as ``8-64``, what is not known as nothing."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return "-".join(dict.fromkeys(map(cell, value)))
+    return str(value)
+
+
+def _column(values: Sequence[object]) -> list[str]:
+    """Write the floats of a column with as many decimals as the longest of them has."""
+    cells = [cell(value) for value in values]
+    decimals = max(
+        (len(text.partition(".")[2]) for text, v in zip(cells, values, strict=True) if _real(v)),
+        default=0,
+    )
+    return [
+        f"{value:.{decimals}f}" if _real(value) else text
+        for text, value in zip(cells, values, strict=True)
+    ]
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _heading(name: str) -> str:
+    """``within_5_percent`` is ``within 5 %``, ``a_us`` is ``a µs``."""
+    if name in HEADINGS:
+        return HEADINGS[name]
+    words, _, unit = name.rpartition("_")
+    return f"{words} {UNITS[unit]}".replace("_", " ") if unit in UNITS else name.replace("_", " ")
+
+
+def rounded(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+    """Return ``rows`` with floats as exact as is worth reading; ``ratio`` in a name counts."""
+    return [
+        {str(name): _rounded(value, _digits(str(name))) for name, value in row.items()}
+        for row in rows
+    ]
+
+
+def _digits(name: str) -> int:
+    if "ratio" in name:
+        return 3
+    return {"percent": 1, "mb": 1, "ms": 3}.get(name.rpartition("_")[2], 2)
+
+
+def _rounded(value: Any, digits: int) -> Any:
+    if isinstance(value, list):
+        return [_rounded(item, digits) for item in value]
+    return round(value, digits) if isinstance(value, float) else value
