@@ -7,6 +7,7 @@ import typer
 
 from netadapt.cli.common import parse_size, say
 from netadapt.errors import UserError
+from netadapt.search.strategies.registry import STRATEGIES
 
 
 def search(
@@ -20,6 +21,14 @@ def search(
     data: Annotated[str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:")] = None,
     lut: Annotated[str | None, typer.Option(help="lut/SLUG")] = None,
     budget_ms: Annotated[float | None, typer.Option(help="Latency to reach, p50.")] = None,
+    budget_macs: Annotated[float | None, typer.Option(help="Multiply-accumulates.")] = None,
+    budget_params: Annotated[float | None, typer.Option(help="Parameters.")] = None,
+    budget_mb: Annotated[
+        float | None, typer.Option(help="Weights and peak activations in fp32, 10^6 bytes.")
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Instead of budgets: stop above this holdout score.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     short_steps: Annotated[int | None, typer.Option(help="Steps of each short fine-tune.")] = None,
     long_steps: Annotated[int | None, typer.Option(help="Steps of each long fine-tune.")] = None,
@@ -33,15 +42,26 @@ def search(
         float | None, typer.Option(help="Share of the base latency.")
     ] = None,
     decay: Annotated[float | None, typer.Option(help="Of the reduction, an iteration.")] = None,
-    select: Annotated[str | None, typer.Option(help="accuracy or ratio.")] = None,
+    select: Annotated[str | None, typer.Option(help="Of netadapt: accuracy or ratio.")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Of random: candidates an iteration.")
+    ] = None,
+    saliency_batches: Annotated[
+        int | None, typer.Option(help="Of taylor, knapsack: batches of gradients.")
+    ] = None,
+    population: Annotated[int | None, typer.Option(help="Of evolution.")] = None,
+    generations: Annotated[int | None, typer.Option(help="Of evolution.")] = None,
+    recalibration_batches: Annotated[
+        int | None, typer.Option(help="Of evolution: batches for the batch norms.")
+    ] = None,
     channel_multiple: Annotated[int | None, typer.Option()] = None,
     lowest_share: Annotated[float | None, typer.Option(help="Of a group's width.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
-    strategy: Annotated[str | None, typer.Option(help="netadapt")] = None,
+    strategy: Annotated[str | None, typer.Option(help=", ".join(STRATEGIES))] = None,
     executor: Annotated[str | None, typer.Option(help="inline")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; needs only --out.")] = False,
 ) -> None:
-    """Walk a network down to a latency budget and keep the front."""
+    """Walk a network down to its budgets and keep the front."""
     if checkpoint and model:
         raise UserError("give --checkpoint or --model, not both")
     given: dict[str, Any] = {
@@ -49,6 +69,10 @@ def search(
         "data": data,
         "lut": lut,
         "budget_ms": budget_ms,
+        "budget_macs": budget_macs,
+        "budget_params": budget_params,
+        "budget_mb": budget_mb,
+        "min_accuracy": min_accuracy,
         "short_steps": short_steps,
         "long_steps": long_steps,
         "long_points": long_points,
@@ -60,6 +84,11 @@ def search(
         "initial_reduction": initial_reduction,
         "decay": decay,
         "select": select,
+        "candidates": candidates,
+        "saliency_batches": saliency_batches,
+        "population": population,
+        "generations": generations,
+        "recalibration_batches": recalibration_batches,
         "channel_multiple": channel_multiple,
         "lowest_share": lowest_share,
         "seed": seed,
@@ -92,5 +121,8 @@ def search(
         view.close()
     if result.predicted_only:
         say(f"latencies are predicted, not measured: {result.predicted_only}")
+    samples = result.summary["training_samples"]
+    if samples is not None:
+        say(f"training images read: {', '.join(f'{n} {stage}' for stage, n in samples.items())}")
     say(f"front of {len(result.front)} points in {result.folder / 'pareto.csv'}")
     print(result.final)

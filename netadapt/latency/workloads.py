@@ -1,12 +1,16 @@
 """Workloads: operations as a runtime executes them, fusion included."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.pruning import Operation, OperationMap
+if TYPE_CHECKING:  # so that looking at a table does not load torch
+    from netadapt.pruning import Operation, OperationMap
 
 Shape = tuple[int, ...]
 

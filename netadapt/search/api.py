@@ -16,7 +16,6 @@ NEEDED = {
     "model": "--checkpoint (or --model)",
     "data": "--data",
     "lut": "--lut",
-    "budget_ms": "--budget-ms",
 }
 
 
@@ -32,7 +31,7 @@ def search(
     progress: "SearchProgress | None" = None,
     **settings: Any,
 ) -> SearchRun:
-    """Search for networks within a latency budget.
+    """Search for networks within a latency budget, or other budgets.
 
     Args:
         model: a checkpoint, a registry name or ``package.module:factory``.
@@ -43,7 +42,8 @@ def search(
         out: the run folder; new, unless ``resume``; a new one under ``search_runs/`` if not given.
         resume: go on where the run in ``out`` stopped; it remembers all other arguments.
         progress: told of every step.
-        **settings: any other field of ``SearchSettings``.
+        **settings: any other field of ``SearchSettings``; of ``budget_ms``, ``budget_macs``,
+            ``budget_params`` and ``budget_mb`` any number together, or else ``min_accuracy``.
 
     Raises:
         UserError: anything that the user can mend.

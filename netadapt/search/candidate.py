@@ -5,12 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from netadapt.search.goal import Kind
+
 Stage = Literal["base", "short", "long"]
 Name = Annotated[str, Field(pattern=r"^[0-9]+(-[A-Za-z0-9_.]+)?(-long)?$", max_length=200)]
 
 
 class Proposal(BaseModel):
-    """Widths to evaluate: one group of the iteration's network narrowed to meet its target."""
+    """Widths to evaluate.
+
+    Attributes:
+        group: the one that was narrowed, or empty where several were.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +36,9 @@ class Candidate(BaseModel):
         failure: why, if it failed.
         checkpoint: its weights, relative to the run folder.
         test: scores on the test split, where it was reported.
+        training_samples: training images that its fine-tune or recalibration read; ``None`` in
+            journals older than the count.
+        peak_mb: its memory (see ``Costs.batch``), where there is a budget for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,3 +54,15 @@ class Candidate(BaseModel):
     failure: str | None = None
     checkpoint: Annotated[str, Field(pattern=r"^checkpoints/[A-Za-z0-9_.-]+\.safetensors$")]
     test: Mapping[str, float] = Field(default_factory=dict)
+    training_samples: Annotated[int, Field(ge=0)] | None = None
+    peak_mb: float | None = None
+
+    @property
+    def costs(self) -> dict[Kind, float]:
+        """What the network costs, as far as it is known."""
+        known: dict[Kind, float] = {
+            "ms": self.predicted_ms,
+            "macs": self.macs,
+            "params": self.params,
+        }
+        return known if self.peak_mb is None else {**known, "mb": self.peak_mb}

@@ -1,31 +1,49 @@
 """After the walk: which points go on, what the clock says of them, which one is the answer."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from netadapt.errors import UserError
 from netadapt.latency.measurement import measure_all
+from netadapt.search.candidate import Candidate
+from netadapt.search.goal import Goal
 from netadapt.search.problem import Problem
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.state import SearchState, best
 from netadapt.training.checkpoint import load_checkpoint
 
 
-def choose_points(state: SearchState, count: int) -> tuple[str, ...]:
-    """Choose the base, the end of the walk, and iterations' picks spread between them.
+def choose_points(points: Sequence[Candidate], count: int) -> tuple[str, ...]:
+    """Choose of what a walk has found its base, its end, and points spread between them.
 
-    The picks are those nearest to ``count`` latencies evenly spaced from the base to the end of
-    the walk. A short-term score is too noisy to leave any of them out: after the long-term
-    fine-tune they are compared for good.
+    Those are the nearest to ``count`` latencies evenly spaced from the base to the end. A
+    short-term score is too noisy to leave any of them out: after the long-term fine-tune they
+    are compared for good.
+
+    Args:
+        points: the base first, the end of the walk last.
+        count: how many to choose besides the base.
     """
-    walk = [state.candidates[name] for name in state.walk]
-    base, end = walk[0], walk[-1]
+    base, end = points[0], points[-1]
     chosen = {base.name: base, end.name: end}
     for wanted in np.linspace(base.predicted_ms, end.predicted_ms, count + 1)[1:-1]:
-        rest = [row for row in walk if row.name not in chosen]
+        rest = [row for row in points if row.name not in chosen]
         if rest:
             nearest = min(rest, key=lambda row: abs(row.predicted_ms - wanted))
             chosen[nearest.name] = nearest
     return tuple(sorted(chosen, key=lambda name: -chosen[name].predicted_ms))
+
+
+def ending(state: SearchState, goal: Goal, points: Sequence[Candidate]) -> str | None:
+    """Say at which of ``points`` an accuracy ended the walk; ``None`` if budgets did."""
+    if goal.minimum is None:
+        return None
+    end, last = points[-1], state.current
+    said = f"stopped at {end.name}: {end.score:.4g} on the holdout, {goal.minimum:.4g} or better"
+    if last is end:
+        return f"{said}; no group can be made narrower"
+    return f"{said}; {last.name}, the next, scored {last.score:.4g}"
 
 
 def measure_points(
@@ -47,20 +65,19 @@ def measure_points(
     return {name: stat.p50_ms for name, stat in zip(state.chosen, stats, strict=True)}
 
 
-def pick_final(state: SearchState, budget_ms: float) -> str:
-    """Return the long-tuned point of the best holdout score within the budget.
+def pick_final(state: SearchState, goal: Goal) -> str:
+    """Return the answer among the chosen points, after their long-term fine-tune.
 
-    The clock decides what is within it; without one, the prediction does.
+    With budgets it is the best holdout score within all of them; the clock decides on the
+    latency or, without one, the prediction. With a minimal accuracy it is the fastest point that
+    keeps it; one whose long-term fine-tune lost it stands as the walk left it.
     """
-    within = []
-    for name in state.chosen:
-        row = state.candidates[f"{name}-long"]
-        latency = state.latency_ms(row)
-        if (
-            row.score is not None
-            and (row.predicted_ms if latency is None else latency) <= budget_ms
-        ):
-            within.append(row)
+    tuned = [state.candidates[f"{name}-long"] for name in state.chosen]
+    if goal.minimum is not None:
+        left = [state.candidates[name] for name in state.chosen]
+        kept = [row for row in (*tuned, *left) if goal.accurate(row.score)]
+        return min(kept, key=lambda row: state.costs(row)["ms"]).name
+    within = [row for row in tuned if row.score is not None and goal.met(state.costs(row))]
     if not within:
         raise UserError(
             "the long-term fine-tune of every point within the budget failed; try a lower --long-lr"

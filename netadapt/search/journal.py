@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Proposal
+from netadapt.search.goal import Kind
 
 MAX_BYTES = 500_000_000
 
@@ -25,12 +26,20 @@ class Started(_Event):
 
 
 class IterationBegan(_Event):
-    """An iteration's target and what it proposes to evaluate."""
+    """An iteration's target and what it proposes to evaluate.
+
+    Attributes:
+        target_ms: of the predicted latency; ``None`` where other budgets alone are asked for.
+        targets: of the other budgets.
+        training_samples: training images read to propose (for saliencies).
+    """
 
     event: Literal["iteration"] = "iteration"
     iteration: int
-    target_ms: float
+    target_ms: float | None
+    targets: Mapping[Kind, float] = Field(default_factory=dict)
     proposals: tuple[Proposal, ...]
+    training_samples: int = 0
 
 
 class Scored(_Event):

@@ -2,9 +2,10 @@
 
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Proposal
-from netadapt.search.evaluation import Evaluator, Job, derive_seed
+from netadapt.search.evaluation import Evaluator, Job
 from netadapt.search.executors import Executor
-from netadapt.search.finish import choose_points, measure_points, pick_final
+from netadapt.search.finish import choose_points, ending, measure_points, pick_final
+from netadapt.search.goal import Goal
 from netadapt.search.journal import (
     Chosen,
     Finished,
@@ -17,14 +18,15 @@ from netadapt.search.journal import (
     Tightened,
     Tuned,
 )
-from netadapt.search.problem import Problem
+from netadapt.search.networks import Networks
+from netadapt.search.problem import UNITS, Problem
 from netadapt.search.progress import SearchProgress
 from netadapt.search.results import write_results
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.samples import write_samples
-from netadapt.search.schedule import Schedule
+from netadapt.search.seeds import derive_seed
 from netadapt.search.state import SearchState
-from netadapt.search.strategies import Strategy
+from netadapt.search.strategies.base import Strategy
 from netadapt.training.checkpoint import is_file_reference
 
 MAX_CORRECTIONS = 10
@@ -37,18 +39,19 @@ class Search:
         self,
         problem: Problem,
         folder: RunFolder,
-        strategy: Strategy,
+        strategy: type[Strategy],
         executor: Executor,
         progress: SearchProgress,
     ) -> None:
         self._problem = problem
         self._settings = problem.settings
         self._folder = folder
-        self._strategy = strategy
         self._executor = executor
         self._progress = progress
         self._journal = Journal(folder.journal)
-        self._evaluate = Evaluator(problem, folder.path)
+        networks = Networks(problem, folder.path)
+        self._strategy = strategy(problem, networks)
+        self._evaluate = Evaluator(problem, networks)
         self.state = SearchState(problem.task.higher_is_better).replay(self._journal.events)
 
     def run(self) -> SearchState:
@@ -60,14 +63,14 @@ class Search:
         while not state.finished:
             if not state.chosen:
                 self._walk()
-                self._record(Chosen(names=choose_points(state, self._settings.long_points)))
+                self._choose()
             if not state.was_measured:
                 self._measure()
-            if self._met() is None:
+            if not self._met():
                 self._tighten()
                 continue
             self._tune()
-            final = pick_final(state, self._settings.budget_ms)
+            final = pick_final(state, self._problem.goal())
             write_samples(self._problem, self._folder, state.candidates[final])
             self._write_results()
             self._record(Finished(name=final))
@@ -86,50 +89,79 @@ class Search:
             predicted_ms=problem.predictor({}),
         )
         job = Job(base, "base", "checkpoints/0.safetensors", self._settings.seed)
-        self._record(Started(base=self._evaluate(job)))
+        scored = self._evaluate(job)
+        if not self._goal().accurate(scored.score):
+            raise UserError(
+                f"--min-accuracy {self._settings.min_accuracy:g} is above what the base network "
+                f"scores on the holdout: {scored.score:.4g}; train it on or give a lower one"
+            )
+        self._record(Started(base=scored))
 
     def _walk(self) -> None:
-        """NetAdapt's loop, from the current network to the predicted budget."""
-        state, problem = self.state, self._problem
-        schedule = problem.schedule(state.predicted_budget_ms or self._settings.budget_ms)
-        left = schedule.iterations(state.current.predicted_ms, state.iteration)
-        self._progress.began(state, schedule.budget_ms, left)
-        while state.current.predicted_ms > schedule.budget_ms:
+        """From the current network to the goal."""
+        state, strategy, goal = self.state, self._strategy, self._goal()
+        left = strategy.iterations_left(state, goal)
+        budget_ms = None if goal.minimum is not None else goal.limits.get("ms")
+        self._progress.began(state, budget_ms, left)
+        while not strategy.ended(state, goal):
             if not state.proposals:
-                self._record(self._proposed(schedule))
+                proposed = self._proposed(goal)
+                if proposed is None:
+                    break
+                self._record(proposed)
             self._progress.proposed(state)
-            jobs = [self._short_job(proposal) for proposal in state.pending]
+            jobs = [strategy.job(state, proposal) for proposal in state.pending]
             for _, candidate in self._executor.map(self._evaluate, jobs):
                 self._record(Scored(candidate=candidate))
                 self._progress.scored(state, candidate.name)
-            picked = self._strategy.select(state, self._survivors())
+            picked = strategy.select(state, self._survivors(), goal)
             self._record(Selected(iteration=state.iteration, name=picked.name))
-            left = schedule.iterations(state.current.predicted_ms, state.iteration)
-            self._progress.selected(state, picked.name, left)
+            self._progress.selected(state, picked.name, strategy.iterations_left(state, goal))
             self._drop_weights()
             self._write_results()
 
-    def _proposed(self, schedule: Schedule) -> IterationBegan:
-        """Propose at the schedule's target, or nearer where no group reaches it by itself."""
-        state, problem = self.state, self._problem
-        current = state.current.predicted_ms
-        step = current - schedule.next(current, state.iteration)
-        while step > schedule.base_ms * 1e-4:
-            target = current - step
-            proposals = self._strategy.propose(state, problem.grid, problem.predictor, target)
+    def _proposed(self, goal: Goal) -> IterationBegan | None:
+        """Propose at the iteration's target, or nearer where nothing reaches it.
+
+        Returns:
+            ``None`` if nothing narrower is left and none is needed: an accuracy ends the walk.
+        """
+        state, strategy = self.state, self._strategy
+        current = goal.load(state.current.costs)
+        base = goal.load(state.candidates[state.walk[0]].costs)
+        target = strategy.target(state, goal)
+        while True:
+            limits = goal.at(target)
+            proposals = strategy.propose(state, limits)
             if proposals:
                 return IterationBegan(
-                    iteration=state.iteration, target_ms=target, proposals=tuple(proposals)
+                    iteration=state.iteration,
+                    target_ms=limits.pop("ms", None),
+                    targets=limits,
+                    proposals=tuple(proposals),
+                    training_samples=strategy.proposing_samples(),
                 )
-            step /= 2
+            target = (target + current) / 2
+            if current - target <= base * 1e-4:
+                break
+        if goal.minimum is not None:
+            return None
         raise UserError(
-            f"stuck at {current:.3g} ms of {schedule.budget_ms:.3g}: no group can be made "
+            f"stuck at {_shown(goal, state.current)}: no group can be made "
             "narrower; allow narrower ones with --lowest-share"
         )
 
-    def _short_job(self, proposal: Proposal) -> Job:
-        seed = derive_seed(self._settings.seed, proposal.iteration, "short")
-        return Job(proposal, "short", self.state.current.checkpoint, seed)
+    def _goal(self) -> Goal:
+        return self._problem.goal(self.state.predicted_budget_ms)
+
+    def _choose(self) -> None:
+        """Choose the points to go on with, and say where the walk has ended if no budget did."""
+        state, goal = self.state, self._goal()
+        points = self._strategy.points(state, goal)
+        end = ending(state, goal, points)
+        if end is not None:
+            self._progress.stage(state, end)
+        self._record(Chosen(names=choose_points(points, self._settings.long_points)))
 
     def _survivors(self) -> list[Candidate]:
         scored = self.state.scored
@@ -145,18 +177,14 @@ class Search:
         self._progress.stage(self.state, "measuring the chosen points")
         self._record(Measured(p50_ms=measure_points(self._problem, self.state, self._folder)))
 
-    def _met(self) -> str | None:
-        """Return a chosen point within the budget: by the clock, or as predicted without one."""
-        state, budget = self.state, self._settings.budget_ms
-        for name in reversed(state.chosen):
-            latency = state.measured_ms.get(name) if state.measured_ms else None
-            if (state.candidates[name].predicted_ms if latency is None else latency) <= budget:
-                return name
-        return None
+    def _met(self) -> bool:
+        """Whether a chosen point is within budget: by the clock, or as predicted without one."""
+        state, goal = self.state, self._problem.goal()
+        return any(goal.met(state.costs(state.candidates[name])) for name in state.chosen)
 
     def _tighten(self) -> None:
         """The clock says the budget is not met: walk on to what it says would be."""
-        state, budget = self.state, self._settings.budget_ms
+        state, budget = self.state, self._settings.budgets["ms"]
         corrections = sum(isinstance(event, Tightened) for event in self._journal.events)
         current = state.current
         measured = state.measured_ms[current.name]
@@ -210,3 +238,11 @@ class Search:
         """Remove temporary files of a process that was killed while it wrote."""
         for path in (*self._folder.path.glob(".*.tmp*"), *self._folder.checkpoints.glob(".*.tmp*")):
             path.unlink(missing_ok=True)
+
+
+def _shown(goal: Goal, candidate: Candidate) -> str:
+    """What ``candidate`` costs of each limit."""
+    return ", ".join(
+        f"{candidate.costs[kind]:.3g} {UNITS[kind]} of {limit:.3g}"
+        for kind, limit in goal.limits.items()
+    )

@@ -12,12 +12,16 @@ from netadapt.latency.measurement import attached
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
 from netadapt.pruning import PrunableModel, trace
+from netadapt.search.costs import Costs
+from netadapt.search.goal import Goal, Kind
 from netadapt.search.proposals import WidthGrid
-from netadapt.search.schedule import Schedule
 from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import load_model
 from netadapt.training.depth import open_depth_task
 from netadapt.training.task import Task
+
+NO_BUDGET = 1e-6  # the load to walk to where an accuracy ends the walk: none is so small
+UNITS: dict[Kind, str] = {"ms": "ms", "macs": "MACs", "params": "parameters", "mb": "MB"}
 
 
 @dataclass
@@ -70,6 +74,11 @@ class Problem:
         return LatencyPredictor(self.prunable, self.table)
 
     @cached_property
+    def costs(self) -> Costs:
+        """Widths to all that there can be a budget for."""
+        return Costs(self.prunable, self.predictor)
+
+    @cached_property
     def grid(self) -> WidthGrid:
         """The widths that the search may choose from."""
         settings = self.settings
@@ -80,11 +89,17 @@ class Problem:
         """What keeps the clock from being asked, or ``None`` if the target is this machine."""
         return attached(self.table.target)
 
-    def schedule(self, predicted_budget_ms: float) -> Schedule:
-        """The targets of the iterations on the way to ``predicted_budget_ms``."""
-        base_ms = self.predictor({})
+    def goal(self, predicted_budget_ms: float | None = None) -> Goal:
+        """Where the walk ends; ``predicted_budget_ms`` is the latency that the clock asks for."""
         settings = self.settings
-        return Schedule(base_ms, predicted_budget_ms, settings.initial_reduction, settings.decay)
+        higher = self.task.higher_is_better
+        if settings.min_accuracy is not None:
+            base_ms = self.predictor({})
+            return Goal({"ms": base_ms}, NO_BUDGET, settings.min_accuracy, higher)
+        budgets = settings.budgets
+        if predicted_budget_ms is not None:
+            budgets["ms"] = predicted_budget_ms
+        return Goal(budgets, higher_is_better=higher)
 
     def check(self) -> None:
         """Raise a ``UserError`` for what could only fail later: network, scores, the budget."""
@@ -100,13 +115,16 @@ class Problem:
         )
         self.predictor({})
         try:
-            fastest = self.predictor(self.grid.narrowest())
+            self.predictor(self.grid.narrowest())
         except UserError as error:
             raise UserError(
                 f"{limits} allow widths that were not measured; give larger ones: {error}"
             ) from error
-        if fastest > settings.budget_ms:
-            raise UserError(
-                f"budget {settings.budget_ms:g} ms cannot be met: at the smallest widths that "
-                f"{limits} allow the network takes {fastest:.3g} ms"
-            )
+        narrowest = self.prunable.vector(self.grid.narrowest())[None]
+        for kind, budget in settings.budgets.items():
+            least = float(self.costs.batch(kind, narrowest)[0])
+            if least > budget:
+                raise UserError(
+                    f"budget {budget:g} {UNITS[kind]} cannot be met: at the smallest widths that "
+                    f"{limits} allow the network takes {least:.3g} {UNITS[kind]}"
+                )

@@ -6,8 +6,8 @@ from netadapt.search.state import SearchState
 class SearchProgress:
     """Told of every step; this one is silent, a terminal view overrides what it shows."""
 
-    def began(self, state: SearchState, budget_ms: float, iterations: int) -> None:
-        """The walk begins or goes on; about ``iterations`` are left."""
+    def began(self, state: SearchState, budget_ms: float | None, iterations: int) -> None:
+        """The walk begins or goes on, to ``budget_ms`` if that is a goal; ``iterations`` to go."""
 
     def proposed(self, state: SearchState) -> None:
         """An iteration's candidates are known."""

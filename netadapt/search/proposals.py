@@ -1,12 +1,13 @@
-"""One candidate a group: the widest reduction by that group alone that meets the target."""
+"""Widths that meet an iteration's limits, found by table look-ups alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from netadapt.latency.predictor import LatencyPredictor
 from netadapt.search.candidate import Proposal
+from netadapt.search.costs import Costs
+from netadapt.search.goal import Limits
 
 
 @dataclass(frozen=True)
@@ -34,34 +35,36 @@ class WidthGrid:
         highest = (width - 1) // self.multiple * self.multiple
         return list(range(highest, self.lowest(group) - 1, -self.multiple))
 
+    def options(self, group: str, width: int) -> list[int]:
+        """``width`` and all that ``group`` can be narrowed to from it, widest first."""
+        return [width, *self.below(group, width)]
+
     def narrowest(self) -> dict[str, int]:
         """Every group at its smallest width."""
         return {group: self.lowest(group) for group in self.full}
 
 
 def propose(
-    widths: Mapping[str, int],
-    grid: WidthGrid,
-    predictor: LatencyPredictor,
-    target_ms: float,
-    iteration: int,
+    widths: Mapping[str, int], grid: WidthGrid, costs: Costs, limits: Limits, iteration: int
 ) -> list[Proposal]:
-    """Propose one candidate for every group that can meet ``target_ms`` by itself.
+    """Propose one candidate for every group that can meet ``limits`` by itself.
 
-    All widths of all groups are predicted in one batch of table look-ups.
+    It is the widest that does. All widths of all groups are predicted in one batch of table
+    look-ups.
     Source: Yang et al., NetAdapt, ECCV 2018, algorithm 1.
     """
     options = [(group, width) for group in grid.full for width in grid.below(group, widths[group])]
     if not options:
         return []
-    rows = np.tile(predictor.prunable.vector(widths), (len(options), 1))
-    column = {group: place for place, group in enumerate(predictor.prunable.groups)}
+    rows = np.tile(costs.prunable.vector(widths), (len(options), 1))
+    column = {group: place for place, group in enumerate(costs.prunable.groups)}
     for row, (group, width) in zip(rows, options, strict=True):
         row[column[group]] = width
-    predicted = predictor.batch_or_nan(rows)
+    predicted = costs.batch("ms", rows)
     proposals: dict[str, Proposal] = {}
-    for (group, width), latency in zip(options, predicted, strict=True):
-        if group not in proposals and latency <= target_ms:  # widest first; NaN never meets it
+    meets = costs.meet(rows, limits) & ~np.isnan(predicted)
+    for (group, width), latency, meeting in zip(options, predicted, meets, strict=True):
+        if meeting and group not in proposals:  # widest first
             proposals[group] = Proposal(
                 name=f"{iteration}-{group}",
                 iteration=iteration,
@@ -70,3 +73,35 @@ def propose(
                 predicted_ms=float(latency),
             )
     return list(proposals.values())
+
+
+def narrowed_until(
+    widths: Mapping[str, int],
+    steps: Sequence[str],
+    grid: WidthGrid,
+    costs: Costs,
+    limits: Limits,
+) -> dict[str, int] | None:
+    """Narrow one group after the other by one step of the grid, until ``limits`` are met.
+
+    Args:
+        widths: where to begin.
+        steps: the group to narrow at each step.
+        grid: the widths allowed.
+        costs: what they cost.
+        limits: what they may cost.
+
+    Returns:
+        The first widths that meet the limits, or ``None`` if none do.
+    """
+    now = dict(widths)
+    rows = []
+    for group in steps:
+        now[group] = grid.below(group, now[group])[0]
+        rows.append(list(now.values()))
+    if not rows:
+        return None
+    meets = costs.meet(np.array(rows), limits)
+    if not meets.any():
+        return None
+    return dict(zip(now, rows[int(np.argmax(meets))], strict=True))

@@ -1,5 +1,6 @@
-"""The run's tables: everything evaluated, and the front."""
+"""The run's tables: everything evaluated, the front, and what the search has cost."""
 
+import json
 from collections.abc import Sequence
 
 import pandas as pd
@@ -34,10 +35,31 @@ def results_frame(
 def write_results(
     folder: RunFolder, state: SearchState, primary: str, metrics: Sequence[str]
 ) -> None:
-    """Write ``candidates.csv`` and ``pareto.csv``, each whole or not at all."""
-    everything = results_frame(state, list(state.candidates.values()), primary, metrics)
+    """Write ``candidates.csv``, ``pareto.csv`` and ``summary.json``, each whole or not at all."""
+    rows = list(state.candidates.values())
+    everything = results_frame(state, rows, primary, metrics)
     picked = set(state.walk)
+    samples = pd.Series([row.training_samples for row in rows], dtype="Int64")
     everything.insert(3, "selected", [name in picked for name in everything["candidate"]])
+    everything.insert(4, "training_samples", samples)
+    if any(row.peak_mb is not None for row in rows):
+        place = list(everything.columns).index("params") + 1
+        everything.insert(place, "peak_mb", [row.peak_mb for row in rows])
     front = results_frame(state, state.front(), primary, metrics)
     write_atomic(folder.candidates, everything.to_csv(index=False, float_format="%.6g"))
     write_atomic(folder.pareto, front.to_csv(index=False, float_format="%.6g"))
+    write_atomic(folder.summary, json.dumps(summary(state), indent=2) + "\n")
+
+
+def summary(state: SearchState) -> dict[str, object]:
+    """Return what a search has cost so far, to compare strategies by.
+
+    ``training_samples`` counts the training images read to propose (saliencies), in short-term
+    and in long-term fine-tunes; it is ``None`` in runs older than the count.
+    """
+    stages = [row.stage for row in state.candidates.values()]
+    return {
+        "iterations": len(state.walk) - 1,
+        "candidates": stages.count("short"),
+        "training_samples": state.training_samples(),
+    }

@@ -11,7 +11,7 @@ from netadapt.search.progress import SearchProgress
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
-from netadapt.search.strategies import NetAdaptStrategy
+from netadapt.search.strategies import load_strategy
 from netadapt.training.checkpoint import save_checkpoint
 
 BASE = "checkpoints/0.safetensors"
@@ -25,6 +25,7 @@ def start_search(
     Raises:
         UserError: what the user can mend, before anything is written where that can be known.
     """
+    load_strategy(settings.strategy)
     problem = Problem(settings, settings.model)
     problem.check()
     with RunFolder.created(out, settings, problem.task) as folder, folder.locked():
@@ -58,7 +59,7 @@ def resume_search(
 
 
 def _searched(problem: Problem, folder: RunFolder, progress: SearchProgress | None) -> SearchRun:
-    strategy = NetAdaptStrategy(problem.settings.select)
+    strategy = load_strategy(problem.settings.strategy)
     search = Search(problem, folder, strategy, InlineExecutor(), progress or SearchProgress())
     state = search.run()
     assert state.finished is not None

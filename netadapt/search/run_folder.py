@@ -88,6 +88,11 @@ class RunFolder:
         return self.path / "candidates.csv"
 
     @property
+    def summary(self) -> Path:
+        """What the search has cost."""
+        return self.path / "summary.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Weights that can still be asked for."""
         return self.path / "checkpoints"

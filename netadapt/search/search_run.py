@@ -1,7 +1,9 @@
 """What a search hands back."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +14,7 @@ class SearchRun:
 
     Attributes:
         folder: everything it wrote.
-        final: checkpoint of the model within the budget.
+        final: checkpoint of the model within the budgets, or above the accuracy, asked for.
         predicted_only: why the clock was not asked, or ``None`` if it was.
     """
 
@@ -29,3 +31,9 @@ class SearchRun:
     def candidates(self) -> pd.DataFrame:
         """Everything evaluated, as in ``candidates.csv``."""
         return pd.read_csv(self.folder / "candidates.csv", dtype={"candidate": str})
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the search has cost, as in ``summary.json``: iterations, candidates, samples."""
+        facts: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
+        return facts

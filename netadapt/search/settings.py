@@ -2,15 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from netadapt.errors import UserError
+from netadapt.search.goal import Kind
+from netadapt.search.strategies.registry import StrategyName
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+NO_GOAL = (
+    "a search needs --budget-ms (or --budget-macs, --budget-params, --budget-mb, --min-accuracy)"
+)
 
 
 class SearchSettings(BaseModel):
@@ -21,7 +28,13 @@ class SearchSettings(BaseModel):
         input_size: ``(height, width)``; a checkpoint brings its own.
         data: the data's ``--data`` spec.
         lut: folder of the latency table.
-        budget_ms: the latency to reach on the table's target.
+        budget_ms: the latency to reach on the table's target, by the clock where it is attached.
+        budget_macs: multiply-accumulates to reach, at the table's batch. All budgets given hold.
+        budget_params: parameters to reach.
+        budget_mb: memory to reach, 10^6 bytes: all weights and the most that activations take
+            at once, in fp32; defined by ``netadapt.search.costs.Costs.batch``.
+        min_accuracy: in place of budgets: the score on the holdout below which the walk ends.
+        strategy: what proposes and selects.
         short_steps: steps of each candidate's short-term fine-tune.
         long_steps: steps of the long-term fine-tune of each chosen point.
         long_points: points of the front to fine-tune long, the base beside them.
@@ -31,8 +44,14 @@ class SearchSettings(BaseModel):
         optimizer: of both.
         initial_reduction: first iteration's share of the base latency to remove.
         decay: factor on the reduction from one iteration to the next.
-        select: pick the best ``accuracy``, or the least accuracy lost per ms (``ratio``).
-        importance: which channels of a group go first.
+        select: of ``netadapt``: pick the best ``accuracy``, or the least accuracy lost for what
+            is saved of the budget (``ratio``).
+        candidates: of ``random``: candidates an iteration.
+        saliency_batches: training batches whose gradients ``taylor`` and ``knapsack`` average.
+        population: of ``evolution``: networks a generation.
+        generations: of ``evolution``.
+        recalibration_batches: training batches for the batch norms of ``evolution``'s networks.
+        importance: which channels of a group go first, where the strategy does not say it.
         channel_multiple: widths are multiples of it.
         lowest_share: no group goes below this share of its width.
         metrics: scores on the test split to report beside the one that counts.
@@ -46,8 +65,12 @@ class SearchSettings(BaseModel):
     input_size: tuple[Positive, Positive] | None = None
     data: Text
     lut: Text
-    budget_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    strategy: Literal["netadapt"] = "netadapt"
+    budget_ms: Budget | None = None
+    budget_macs: Budget | None = None
+    budget_params: Budget | None = None
+    budget_mb: Budget | None = None
+    min_accuracy: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    strategy: StrategyName = "netadapt"
     executor: Literal["inline"] = "inline"
     short_steps: Count = 20
     long_steps: Count = 1000
@@ -60,6 +83,11 @@ class SearchSettings(BaseModel):
     initial_reduction: Share = 0.025
     decay: Annotated[float, Field(gt=0, le=1)] = 0.97
     select: Literal["accuracy", "ratio"] = "accuracy"
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 8
+    saliency_batches: Annotated[int, Field(ge=1, le=100_000)] = 8
+    population: Annotated[int, Field(ge=4, le=10_000)] = 16
+    generations: Annotated[int, Field(ge=1, le=100_000)] = 10
+    recalibration_batches: Annotated[int, Field(ge=1, le=100_000)] = 8
     importance: Literal["l2"] = "l2"
     channel_multiple: Positive = 8
     lowest_share: Share = 0.125
@@ -73,6 +101,30 @@ class SearchSettings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise UserError(_first_problem(error)) from None
+
+    @property
+    def budgets(self) -> dict[Kind, float]:
+        """The budgets given, by kind."""
+        given: dict[Kind, float | None] = {
+            "ms": self.budget_ms,
+            "macs": self.budget_macs,
+            "params": self.budget_params,
+            "mb": self.budget_mb,
+        }
+        return {kind: limit for kind, limit in given.items() if limit is not None}
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> "SearchSettings":
+        if self.min_accuracy is None:
+            if not self.budgets:
+                raise UserError(NO_GOAL)
+        elif self.budgets:
+            raise UserError("give a budget or --min-accuracy, not both")
+        elif self.strategy == "evolution":
+            raise UserError(
+                "--strategy evolution does not walk down to a --min-accuracy: give it a budget"
+            )
+        return self
 
 
 def _first_problem(error: ValidationError) -> str:

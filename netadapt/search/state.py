@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Proposal
 from netadapt.search.front import pareto_front
+from netadapt.search.goal import Kind
 from netadapt.search.journal import (
     Chosen,
     Finished,
@@ -28,7 +29,9 @@ class SearchState:
         walk: names of the base and of each iteration's pick.
         pending: proposals of the iteration in progress that have no score yet.
         proposals: all proposals of the iteration in progress.
-        target_ms: of the iteration in progress.
+        target_ms: of the iteration in progress; ``None`` without a budget for the latency.
+        targets: of the iteration in progress, for the other budgets.
+        proposing_samples: training images read to propose, in all iterations.
         predicted_budget_ms: the predicted latency to walk to, once the clock has corrected it.
         chosen: the points to fine-tune long.
         measured_ms: the clock's p50, by the name of the short-term candidate.
@@ -40,7 +43,9 @@ class SearchState:
     candidates: dict[str, Candidate] = field(default_factory=dict)
     walk: list[str] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
-    target_ms: float = 0.0
+    target_ms: float | None = None
+    targets: Mapping[Kind, float] = field(default_factory=dict)
+    proposing_samples: int = 0
     predicted_budget_ms: float | None = None
     chosen: tuple[str, ...] = ()
     measured_ms: dict[str, float] = field(default_factory=dict)
@@ -59,8 +64,10 @@ class SearchState:
             case Started(base=base):
                 self.candidates[base.name] = base
                 self.walk.append(base.name)
-            case IterationBegan(target_ms=target, proposals=proposals):
-                self.target_ms, self.proposals = target, list(proposals)
+            case IterationBegan():
+                self.target_ms, self.targets = event.target_ms, event.targets
+                self.proposals = list(event.proposals)
+                self.proposing_samples += event.training_samples
             case Scored(candidate=candidate) | Tuned(candidate=candidate):
                 self.candidates[candidate.name] = candidate
             case Selected(name=name):
@@ -113,9 +120,28 @@ class SearchState:
         """The measured latency of ``candidate``'s widths, if the clock has timed them."""
         return self.measured_ms.get(candidate.name.removesuffix("-long"))
 
+    def costs(self, candidate: Candidate) -> dict[Kind, float]:
+        """What ``candidate`` costs, its latency by the clock if that has timed its widths."""
+        measured = self.latency_ms(candidate)
+        costs = candidate.costs
+        return costs if measured is None else {**costs, "ms": measured}
+
     def better(self, one: float, other: float) -> bool:
         """Whether score ``one`` is better than ``other``."""
         return one > other if self.higher_is_better else one < other
+
+    def training_samples(self) -> dict[str, int] | None:
+        """Training images read so far: to propose, in ``short`` and in ``long`` candidates.
+
+        ``None`` if the journal is older than the count.
+        """
+        total = {"proposing": self.proposing_samples, "short": 0, "long": 0}
+        for row in self.candidates.values():
+            if row.training_samples is None:
+                return None
+            if row.stage != "base":
+                total[row.stage] += row.training_samples
+        return total
 
     def needed_checkpoints(self) -> set[str]:
         """The weights that some later step can still ask for."""

@@ -50,7 +50,7 @@ def plot_front(runs: Sequence[RunView]) -> Figure:
 def _draw_run(axes: Axes, run: RunView) -> str | None:
     """Draw one run and return the legend's title, which gives the scores on the test split."""
     axes.set_xlabel(f"latency on {style.shortened(run.target, 60)}, ms")
-    axes.set_title(f"{style.shortened(run.name, 40)}: front, budget {run.budget_ms:g} ms", pad=22)
+    axes.set_title(f"{style.shortened(run.name, 40)}: front, {run.goal}", pad=22)
     _draw_candidates(axes, run)
     axes.plot(
         run.front["predicted_ms"],
@@ -63,7 +63,8 @@ def _draw_run(axes: Axes, run: RunView) -> str | None:
     )
     _draw_base(axes, run, style.BLACK, "base network")
     _draw_measured(axes, run)
-    _draw_budget(axes, run.budget_ms)
+    if run.budget_ms is not None:
+        _draw_budget(axes, run.budget_ms)
     return _test_note(run)
 
 
@@ -178,7 +179,7 @@ def _test_note(run: RunView) -> str | None:
 def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
     """Overlay the fronts and return the legend's title, which states the reference point."""
     targets = list(dict.fromkeys(run.target for run in runs))
-    budgets = list(dict.fromkeys(run.budget_ms for run in runs))
+    goals = list(dict.fromkeys(run.goal for run in runs))
     axes.set_xlabel(
         f"predicted latency on {style.shortened(targets[0], 60)}, ms"
         if len(targets) == 1
@@ -190,8 +191,9 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
         colour = style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)]
         volume = hypervolume(run.front["predicted_ms"], run.gains(run.front), reference)
         name = run.name if names.count(run.name) == 1 else str(run.path)
-        label = f"{style.shortened(name, 40)}: hypervolume {volume:.4g}"
-        label += f", budget {run.budget_ms:g} ms" if len(budgets) > 1 else ""
+        label = style.shortened(name, 40) + (f" ({run.strategy})" if run.strategy else "")
+        label += f": hypervolume {volume:.4g}"
+        label += f", {run.goal}" if len(goals) > 1 else ""
         label += f", on {style.shortened(run.target, 40)}" if len(targets) > 1 else ""
         axes.plot(
             run.front["predicted_ms"],
@@ -206,8 +208,8 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
         _draw_base(axes, run, colour, None)
     axes.plot([], [], "*", color=style.INK, markersize=11, label="base network")
     axes.set_title(f"Fronts of {len(runs)} runs", pad=22)
-    if len(budgets) == 1:
-        _draw_budget(axes, budgets[0])
+    if len(goals) == 1 and runs[0].budget_ms is not None:
+        _draw_budget(axes, runs[0].budget_ms)
     worst = reference[1] if runs[0].higher_is_better else -reference[1]
     name = style.score_name(runs[0].score)
     return f"hypervolume: reference point {reference[0]:.4g} ms, {name} {worst:.4g}"

@@ -1,6 +1,7 @@
 """Run folders as the pictures see them: read whole, checked, never changed."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +18,12 @@ STAGES = ("base", "short", "long")
 
 _TEXTS = ("candidate", "stage", "checkpoint", "selected")
 _NUMBERS = ("iteration", "predicted_ms", "measured_ms", "macs", "params")
+_EXTRA_NUMBERS = ("training_samples", "peak_mb")  # of candidates.csv; not in every run
+_UNITS = {"macs": "MACs", "params": "parameters", "peak_mb": "MB"}
 _SCORE_SUFFIXES = ("_holdout", "_test")
+
+
+_Limit = Annotated[float | None, Field(gt=0)]
 
 
 class _Settings(BaseModel):
@@ -25,9 +31,21 @@ class _Settings(BaseModel):
 
     format: Literal[1]
     lut: str
-    budget_ms: Annotated[float, Field(gt=0)]
+    strategy: str | None = None
+    budget_ms: _Limit = None
+    budget_macs: _Limit = None
+    budget_params: _Limit = None
+    budget_mb: _Limit = None
+    min_accuracy: float | None = None
     score: str
     higher_is_better: bool
+
+    def limits(self) -> dict[str, float]:
+        """The budgets beside the latency, by the column of ``candidates.csv`` they limit."""
+        given = {
+            "macs": self.budget_macs, "params": self.budget_params, "peak_mb": self.budget_mb
+        }  # fmt: skip
+        return {column: limit for column, limit in given.items() if limit is not None}
 
 
 @dataclass(frozen=True)
@@ -37,7 +55,10 @@ class RunView:
     Attributes:
         path: the run folder.
         target: the slug of the target whose latency table was used.
-        budget_ms: the latency budget in ms.
+        strategy: what proposed the candidates; ``None`` in runs that do not say it.
+        budget_ms: the latency budget in ms, if there was one.
+        limits: other budgets, by the column that they limit.
+        min_accuracy: the score to keep in place of budgets, if that was asked for.
         score: the score that counts, such as ``delta1``.
         higher_is_better: whether more of ``score`` is better.
         candidates: a row a candidate evaluated; numbers are floats with NaN where the run has
@@ -48,7 +69,10 @@ class RunView:
 
     path: Path
     target: str
-    budget_ms: float
+    strategy: str | None
+    budget_ms: float | None
+    limits: Mapping[str, float]
+    min_accuracy: float | None
     score: str
     higher_is_better: bool
     candidates: pd.DataFrame
@@ -89,13 +113,35 @@ class RunView:
         return self.candidates[self.candidates["measured_ms"].notna()]
 
     @property
+    def goal(self) -> str:
+        """What the search was asked for, in words."""
+        if self.min_accuracy is not None:
+            return f"accuracy {self.min_accuracy:g} kept"
+        budgets = {"ms": self.budget_ms} | {
+            _UNITS[column]: limit for column, limit in self.limits.items()
+        }
+        given = [f"{limit:g} {unit}" for unit, limit in budgets.items() if limit is not None]
+        return f"budget {', '.join(given)}"
+
+    @property
     def chosen(self) -> "pd.Series[float] | None":
-        """The best row whose measured latency is within the budget; None if there is none."""
-        within = self.measured[self.measured["measured_ms"] <= self.budget_ms]
-        within = within[within[self.holdout].notna()]
-        if within.empty:
+        """The network the search was for, among those timed; None if there is none.
+
+        It is the best row within all budgets by the clock or, with an accuracy to keep, the
+        fastest row that does.
+        """
+        rows = self.measured[self.measured[self.holdout].notna()]
+        if self.min_accuracy is not None:
+            sign = 1.0 if self.higher_is_better else -1.0
+            rows = rows[self.gains(rows) >= sign * self.min_accuracy]
+            return None if rows.empty else rows.sort_values("measured_ms").iloc[0]
+        if self.budget_ms is not None:
+            rows = rows[rows["measured_ms"] <= self.budget_ms]
+        for column, limit in self.limits.items():
+            rows = rows[rows[column] <= limit] if column in rows.columns else rows.iloc[:0]
+        if rows.empty:
             return None
-        order = within.sort_values(self.holdout, ascending=not self.higher_is_better, kind="stable")
+        order = rows.sort_values(self.holdout, ascending=not self.higher_is_better, kind="stable")
         return order.iloc[0]
 
     def gains(self, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -129,7 +175,10 @@ def read_run(path: Path) -> RunView:
     return RunView(
         path=path,
         target=Path(settings.lut).name or settings.lut,
+        strategy=settings.strategy,
         budget_ms=settings.budget_ms,
+        limits=settings.limits(),
+        min_accuracy=settings.min_accuracy,
         score=settings.score,
         higher_is_better=settings.higher_is_better,
         candidates=candidates,
@@ -214,7 +263,8 @@ def _read_rows(path: Path, also: tuple[str, ...]) -> pd.DataFrame:
         elif column in _TEXTS:
             rows[column] = table[column]
         else:
-            optional = column == "measured_ms" or column.endswith(_SCORE_SUFFIXES)
+            optional = column in ("measured_ms", *_EXTRA_NUMBERS)
+            optional |= column.endswith(_SCORE_SUFFIXES)
             rows[column] = numbers(table, column, path, optional=optional)
     unknown = table.loc[~table["stage"].isin(STAGES), "stage"]
     if not unknown.empty:
@@ -234,5 +284,6 @@ def _groups(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(
         str(column)
         for column in table.columns
-        if column not in (*_TEXTS, *_NUMBERS) and not str(column).endswith(_SCORE_SUFFIXES)
+        if column not in (*_TEXTS, *_NUMBERS, *_EXTRA_NUMBERS)
+        and not str(column).endswith(_SCORE_SUFFIXES)
     )

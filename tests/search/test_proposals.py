@@ -5,6 +5,7 @@ from search_case import WIDTHS
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
 from netadapt.pruning import trace
+from netadapt.search.costs import Costs
 from netadapt.search.proposals import WidthGrid, propose
 from netadapt.training.checkpoint import load_checkpoint
 
@@ -21,7 +22,8 @@ def predictor(elsewhere):
 def test_each_group_is_the_widest_that_meets_the_target_alone(predictor, share):
     grid = WidthGrid(WIDTHS, 8, 0.125)
     target = share * predictor({})
-    proposals = {p.group: p for p in propose(WIDTHS, grid, predictor, target, 1)}
+    costs = Costs(predictor.prunable, predictor)
+    proposals = {p.group: p for p in propose(WIDTHS, grid, costs, {"ms": target}, 1)}
     for group, full in WIDTHS.items():
         meeting = [
             width

@@ -52,6 +52,7 @@ def job_of(runtime: str, options: Options, operations: int, stages: Sequence[Rec
         "threads": options.threads,
         "cores": sorted(cores) if cores else None,
         "provider": options.provider,
+        "tune": options.tune,
         "operations": operations,
         "stages": list(stages),
     }

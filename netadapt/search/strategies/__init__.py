@@ -1,4 +1,3 @@
-from netadapt.search.strategies.base import Strategy
-from netadapt.search.strategies.netadapt import NetAdaptStrategy
+from netadapt.search.strategies.registry import STRATEGIES, load_strategy
 
-__all__ = ["NetAdaptStrategy", "Strategy"]
+__all__ = ["STRATEGIES", "load_strategy"]
