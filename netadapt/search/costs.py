@@ -1,0 +1,149 @@
+"""What networks cost, as functions of the widths: latency, MACs, parameters, memory."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netadapt.latency.predictor import LatencyPredictor
+from netadapt.pruning import Operation, PrunableModel
+from netadapt.search.goal import Kind, Limits
+
+FLOAT_BYTES = 4
+Rows = NDArray[Any]  # (B, G) widths, columns in the order of ``prunable.groups``
+Values = NDArray[np.float64]
+
+
+class Costs:
+    """Costs of every network that ``prunable`` can become; no network is built to ask."""
+
+    def __init__(self, prunable: PrunableModel, predictor: LatencyPredictor) -> None:
+        self.prunable = prunable
+        self._predictor = predictor
+
+    def batch(self, kind: Kind, rows: Rows) -> Values:
+        """Return ``(B,)`` costs of ``(B, G)`` widths; NaN ms outside what the table has measured.
+
+        ``ms`` is the predicted latency, ``macs`` and ``params`` are counts. ``mb`` is memory in
+        10^6 bytes with everything in fp32: all parameters, and the most that activations take at
+        once. Operations run in the order of the trace, each into a tensor of its own (nothing is
+        fused, nothing done in place); a tensor, the network's input included, lives from the
+        operation that writes it to the last that reads it, and what no operation reads is an
+        output, which stays.
+        """
+        if kind == "ms":
+            return self._predictor.batch_or_nan(rows)
+        if kind == "macs":
+            return self._macs(rows)
+        if kind == "params":
+            return self._parameters.count(rows)
+        weights = FLOAT_BYTES * self._parameters.count(rows)
+        memory: Values = (self._peak_bytes(rows) + weights) / 1e6
+        return memory
+
+    def meet(self, rows: Rows, limits: Limits) -> NDArray[np.bool_]:
+        """Return ``(B,)``: which widths are within all ``limits``; NaN never is."""
+        within = np.ones(len(rows), dtype=bool)
+        for kind, limit in limits.items():
+            within &= self.batch(kind, rows) <= limit
+        return within
+
+    def load(self, rows: Rows, limits: Limits) -> Values:
+        """Return ``(B,)`` largest costs as shares of their limits."""
+        shares = [self.batch(kind, rows) / limit for kind, limit in limits.items()]
+        largest: Values = np.max(shares, axis=0)
+        return largest
+
+    @cached_property
+    def _parameters(self) -> "ParameterMap":
+        return ParameterMap(self.prunable)
+
+    def _macs(self, rows: Rows) -> Values:
+        total = np.zeros(len(rows))
+        operations = self.prunable.operations
+        sizes = operations.sizes(rows).astype(np.float64)
+        for operation, start in zip(operations.operations, operations.offsets(), strict=True):
+            total += _macs(operation, sizes[:, start : start + len(operation.sizes)])
+        return total
+
+    def _peak_bytes(self, rows: Rows) -> Values:
+        operations = self.prunable.operations
+        sizes = operations.sizes(rows).astype(np.float64)
+        image = float(np.prod(self.prunable.example_input.shape))
+        tensors = [np.full(len(rows), image)]  # then the output of each operation
+        for operation, start in zip(operations.operations, operations.offsets(), strict=True):
+            end = start + len(operation.sizes) - 1
+            tensors.append(sizes[:, end - len(operation.output) : end].prod(axis=1))
+        live = np.stack(tensors, axis=1) @ self._live.T
+        peak: Values = FLOAT_BYTES * live.max(axis=1)
+        return peak
+
+    @cached_property
+    def _live(self) -> NDArray[np.float64]:
+        """``(operations, 1 + operations)``: which tensors live while an operation runs."""
+        operations = self.prunable.operations.operations
+        last = np.full(len(operations) + 1, len(operations))  # what nobody reads stays
+        for place, operation in enumerate(operations):
+            for source in operation.sources:
+                last[source + 1] = place
+        written = np.arange(len(operations) + 1) - 1
+        places = np.arange(len(operations))[:, None]
+        return ((written <= places) & (places <= last)).astype(np.float64)
+
+
+class ParameterMap:
+    """The number of parameters as a function of the widths.
+
+    Every side of every parameter is linear in the widths; narrowing each group by one channel
+    tells by how much.
+    """
+
+    def __init__(self, prunable: PrunableModel) -> None:
+        full = _sides(prunable, {})
+        columns = []
+        for group, width in prunable.widths.items():
+            narrower = _sides(prunable, {group: width - 1})
+            columns.append(np.array([*_flat(full)]) - np.array([*_flat(narrower)]))
+        self._coefficient = np.stack(columns, axis=1).astype(np.float64)
+        self._constant = np.array([*_flat(full)]) - self._coefficient @ prunable.vector({})
+        self._lengths = [len(shape) for shape in full]
+
+    def count(self, rows: Rows) -> Values:
+        """Return ``(B,)`` counts of ``(B, G)`` widths."""
+        sides = self._constant + np.asarray(rows, dtype=np.float64) @ self._coefficient.T
+        total = np.zeros(len(rows))
+        start = 0
+        for length in self._lengths:
+            total += sides[:, start : start + length].prod(axis=1)
+            start += length
+        return total
+
+
+def _sides(prunable: PrunableModel, widths: dict[str, int]) -> list[tuple[int, ...]]:
+    model = prunable.pruned(widths) if widths else prunable.model
+    return [tuple(parameter.shape) for parameter in model.parameters()]
+
+
+def _flat(shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    return [side for shape in shapes for side in shape]
+
+
+def _macs(operation: Operation, sizes: NDArray[np.float64]) -> Values | float:
+    """As ``Operation.macs``, for ``(B, D)`` sizes of one operation."""
+    if operation.kind not in ("conv2d", "linear"):
+        return 0.0
+    read = len(operation.inputs[0])
+    inputs = sizes[:, :read]
+    output = sizes[:, -1 - len(operation.output) : -1]
+    if operation.kind == "linear":
+        linear: Values = output.prod(axis=1) * inputs[:, -1]
+        return linear
+    kernel = float(np.prod(operation.detail["kernel"]))
+    if operation.detail["transposed"]:
+        each, fan = inputs.prod(axis=1), output[:, 1]
+    else:
+        each, fan = output.prod(axis=1), inputs[:, 1]
+    convolution: Values = each * (fan // sizes[:, -1]) * kernel
+    return convolution

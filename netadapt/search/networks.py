@@ -1,0 +1,52 @@
+"""The networks that candidates are cut from, with the importance of their channels."""
+
+from pathlib import Path
+
+from netadapt.pruning import PrunableModel
+from netadapt.search.problem import Problem
+from netadapt.search.saliency import Criterion, Scores, channel_scores, reads_data
+from netadapt.search.seeds import derive_seed
+from netadapt.training.checkpoint import load_checkpoint
+
+
+class Networks:
+    """Loads the weights of a run; the last network asked for, and its scores, are kept."""
+
+    def __init__(self, problem: Problem, folder: Path) -> None:
+        self.folder = folder
+        self._problem = problem
+        self._name: str | None = None
+        self._scores: dict[tuple[Criterion, int], Scores] = {}
+
+    def prunable(self, checkpoint: str) -> PrunableModel:
+        """Return the network in ``checkpoint``, a path relative to the run folder."""
+        if self._name != checkpoint:
+            model = load_checkpoint(self.folder / checkpoint)
+            self._prunable = self._problem.prunable.descend(model)
+            self._name = checkpoint
+            self._scores = {}
+        return self._prunable
+
+    def scores(self, checkpoint: str, criterion: Criterion, iteration: int) -> Scores:
+        """Return ``{group: (channels,)}`` importances of the network in ``checkpoint``.
+
+        A function of its arguments and the run's settings; the batches are those of ``iteration``.
+        """
+        prunable = self.prunable(checkpoint)
+        key = (criterion, iteration)
+        if key not in self._scores:
+            settings = self._problem.settings
+            self._scores[key] = channel_scores(
+                prunable,
+                criterion,
+                self._problem.task,
+                batches=settings.saliency_batches,
+                batch_size=settings.batch_size,
+                seed=derive_seed(settings.seed, iteration, "saliency"),
+            )
+        return self._scores[key]
+
+    def scoring_samples(self, criterion: Criterion) -> int:
+        """How many training images ``scores`` reads."""
+        settings = self._problem.settings
+        return settings.saliency_batches * settings.batch_size if reads_data(criterion) else 0

@@ -1,0 +1,197 @@
+"""One knapsack over all groups: the most importance that the limits allow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from netadapt.search.candidate import Proposal
+from netadapt.search.costs import Costs
+from netadapt.search.goal import Limits
+from netadapt.search.proposals import WidthGrid
+from netadapt.search.saliency import Criterion
+from netadapt.search.state import SearchState
+from netadapt.search.strategies.base import Strategy
+
+ROUNDS = 12
+NODES = 20_000  # of the solver's tree; a count, unlike a time, gives the same answer everywhere
+SCALE = 1e6  # of the largest loss: the solver takes what differs by less than 1e-6 as equal
+
+Vector = NDArray[np.float64]
+
+
+class KnapsackStrategy(Strategy):
+    """All groups at once: the widths that keep the most importance within the limits.
+
+    Source: Shen et al., HALP (Structural Pruning via Latency-Saliency Knapsack), NeurIPS 2022,
+    with one integer programme over widths in place of its augmented knapsack, and costs that are
+    looked up again around each solution.
+    """
+
+    importance: ClassVar[Criterion] = "first-order"
+
+    def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
+        """Solve for the current network, whose channels matter by their first-order Taylor term."""
+        problem = self.problem
+        widths = state.current.widths
+        choice = Choice.of(self.scores(state), widths, problem.grid)
+        found = solve_within(choice, problem.costs, limits)
+        if found is None:
+            return []
+        return [self.proposal(state, "knapsack", dict(zip(choice.groups, found, strict=True)))]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What each group may become, and how much importance it keeps then.
+
+    Attributes:
+        groups: the groups' names.
+        widths: for each group, its possible widths, widest (the present one) first.
+        kept: for each group, the summed importance of the channels that stay at each width.
+    """
+
+    groups: tuple[str, ...]
+    widths: tuple[NDArray[np.int64], ...]
+    kept: tuple[Vector, ...]
+
+    @classmethod
+    def of(
+        cls, scores: Mapping[str, Vector], widths: Mapping[str, int], grid: WidthGrid
+    ) -> "Choice":
+        """Return the choice that ``grid`` leaves to a network of ``widths``."""
+        options, kept = [], []
+        for group in grid.full:
+            possible = np.array(grid.options(group, widths[group]))
+            total = np.cumsum(np.sort(scores[group])[::-1])
+            options.append(possible)
+            kept.append(total[possible - 1])
+        return cls(tuple(grid.full), tuple(options), tuple(kept))
+
+    @property
+    def widest(self) -> NDArray[np.int64]:
+        """``(G,)`` widths as they are."""
+        return np.array([options[0] for options in self.widths])
+
+    def value(self, network: NDArray[np.int64]) -> float:
+        """Return the importance that ``(G,)`` widths keep."""
+        return sum(
+            float(kept[options == width][0])
+            for options, kept, width in zip(self.widths, self.kept, network, strict=True)
+        )
+
+    def single_changes(self, network: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return ``(N, G)``: ``network`` with one group at each of its widths, group by group."""
+        rows = []
+        for column, options in enumerate(self.widths):
+            block = np.tile(network, (len(options), 1))
+            block[:, column] = options
+            rows.append(block)
+        return np.concatenate(rows)
+
+
+def solve_within(choice: Choice, costs: Costs, limits: Limits) -> NDArray[np.int64] | None:
+    """Return the ``(G,)`` widths that keep the most importance within ``limits``.
+
+    What a group saves depends on its neighbours' widths. So the costs are taken as linear around
+    a network, beginning with the present one, the programme is solved, and the costs are looked
+    up anew around its solution, until that moves no more. Of all solutions on the way that are
+    within the limits the best is returned. If none is, the last is narrowed on, each time by the
+    step that loses the least importance for what it saves.
+
+    Returns:
+        ``None`` if no widths are within the limits.
+    """
+    around = choice.widest
+    seen: set[tuple[int, ...]] = set()
+    best: NDArray[np.int64] | None = None
+    for _ in range(ROUNDS):
+        solution = _solve_around(choice, costs, limits, around)
+        if solution is None:
+            break
+        if costs.meet(solution[None], limits)[0] and (
+            best is None or choice.value(solution) > choice.value(best)
+        ):
+            best = solution
+        if tuple(solution) in seen:  # it moves no more, or in circles
+            break
+        seen.add(tuple(solution))
+        around = solution
+    return _narrowed_on(choice, costs, limits, around) if best is None else best
+
+
+def _solve_around(
+    choice: Choice, costs: Costs, limits: Limits, around: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    rows = choice.single_changes(around)
+    added, room = [], []
+    for kind, limit in limits.items():
+        present = float(costs.batch(kind, around[None])[0])
+        added.append((costs.batch(kind, rows) - present) / limit)
+        room.append(1.0 - present / limit)
+    picks = knapsack(choice.kept, np.stack(added), np.array(room))
+    if picks is None:
+        return None
+    return np.array([options[pick] for options, pick in zip(choice.widths, picks, strict=True)])
+
+
+def knapsack(kept: Sequence[Vector], added: Vector, room: Vector) -> list[int] | None:
+    """Choose one option a group: the most kept in sum, with no sum of costs above its room.
+
+    Args:
+        kept: for each group, what each of its options keeps.
+        added: ``(K, N)`` costs of all N options, group by group; one with a NaN is not chosen.
+        room: ``(K,)`` limits on the sums.
+
+    Returns:
+        The index of each group's option, or ``None`` if there is no choice within the room. Of
+        options that keep the same (within a millionth of the most that a group can lose) the
+        earlier is chosen, so that a group stays wide where nothing is won by narrowing it.
+    """
+    group = np.repeat(np.arange(len(kept)), [len(values) for values in kept])
+    lost = np.concatenate([values.max() - values for values in kept])
+    place = np.concatenate([np.arange(len(values)) / len(values) for values in kept])
+    known = ~np.isnan(added).any(axis=0)
+    one_each = (group == np.arange(len(kept))[:, None]).astype(np.float64)
+    result = milp(
+        lost * (SCALE / max(float(lost.max()), 1e-300)) + place,
+        integrality=np.ones(len(lost)),
+        bounds=Bounds(0, known.astype(np.float64)),
+        constraints=[
+            LinearConstraint(one_each, 1, 1),
+            LinearConstraint(np.nan_to_num(added), -np.inf, room),
+        ],
+        options={"mip_rel_gap": 0.0, "node_limit": NODES},
+    )
+    if result.x is None:
+        return None
+    chosen = np.flatnonzero(np.rint(result.x))
+    starts = np.flatnonzero(np.append(True, np.diff(group) != 0))
+    return [int(index) for index in chosen - starts]
+
+
+def _narrowed_on(
+    choice: Choice, costs: Costs, limits: Limits, network: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    network = network.copy()
+    while not costs.meet(network[None], limits)[0]:
+        load = float(costs.load(network[None], limits)[0])
+        value = choice.value(network)
+        rows = [network.copy() for _ in choice.widths]
+        for column, options in enumerate(choice.widths):
+            narrower = options[options < network[column]]
+            rows[column][column] = narrower[0] if len(narrower) else network[column]
+        loads = costs.load(np.array(rows), limits)
+        best, best_price = None, np.inf
+        for row, after in zip(rows, loads, strict=True):
+            if after < load:
+                price = (value - choice.value(row)) / (load - after)
+                if price < best_price:
+                    best, best_price = row, price
+        if best is None:
+            return None
+        network = best
+    return network

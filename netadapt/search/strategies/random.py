@@ -1,0 +1,42 @@
+"""Random widths: how much of a result is owed to choosing well."""
+
+import numpy as np
+
+from netadapt.search.candidate import Proposal
+from netadapt.search.goal import Limits
+from netadapt.search.proposals import narrowed_until
+from netadapt.search.seeds import derive_seed
+from netadapt.search.state import SearchState
+from netadapt.search.strategies.base import Strategy
+
+
+class RandomStrategy(Strategy):
+    """Several random networks an iteration, the best of which is kept.
+
+    Each group of a candidate is narrowed at a random rate of its own, uniform between 0 and
+    all it has in the same time, until the limits are met.
+    """
+
+    def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
+        """Draw ``candidates`` networks; of equal ones the first counts."""
+        problem = self.problem
+        widths = state.current.widths
+        found: dict[tuple[int, ...], Proposal] = {}
+        for index in range(problem.settings.candidates):
+            seed = derive_seed(problem.settings.seed, state.iteration, f"random {index}")
+            steps = self._steps(state, np.random.default_rng(seed))
+            narrower = narrowed_until(widths, steps, problem.grid, problem.costs, limits)
+            if narrower is not None:
+                proposal = self.proposal(state, f"random.{index}", narrower)
+                found.setdefault(tuple(narrower.values()), proposal)
+        return list(found.values())
+
+    def _steps(self, state: SearchState, random: np.random.Generator) -> list[str]:
+        """Return which group to narrow at each step: its n-th of N comes at n / N / rate."""
+        grid = self.problem.grid
+        due = []
+        for group in grid.full:
+            rate = 1.0 - random.random()  # above 0
+            count = len(grid.below(group, state.current.widths[group]))
+            due += [((step + 1) / count / rate, group) for step in range(count)]
+        return [group for _, group in sorted(due, key=lambda item: item[0])]

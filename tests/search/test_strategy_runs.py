@@ -1,0 +1,102 @@
+"""A whole search, small, with each of the strategies."""
+
+import multiprocessing
+import signal
+
+import pandas as pd
+import pytest
+from search_case import WIDTHS, search_until
+
+import netadapt
+from netadapt.search.journal import IterationBegan, Journal
+from netadapt.viz import plot_front, read_run
+
+QUICK = {
+    "initial_reduction": 0.1, "candidates": 2, "saliency_batches": 2, "population": 5,
+    "generations": 2, "recalibration_batches": 1, "long_points": 1, "long_steps": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(elsewhere, tmp_path_factory):
+    """One run of each strategy but the published one."""
+    folder = tmp_path_factory.mktemp("strategies")
+    names = ("uniform", "random", "magnitude", "taylor", "knapsack", "evolution")
+    return {
+        name: netadapt.search(**elsewhere | QUICK, strategy=name, out=folder / name)
+        for name in names
+    }
+
+
+def test_each_reaches_the_budget_and_keeps_the_best(runs, elsewhere):
+    for name, run in runs.items():
+        rows = run.candidates.set_index("candidate")
+        within = rows[(rows["stage"] == "long") & (rows["predicted_ms"] <= elsewhere["budget_ms"])]
+        assert rows.loc[run.final.stem, "delta1_holdout"] == within["delta1_holdout"].max(), name
+        assert list(run.front.columns[11:]) == list(WIDTHS)
+        model = netadapt.load_checkpoint(run.final)
+        assert model.spec.widths == {group: rows.loc[run.final.stem, group] for group in WIDTHS}
+
+
+def test_proposals_follow_the_schedule_and_are_cut_from_the_pick_before(runs):
+    for name in ("uniform", "random", "magnitude", "taylor", "knapsack"):
+        run = runs[name]
+        rows = run.candidates.set_index("candidate")
+        picked = rows[rows["selected"] & (rows["stage"] != "long")]
+        events = Journal(run.folder / "journal.jsonl").events
+        iterations = [event for event in events if isinstance(event, IterationBegan)]
+        for event, before in zip(iterations, picked.index, strict=False):
+            for proposal in event.proposals:
+                assert proposal.predicted_ms <= event.target_ms
+                assert all(proposal.widths[group] <= rows.loc[before, group] for group in WIDTHS)
+
+
+def test_the_cost_of_a_search_is_counted(runs, elsewhere):
+    batch = elsewhere["batch_size"]
+    for name, run in runs.items():
+        facts = run.summary
+        short = batch * QUICK["recalibration_batches"] if name == "evolution" else batch * 1
+        assert facts["training_samples"]["short"] == short * facts["candidates"]
+        saliencies = batch * QUICK["saliency_batches"] if name in ("taylor", "knapsack") else 0
+        assert facts["training_samples"]["proposing"] == saliencies * facts["iterations"]
+        samples = run.candidates["training_samples"].sum()
+        assert samples + facts["training_samples"]["proposing"] == sum(
+            facts["training_samples"].values()
+        )
+
+
+def test_a_generation_is_an_iteration_and_no_network_is_scored_twice(runs):
+    run = runs["evolution"]
+    short = run.candidates[run.candidates["stage"] == "short"]
+    assert sorted(short["iteration"].unique()) == [1, 2]
+    assert not short.duplicated(list(WIDTHS)).any()
+    first = short[short["iteration"] == 1]
+    assert (first[list(WIDTHS)] == 8).all(axis=1).sum() == 1  # the narrowest is among them
+
+
+def test_fronts_are_overlaid_under_the_strategies_names(runs):
+    views = [read_run(run.folder) for run in runs.values()]
+    labels = [text.get_text() for text in plot_front(views).legends[0].get_texts()]
+    for label, name in zip(labels, runs, strict=False):
+        assert label.startswith(f"{name} ({name}): hypervolume ")
+    assert all(set(view.groups) == set(WIDTHS) for view in views)
+
+
+def test_a_killed_evolution_resumes_to_the_same(runs, elsewhere, tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["search_case"])
+    out = tmp_path / "run"
+    arguments = elsewhere | QUICK | {"strategy": "evolution"}
+    # within the first generation, and within the second, which is drawn after a resumption
+    for event, how in [(5, "torn"), (5, "after")]:
+        child = context.Process(target=search_until, args=(arguments, out, event, how))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    resumed = netadapt.search(out=out, resume=True)
+    undisturbed = runs["evolution"]
+    pd.testing.assert_frame_equal(resumed.candidates, undisturbed.candidates)
+    pd.testing.assert_frame_equal(resumed.front, undisturbed.front)
+    assert resumed.final.name == undisturbed.final.name
+    assert resumed.final.read_bytes() == undisturbed.final.read_bytes()
+    assert resumed.summary == undisturbed.summary
