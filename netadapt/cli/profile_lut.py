@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from netadapt.latency.validation import Report
 
 
+UNSTEADY = 3.0  # percent between two measurements of the same networks
+
+
 def profile_lut(
     context: typer.Context,
     model: Annotated[
@@ -154,4 +157,9 @@ def _show(table: "LatencyTable", report: "Report", as_json: bool) -> None:
         f"{report.within_10:.0f} % within 10 %, Spearman {report.spearman:.4f}; "
         f"the same networks measured twice differ by {report.repeatability:.2f} %"
     )
+    if report.repeatability > UNSTEADY:
+        say(
+            "the clock does not repeat itself: something else keeps this machine busy; for a table "
+            "to rely on, remove the folder and profile again when it is quiet"
+        )
     print(table.folder)

@@ -15,7 +15,6 @@ from netadapt.latency.profiler import profile
 from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.runtimes.executorch import (
     FUSION,
-    ExecuTorchRuntime,
     ExecuTorchSession,
     ProfiledExecuTorchSession,
     Program,
@@ -83,7 +82,7 @@ def test_every_workload_has_its_operator(network: str, request: pytest.FixtureRe
     assert not times[:, [place for place in range(len(operations)) if place not in timed]].any()
 
 
-def test_folding_batch_norms_first_gives_what_executorch_folds(every: PrunableModel) -> None:
+def test_folding_batch_norms_leaves_the_other_operations(every: PrunableModel) -> None:
     operations = every.operations.operations
     folded = folded_batch_norms(every.model, operations)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
@@ -144,11 +143,11 @@ def test_a_network_that_cannot_be_exported_is_refused() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_is_profiled_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExecuTorchRuntime, "levels", 2)
+def test_a_table_is_profiled_and_predicts(tmp_path: Path) -> None:
     small = trace(Branches().eval(), torch.rand(1, 3, 16, 16))
     table = LatencyTable.open(tmp_path, target())
     few = Schedule(
+        levels=2,
         rounds=1,
         runs=2,
         refinements=0,

@@ -33,7 +33,16 @@ class TvmRuntime(Runtime):
     name = "tvm"
     fusion = FUSION
     fixed_cost = "call"
-    schedule = replace(SLOW_TO_LOAD, levels=3, refinements=1)
+    # untuned networks take tenths of a second a run
+    schedule = replace(
+        SLOW_TO_LOAD,
+        levels=3,
+        refinements=1,
+        rounds=2,
+        runs=3,
+        validation_rounds=3,
+        validation_runs=2,
+    )
 
     def version(self) -> str:
         """The installed version."""
