@@ -46,6 +46,9 @@ class ProfileProgress(Protocol):
         """One step is done."""
 
 
+CREDIBLE_SCALE = 3.0  # whole networks against the sum of their operations
+
+
 @dataclass(frozen=True)
 class Plan:
     """Which networks are timed, by ``(n, G)`` widths, and what they execute.
@@ -272,15 +275,18 @@ def fit_calibration(
     workloads: int,
     block: int,
 ) -> Calibration:
-    """Fit scale and fixed cost to whole networks, by relative error, neither negative."""
+    """Fit scale and fixed cost to whole networks, by relative error, neither negative.
+
+    Where the networks hardly differ, or the clock hardly tells them apart, their slope says
+    nothing. The runtime's own times are then taken as they are, and what is left as fixed.
+    """
     measured_us = measured_ms * 1000
-    system = np.stack([summed_us, np.ones_like(summed_us)], axis=1) / measured_us[:, None]
-    (scale, fixed), _ = nnls(system, np.ones_like(measured_us))
-    if scale == 0:
-        raise UserError(
-            "the networks' latency does not follow the sum of their workloads: the machine is too "
-            "busy to measure; stop what else runs on it and profile again"
-        )
+    one = np.ones_like(measured_us)
+    system = np.stack([summed_us, one], axis=1) / measured_us[:, None]
+    (scale, fixed), _ = nnls(system, one)
+    if not 1 / CREDIBLE_SCALE <= scale <= CREDIBLE_SCALE:
+        (fixed,), _ = nnls(system[:, 1:], one - system[:, 0])
+        (scale,), _ = ((1.0,), 0.0) if fixed else nnls(system[:, :1], one)
     return Calibration(
         scale=float(scale),
         call_us=float(fixed) if runtime.fixed_cost == "call" else 0.0,

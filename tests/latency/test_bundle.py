@@ -231,7 +231,7 @@ def refused(path: Path, folder: Path, words: str) -> None:
 
 
 def test_a_path_in_a_results_file_is_never_used(returned: Path, tmp_path: Path) -> None:
-    alter = change("hardware", to="../../../../tmp/x")
+    alter = change("hardware", to="../../../../x")
     path = altered(returned, alter, tmp_path / "r.json", sealed=True)
     table, _ = import_results(path, tmp_path / "lut", Stages())
     assert table.folder.parent == tmp_path / "lut"

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tiny_network import tiny
@@ -10,7 +11,7 @@ from netadapt.errors import UserError
 from netadapt.latency.design import design_networks
 from netadapt.latency.devices import load_device
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.profiler import profile, revalidate
+from netadapt.latency.profiler import fit_calibration, profile, revalidate
 from netadapt.latency.runtimes import fusion_of, load_runtime
 from netadapt.latency.schedule import Schedule
 from netadapt.latency.table import LatencyTable, load_validation
@@ -37,8 +38,8 @@ SCHEDULE = Schedule(
     refinements=0,
     calibration_networks=6,
     validation_networks=5,
-    validation_rounds=2,
-    validation_runs=2,
+    validation_rounds=8,
+    validation_runs=3,
 )
 
 
@@ -144,6 +145,27 @@ def test_a_table_of_another_machine_is_not_filled(small: PrunableModel, tmp_path
     with pytest.raises(UserError, match="is not attached"):
         profile(small, table, Stages(), SCHEDULE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("measured_us", "scale", "fixed"),
+    [
+        ([150.0, 250.0, 350.0, 450.0], 1.0, 50.0),
+        ([90.0, 180.0, 270.0, 360.0], 0.9, 0.0),
+        ([500.0, 500.0, 500.0, 500.0], 1.0, 250.0),  # no slope to be seen
+        ([400.0, 300.0, 200.0, 100.0], 0.342, 0.0),  # nor here, and less than the sums
+    ],
+)
+def test_a_calibration_is_fitted_as_far_as_the_clock_tells(
+    measured_us: list[float], scale: float, fixed: float
+) -> None:
+    summed = np.array([100.0, 200.0, 300.0, 400.0])
+    found = fit_calibration(
+        summed, np.array(measured_us) / 1000, load_runtime("onnxruntime"), 10, 1
+    )
+    assert found.scale == pytest.approx(scale, rel=0.02)
+    assert found.call_us == pytest.approx(fixed, rel=0.02)
+    assert found.workload_us == 0
 
 
 def test_a_report_compares_predicted_with_measured() -> None:

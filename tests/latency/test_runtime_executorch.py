@@ -153,8 +153,8 @@ def test_a_table_is_profiled_and_predicts(tmp_path: Path) -> None:
         refinements=0,
         calibration_networks=2,
         validation_networks=2,
-        validation_rounds=1,
-        validation_runs=2,
+        validation_rounds=8,
+        validation_runs=3,
     )
     report = profile(small, table, _Silent(), few)
     assert report.added == report.workloads == len(table.rows)

@@ -128,8 +128,8 @@ def test_a_table_is_profiled_and_predicts(every: PrunableModel, tmp_path: Path) 
         refinements=0,
         calibration_networks=4,
         validation_networks=3,
-        validation_rounds=1,
-        validation_runs=2,
+        validation_rounds=8,
+        validation_runs=3,
     )
     report = profile(every, table, _Silent(), few)
     assert report.added == report.workloads == len(table.rows)

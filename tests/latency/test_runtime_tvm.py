@@ -27,8 +27,8 @@ SCHEDULE = Schedule(
     refinements=0,
     calibration_networks=2,
     validation_networks=2,
-    validation_rounds=1,
-    validation_runs=2,
+    validation_rounds=8,
+    validation_runs=3,
 )
 
 
