@@ -179,7 +179,9 @@ def validate(
         print_json(facts)
         return
     show_facts(rounded([facts])[0])
-    say(f"the median network takes {facts['drift_percent']:+.2f} % longer than it did then")
+    drift = drift_percent(now)
+    way = "slower" if drift > 0 else "faster"
+    say(f"the median network is {abs(drift):.2f} % {way} than it was then")
 
 
 def _difference(found: "Difference", top: int) -> dict[str, Any]:
