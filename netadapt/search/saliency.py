@@ -64,7 +64,7 @@ def channel_scores(
     for draw in range(batches):
         inputs, targets = task.train_batch(draw, batch_size, seed)
         model.zero_grad(set_to_none=True)
-        torch.autograd.backward(task.loss(model(inputs), targets))
+        torch.autograd.backward(task.loss(model, inputs, targets))
         for parameter in model.parameters():  # one that the loss does not depend on
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

@@ -13,7 +13,7 @@ from netadapt.errors import UserError
 from netadapt.models import FastDepth
 from netadapt.training.losses import LOSSES
 from netadapt.training.metrics import METRICS, DepthScores
-from netadapt.training.task import Scores, Split, Task, evaluating
+from netadapt.training.task import Scores, Split, Targets, Task, evaluating
 from netadapt.training.trial import trial_run
 
 EVALUATION_BATCH = 16
@@ -59,9 +59,10 @@ class DepthTask(Task):
         """How many batches show every training example about once."""
         return max(1, round(len(self.data.train) / batch_size))
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
         """The chosen loss, in float32 whatever the network computes in."""
-        return self._loss(outputs.float(), targets)
+        assert isinstance(targets, Tensor)
+        return self._loss(model, inputs, targets)
 
     def score(self, model: nn.Module, split: Split) -> Scores:
         """The metrics of :class:`~netadapt.training.metrics.DepthScores` on a split.

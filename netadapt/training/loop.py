@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.training.schedule import Schedule, learning_rate
-from netadapt.training.task import Task
+from netadapt.training.task import Targets, Task, on_device
 
 OnStep = Callable[[int, float, float], None]
 
@@ -123,8 +123,7 @@ def fit(
             _seed(device, (settings.seed << 32) + step)
             inputs = inputs.to(device, memory_format=torch.channels_last, non_blocking=True)
             with torch.autocast("cuda", torch.bfloat16, enabled=on_cuda):
-                outputs = model(inputs)
-            loss = task.loss(outputs, targets.to(device, non_blocking=True))
+                loss = task.loss(model, inputs, on_device(targets, device))
             value = float(loss.detach())
             if not abs(value) < float("inf"):
                 raise TrainingDiverged(
@@ -201,13 +200,13 @@ def _training(model: nn.Module, device: torch.device) -> Iterator[None]:
 @contextmanager
 def _batches(
     task: Task, settings: TrainSettings, draws: range, on_cuda: bool
-) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+) -> Iterator[Iterator[tuple[Tensor, Targets]]]:
     """Batches in order, made ahead of time: by one thread, or many where a GPU waits for them."""
     workers = max(1, min(8, (os.cpu_count() or 1) - 1)) if on_cuda else 1
     pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
 
-    def ordered() -> Iterator[tuple[Tensor, Tensor]]:
-        ahead: deque[Future[tuple[Tensor, Tensor]]] = deque()
+    def ordered() -> Iterator[tuple[Tensor, Targets]]:
+        ahead: deque[Future[tuple[Tensor, Targets]]] = deque()
         for draw in draws:
             ahead.append(pool.submit(task.train_batch, draw, settings.batch_size, settings.seed))
             if len(ahead) > 2 * workers:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from torch import Tensor
+from torch import Tensor, nn
 
-DepthLoss = Callable[[Tensor, Tensor], Tensor]
+DepthLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def masked_l1(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -27,7 +27,17 @@ def masked_berhu(outputs: Tensor, targets: Tensor) -> Tensor:
     return _valid_mean(difference.where(difference <= threshold, beyond), targets)
 
 
-LOSSES: dict[str, DepthLoss] = {"l1": masked_l1, "berhu": masked_berhu}
+def on_depth(compare: Callable[[Tensor, Tensor], Tensor]) -> DepthLoss:
+    """Return the loss that compares what the network answers, in metres, with the truth."""
+
+    def loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        return compare(model(inputs).float(), targets)
+
+    return loss
+
+
+# name: (network, images (N, 3, H, W), depths (N, 1, H, W) in metres) -> scalar
+LOSSES: dict[str, DepthLoss] = {"l1": on_depth(masked_l1), "berhu": on_depth(masked_berhu)}
 
 
 def _valid_mean(values: Tensor, targets: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 Split = Literal["holdout", "test"]
 Scores = dict[str, float]
+Targets = Tensor | dict[str, Tensor]
 
 
 class Task(ABC):
@@ -38,14 +39,15 @@ class Task(ABC):
         return (3, *self.input_size)
 
     @abstractmethod
-    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
+    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
         """Return the ``draw``-th batch, from 0, of an endless stream of augmented examples.
 
         A function of its arguments alone, so that batches can be made in any order, by any
         thread, and again after an interruption.
 
         Returns:
-            inputs ``(N, C, H, W)`` and targets ``(N, ...)``, on the CPU.
+            inputs ``(N, C, H, W)`` and targets ``(N, ...)``, one tensor or several by name, on
+            the CPU.
         """
 
     @abstractmethod
@@ -53,8 +55,12 @@ class Task(ABC):
         """How many batches show every training example about once."""
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The scalar to be minimised, float32."""
+    def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
+        """Run ``model`` on a batch and return the scalar to be minimised, float32.
+
+        On CUDA it is called under bfloat16 autocast; turn outputs to float32 before arithmetic
+        that needs it.
+        """
 
     @abstractmethod
     def score(self, model: nn.Module, split: Split) -> Scores:
@@ -75,6 +81,13 @@ class Task(ABC):
         if than is None or math.isnan(than):
             return True
         return score > than if self.higher_is_better else score < than
+
+
+def on_device(targets: Targets, device: torch.device) -> Targets:
+    """Return ``targets`` on ``device``, copied without waiting where memory is pinned."""
+    if isinstance(targets, Tensor):
+        return targets.to(device, non_blocking=True)
+    return {name: values.to(device, non_blocking=True) for name, values in targets.items()}
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def naive_scores(model, task, producers, readers, norms, criterion, seed):
         else:
             inputs, targets = task.train_batch(draw, 4, seed)
             model.zero_grad()
-            task.loss(model(inputs), targets).backward()
+            task.loss(model, inputs, targets).backward()
             shares = lambda weight: (weight * weight.grad).abs()  # noqa: E731
         layers = [shares(model.get_submodule(n).weight).sum((1, 2, 3)) for n in producers]
         layers += [shares(model.get_submodule(n).weight).sum((0, 2, 3)) for n in readers]

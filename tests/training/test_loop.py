@@ -83,7 +83,7 @@ def test_sgd_steps_are_those_of_torch_written_out():
         optimizer.param_groups[0]["lr"] = 0.01 if draw < 2 else 0.001
         inputs, targets = task.train_batch(draw, 4, seed=0)
         optimizer.zero_grad()
-        loss = task.loss(theirs(inputs.to(memory_format=torch.channels_last)), targets)
+        loss = task.loss(theirs, inputs.to(memory_format=torch.channels_last), targets)
         loss.backward()
         optimizer.step()
         rate = optimizer.param_groups[0]["lr"]

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netadapt.training.losses import LOSSES, masked_berhu, masked_l1
+from netadapt.training.losses import masked_berhu, masked_l1
 
 
 def naive_errors(outputs, targets):
@@ -27,7 +27,7 @@ def test_losses_are_those_of_naive_twins(seed):
     assert float(masked_berhu(outputs, targets)) == pytest.approx(sum(berhu) / len(berhu), rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+@pytest.mark.parametrize("loss", [masked_l1, masked_berhu])
 def test_a_batch_without_truth_costs_nothing_and_moves_nothing(loss):
     outputs = torch.rand(2, 1, 4, 4, requires_grad=True)
     value = loss(outputs, torch.zeros(2, 1, 4, 4))
@@ -36,7 +36,7 @@ def test_a_batch_without_truth_costs_nothing_and_moves_nothing(loss):
     assert torch.equal(outputs.grad, torch.zeros_like(outputs))
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+@pytest.mark.parametrize("loss", [masked_l1, masked_berhu])
 def test_only_valid_pixels_get_gradients(loss):
     outputs = torch.full((1, 1, 2, 2), 3.0, requires_grad=True)
     targets = torch.tensor([[[[1.0, 0.0], [2.0, 0.0]]]])
@@ -45,7 +45,7 @@ def test_only_valid_pixels_get_gradients(loss):
     assert (outputs.grad[..., 1] == 0).all()
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+@pytest.mark.parametrize("loss", [masked_l1, masked_berhu])
 def test_a_perfect_answer_has_finite_gradients(loss):
     outputs = torch.full((1, 1, 2, 2), 3.0, requires_grad=True)
     loss(outputs, torch.full((1, 1, 2, 2), 3.0)).backward()
