@@ -1,35 +1,56 @@
 """``netadapt evaluate``."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from netadapt.cli.common import Json, parse_size, print_json
+from netadapt.cli.common import Json, parse_size, print_json, say
 
 
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
-    data: Annotated[str, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:")],
+    data: Annotated[
+        str, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:, kitti: or sequence:")
+    ],
     split: Annotated[str, typer.Option(help="test or holdout.")] = "test",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="fastdepth, fastdepth-official, eigen-nyu, densedepth-nyu, lapdepth-nyu, "
+            "eigen-kitti, garg-kitti, lapdepth-kitti, monodepth2 or monodepth2-stereo."
+        ),
+    ] = "fastdepth",
     input_size: Annotated[
         str | None, typer.Option(help="HxW; a checkpoint brings its own.")
     ] = None,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
-    """Score a network on a split: RMSE, MAE in metres, iRMSE in 1/m."""
+    """Score a network on a split: RMSE and MAE in METRES (not millimetres), iRMSE in 1/m."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.errors import UserError
     from netadapt.training.depth import open_depth_task
+    from netadapt.training.metrics import UNITS
 
     if split not in ("test", "holdout"):
         raise UserError(f"unknown split {split!r}; known: test, holdout")
     model, example = load_with_input(checkpoint, parse_size(input_size))
     height, width = example.shape[-2:]
-    task = open_depth_task(data, (height, width))
+    task = open_depth_task(data, (height, width), protocol=protocol)
     scores = task.score(model, "test" if split == "test" else "holdout")
     say_if_fresh(checkpoint)
+    if task.data.note:
+        say(task.data.note)
     if as_json:
-        print_json({"checkpoint": checkpoint, "data": data, "split": split, **scores})
+        print_json(
+            {
+                "checkpoint": checkpoint,
+                "data": data,
+                "split": split,
+                "protocol": asdict(task.protocol),
+                **scores,
+            }
+        )
         return
     for name, value in scores.items():
-        print(f"{name:<8} {value:.4f}")
+        print(f"{name:<8} {value:.4f} {UNITS.get(name, '')}".rstrip())

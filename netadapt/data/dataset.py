@@ -1,15 +1,17 @@
 """Splits of decoded examples, as training and evaluation see them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from netadapt.data.frames import Frame
+from netadapt.data.frames import Depth, Frame, Rgb
 from netadapt.data.transforms import (
     Example,
     WorkingImage,
     evaluation_view,
+    full_view,
     training_view,
     working_image,
 )
@@ -18,18 +20,47 @@ from netadapt.errors import UserError
 CACHE_BYTES = 4 * 2**30
 
 
+class Sized(Protocol):
+    """What knows how much memory it takes."""
+
+    @property
+    def nbytes(self) -> int: ...  # noqa: D102
+
+
+Thing = TypeVar("Thing", bound=Sized)
+
+
+class Kept(Generic[Thing]):
+    """What ``make`` makes of an index, made at first use and kept in memory.
+
+    Up to ``CACHE_BYTES`` in all; what is beyond that is made anew each time.
+    """
+
+    def __init__(self, make: Callable[[int], Thing]) -> None:
+        self._make = make
+        self._kept: dict[int, Thing] = {}
+        self._bytes = 0
+
+    def __getitem__(self, index: int) -> Thing:
+        if index in self._kept:
+            return self._kept[index]
+        thing = self._make(index)
+        if self._bytes + thing.nbytes <= CACHE_BYTES:
+            self._kept[index] = thing
+            self._bytes += thing.nbytes
+        return thing
+
+
 class DepthDataset:
     """One split: frames decoded at first use and kept in memory at working size.
 
-    Keeps uint8 rgb and float32 depth of each frame up to ``CACHE_BYTES``; frames beyond that
-    are decoded anew each time.
+    A frame is kept as uint8 rgb and float32 depth.
     """
 
     def __init__(self, frames: Sequence[Frame], input_size: tuple[int, int]) -> None:
         self._frames = list(frames)
         self._input_size = input_size
-        self._cache: dict[int, WorkingImage] = {}
-        self._cached_bytes = 0
+        self._kept: Kept[WorkingImage] = Kept(self._decoded)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -52,31 +83,35 @@ class DepthDataset:
         Raises:
             UserError: the file is broken, or holds what cannot be a photograph and its depth.
         """
-        return evaluation_view(self._working(index), self._input_size)
+        return evaluation_view(self._kept[index], self._input_size)
 
     def training_example(self, index: int, rng: np.random.Generator) -> Example:
         """An augmented view, a function of the frame and the state of ``rng`` alone.
 
         Shapes, units and errors are those of ``evaluation_example``.
         """
-        return training_view(self._working(index), self._input_size, rng)
+        return training_view(self._kept[index], self._input_size, rng)
 
-    def _working(self, index: int) -> WorkingImage:
-        if index in self._cache:
-            return self._cache[index]
-        image = _decoded(self._frames[index], self._input_size)
-        size = image.rgb.nbytes + image.depth.nbytes
-        if self._cached_bytes + size <= CACHE_BYTES:
-            self._cache[index] = image
-            self._cached_bytes += size
-        return image
+    def full_example(self, index: int) -> Example:
+        """The whole frame at the input size, and its depth at the size it was measured at.
+
+        Returns:
+            rgb float32 ``(3, H, W)`` in [0, 1] and depth float32 ``(1, H', W')`` in metres.
+
+        Raises:
+            UserError: as ``evaluation_example``.
+        """
+        return full_view(*checked_depth(self._frames[index]), self._input_size)
+
+    def _decoded(self, index: int) -> WorkingImage:
+        return working_image(*checked_depth(self._frames[index]), self._input_size)
 
 
 @dataclass(frozen=True)
 class DepthData:
     """A dataset: candidates are trained on ``train`` and chosen on ``holdout``.
 
-    ``test`` is only ever reported.
+    ``test`` is only ever reported. ``note`` tells of a split that is not the usual one.
     """
 
     spec: str
@@ -84,9 +119,15 @@ class DepthData:
     train: DepthDataset
     holdout: DepthDataset
     test: DepthDataset
+    note: str = ""
 
 
-def _decoded(frame: Frame, input_size: tuple[int, int]) -> WorkingImage:
+def checked_depth(frame: Frame) -> tuple[Rgb, Depth]:
+    """Decode a frame, with 0 for depth that is not finite.
+
+    Raises:
+        UserError: the file is broken, or photograph and depth do not belong together.
+    """
     rgb, depth = frame.decode()
     if rgb.shape[:2] != depth.shape:
         raise UserError(
@@ -99,7 +140,7 @@ def _decoded(frame: Frame, input_size: tuple[int, int]) -> WorkingImage:
             f"{frame.name}: depth {depth.min():.3g} m is negative; "
             "mark missing depth with 0 or remove the frame"
         )
-    return working_image(rgb, depth, input_size)
+    return rgb, depth
 
 
 def _by(shape: tuple[int, ...]) -> str:

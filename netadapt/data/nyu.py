@@ -23,7 +23,7 @@ from netadapt.files import existing_folder
 CONTINUATION = re.compile(r"(?<=\d)[a-z]?(_out)?$")
 
 
-def open_nyu(path: Path) -> Splits:
+def open_nyu(path: Path) -> Splits[Frame]:
     """List the frames of a folder or of the labelled ``.mat``; ``UserError`` if there are none."""
     if path.suffix == ".mat":
         return open_labelled(path)

@@ -32,7 +32,7 @@ class Contents:
     scenes: tuple[str, ...] | None
 
 
-def open_labelled(path: Path) -> Splits:
+def open_labelled(path: Path) -> Splits[Frame]:
     """List the frames of the labelled set; ``UserError`` names what the file lacks."""
     existing_file(path, "labelled set")
     contents = _contents(path)

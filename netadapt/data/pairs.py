@@ -24,7 +24,7 @@ PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png"}
 MILLIMETRE = 0.001
 
 
-def open_pairs(folder: Path) -> Splits:
+def open_pairs(folder: Path) -> Splits[Frame]:
     """List the frames under ``folder``; ``UserError`` if a partner is missing or there is none."""
     existing_folder(folder, "data folder")
     if (folder / "rgb").is_dir():
@@ -40,8 +40,8 @@ def open_pairs(folder: Path) -> Splits:
 
 
 def _frames(split: Path, folder: Path) -> list[Frame]:
-    photos = _by_stem(split / "rgb", PHOTO_SUFFIXES)
-    depths = _by_stem(split / "depth", {".png"})
+    photos = by_stem(split / "rgb", PHOTO_SUFFIXES)
+    depths = by_stem(split / "depth", {".png"})
     for stem in sorted(photos.keys() ^ depths.keys()):
         alone, lacking = (photos, "depth") if stem in photos else (depths, "rgb")
         raise UserError(
@@ -67,7 +67,8 @@ def _decode(photo: Path, depth: Path, unit: float) -> tuple[Rgb, Depth]:
     return read_photo(photo), read_depth(depth, unit)
 
 
-def _by_stem(folder: Path, suffixes: set[str]) -> dict[str, Path]:
+def by_stem(folder: Path, suffixes: set[str]) -> dict[str, Path]:
+    """The files of a folder by stem, sorted; ``UserError`` if there is none, or a stem is twice."""
     existing_folder(folder, "data folder")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):

@@ -5,39 +5,47 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from netadapt.data.dataset import DepthData, DepthDataset
-from netadapt.data.frames import Splits
+from netadapt.data.frames import Frame, Item, Splits, Triplet
+from netadapt.data.kitti import open_kitti, open_kitti_triplets
 from netadapt.data.nyu import open_nyu
 from netadapt.data.pairs import open_pairs
-from netadapt.data.splits import cut
-from netadapt.data.synthetic import open_synthetic
-from netadapt.data.tum import open_tum
+from netadapt.data.sequence import open_sequence, open_sequence_triplets
+from netadapt.data.splits import divided
+from netadapt.data.synthetic import open_synthetic, open_synthetic_triplets
+from netadapt.data.transforms import Size
+from netadapt.data.triplets import SequenceData, TripletDataset
+from netadapt.data.tum import open_tum, open_tum_triplets
 from netadapt.errors import UserError
 
-TEST_FRACTION = 0.1
-TEST_SEED = 0
 DEFAULT_SCENES = 2000
 MAX_SCENES = 1_000_000
-KNOWN = "synthetic[:N], nyu:DIR, nyu:FILE.mat, tum:DIR or pairs:DIR"
-FOLDERS: Mapping[str, Callable[[Path], Splits]] = {
+SYNTHETIC = "synthetic[:N]"
+FOLDERS: Mapping[str, Callable[[Path], Splits[Frame]]] = {
     "nyu": open_nyu,
     "tum": open_tum,
     "pairs": open_pairs,
+    "kitti": open_kitti,
+    "sequence": open_sequence,
 }
+KNOWN = f"{SYNTHETIC}, nyu:DIR, nyu:FILE.mat, tum:DIR, pairs:DIR, kitti:DIR or sequence:DIR"
+RECORDINGS: Mapping[str, Callable[[Path], Splits[Triplet]]] = {
+    "tum": open_tum_triplets,
+    "kitti": open_kitti_triplets,
+    "sequence": open_sequence_triplets,
+}
+KNOWN_RECORDINGS = f"{SYNTHETIC}, tum:DIR, kitti:DIR or sequence:DIR"
 
 
 def open_data(
-    spec: str,
-    input_size: tuple[int, int],
-    *,
-    holdout_fraction: float = 0.1,
-    seed: int = 0,
+    spec: str, input_size: Size, *, holdout_fraction: float = 0.1, seed: int = 0
 ) -> DepthData:
     """Open a dataset for a network that takes images of ``input_size`` (H, W).
 
     Files are listed and paired at once and decoded at first use.
 
     Args:
-        spec: ``synthetic[:N]``, ``nyu:DIR``, ``nyu:FILE.mat``, ``tum:DIR`` or ``pairs:DIR``.
+        spec: ``synthetic[:N]``, ``nyu:DIR``, ``nyu:FILE.mat``, ``tum:DIR``, ``pairs:DIR``,
+            ``kitti:DIR`` or ``sequence:DIR``.
         input_size: rows and columns of the examples.
         holdout_fraction: part of the training frames that the holdout takes, by whole scenes.
         seed: which scenes the holdout takes. The test split does not depend on it: where the
@@ -48,35 +56,63 @@ def open_data(
             frames.
     """
     size = _checked_size(input_size)
-    if not 0 < holdout_fraction < 1:
-        raise UserError(f"holdout fraction {holdout_fraction} is not between 0 and 1")
-    splits = _open(spec, size, holdout_fraction)
-    train, test, holdout = splits.train, splits.test, splits.holdout
+    _check_holdout(holdout_fraction)
+    kind, argument = _words(spec, FOLDERS, KNOWN)
+    if kind == "synthetic":
+        splits = open_synthetic(_scenes(spec, argument), size, holdout_fraction)
+    else:
+        splits = FOLDERS[kind](Path(argument).expanduser())
+    splits = _divided(spec, splits, holdout_fraction, seed)
+    train, holdout, test = (
+        DepthDataset(part, size) for part in (splits.train, splits.holdout, splits.test)
+    )
+    return DepthData(spec, size, train, holdout, test, splits.note)
+
+
+def open_sequences(
+    spec: str, input_size: Size, *, holdout_fraction: float = 0.1, seed: int = 0
+) -> SequenceData:
+    """Open what a moving camera recorded, as triplets of consecutive frames.
+
+    Args and errors are those of ``open_data``; the words are ``synthetic[:N]``, ``tum:DIR``,
+    ``kitti:DIR`` and ``sequence:DIR``. Depth need not be known.
+    """
+    size = _checked_size(input_size)
+    _check_holdout(holdout_fraction)
+    kind, argument = _words(spec, RECORDINGS, KNOWN_RECORDINGS)
+    if kind == "synthetic":
+        splits = open_synthetic_triplets(_scenes(spec, argument), size, holdout_fraction)
+    else:
+        splits = RECORDINGS[kind](Path(argument).expanduser())
+    splits = _divided(spec, splits, holdout_fraction, seed)
+    train, holdout, test = (
+        TripletDataset(part, size) for part in (splits.train, splits.holdout, splits.test)
+    )
+    return SequenceData(spec, size, train, holdout, test, splits.note)
+
+
+def _words(spec: str, kinds: Mapping[str, object], known: str) -> tuple[str, str]:
+    kind, _, argument = spec.partition(":")
+    if kind != "synthetic" and kind not in kinds:
+        unknown = (
+            f"data {spec!r} holds no triplets" if kind in FOLDERS else f"unknown data {spec!r}"
+        )
+        raise UserError(f"{unknown}; use {known}")
+    if kind != "synthetic" and not argument:
+        raise UserError(f"data {spec!r} names no folder; use {known}")
+    return kind, argument
+
+
+def _divided(spec: str, splits: Splits[Item], holdout_fraction: float, seed: int) -> Splits[Item]:
     try:
-        if not test:
-            train, test = cut(train, TEST_FRACTION, TEST_SEED)
-        if not holdout:
-            train, holdout = cut(train, holdout_fraction, seed)
+        return divided(splits, holdout_fraction, seed)
     except UserError as error:
         raise UserError(f"data {spec}: {error}") from error
-    return DepthData(
-        spec=spec,
-        input_size=size,
-        train=DepthDataset(train, size),
-        holdout=DepthDataset(holdout, size),
-        test=DepthDataset(test, size),
-    )
 
 
-def _open(spec: str, input_size: tuple[int, int], holdout_fraction: float) -> Splits:
-    kind, _, argument = spec.partition(":")
-    if kind == "synthetic":
-        return open_synthetic(_scenes(spec, argument), input_size, holdout_fraction)
-    if kind not in FOLDERS:
-        raise UserError(f"unknown data {spec!r}; use {KNOWN}")
-    if not argument:
-        raise UserError(f"data {spec!r} names no folder; use {KNOWN}")
-    return FOLDERS[kind](Path(argument).expanduser())
+def _check_holdout(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise UserError(f"holdout fraction {fraction} is not between 0 and 1")
 
 
 def _scenes(spec: str, argument: str) -> int:

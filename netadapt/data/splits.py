@@ -5,22 +5,69 @@ from dataclasses import replace
 
 import numpy as np
 
-from netadapt.data.frames import Frame
+from netadapt.data.frames import Frame, Item, Splits
 from netadapt.errors import UserError
 
 RUNS = 10
+TEST_FRACTION = 0.1
+TEST_SEED = 0
+GAP = 3
+
+
+def divided(splits: Splits[Item], holdout_fraction: float, seed: int) -> Splits[Item]:
+    """Cut what ``splits`` lacks out of its training part, by whole blocks.
+
+    The test split is cut by a fixed seed. Of a recording, at least ``GAP`` frames lie between
+    two frames of different splits: training frames nearer than that are left out, so that no
+    two splits share a photograph, be it as the source of a triplet.
+
+    Raises:
+        UserError: too few frames.
+    """
+    train, test, holdout = splits.train, splits.test, splits.holdout
+    if not test:
+        train, test = test_held_out(train)
+    if not holdout:
+        train, holdout = held_out(train, holdout_fraction, seed)
+    return replace(splits, train=train, test=test, holdout=holdout)
+
+
+def test_held_out(frames: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """As ``held_out``, for a test split that is the same whatever the user's seed."""
+    return held_out(frames, TEST_FRACTION, TEST_SEED)
+
+
+def held_out(frames: Sequence[Item], fraction: float, seed: int) -> tuple[list[Item], list[Item]]:
+    """As ``cut``, leaving out what is within ``GAP`` frames of what was cut.
+
+    Raises:
+        UserError: too few frames.
+    """
+    kept, taken = cut(frames, fraction, seed)
+    near = {
+        (frame.moment[0], frame.moment[1] + step)
+        for frame in taken
+        if frame.moment is not None
+        for step in range(-GAP, GAP + 1)
+    }
+    kept = [frame for frame in kept if frame.moment not in near]
+    if not kept:
+        raise UserError("too few frames to keep the splits apart; add frames")
+    return kept, taken
+
+
+def run_names(frames: int) -> list[str]:
+    """The blocks of ``frames`` consecutive frames: 10 runs, as equal as can be."""
+    runs = min(RUNS, frames)
+    return [f"run {position * runs // frames}" for position in range(frames)]
 
 
 def in_runs(frames: Sequence[Frame]) -> list[Frame]:
-    """Give frames of unknown scenes blocks: 10 runs of consecutive frames, as equal as can be."""
-    runs = min(RUNS, len(frames))
-    return [
-        replace(frame, block=f"run {position * runs // len(frames)}")
-        for position, frame in enumerate(frames)
-    ]
+    """Give frames of unknown scenes the blocks of consecutive ones."""
+    return [replace(f, block=run) for f, run in zip(frames, run_names(len(frames)), strict=True)]
 
 
-def cut(frames: Sequence[Frame], fraction: float, seed: int) -> tuple[list[Frame], list[Frame]]:
+def cut(frames: Sequence[Item], fraction: float, seed: int) -> tuple[list[Item], list[Item]]:
     """Part ``frames`` into (kept, cut) by whole blocks, both in the given order.
 
     Blocks are taken in an order drawn from ``seed`` while they fit into ``fraction`` of the
@@ -38,7 +85,7 @@ def cut(frames: Sequence[Frame], fraction: float, seed: int) -> tuple[list[Frame
         )
     blocks = [frame.block for frame in frames]
     if len(set(blocks)) == 1:
-        blocks = [frame.block for frame in in_runs(frames)]
+        blocks = run_names(len(frames))
     chosen = _choose(blocks, fraction, seed)
     kept = [frame for frame, block in zip(frames, blocks, strict=True) if block not in chosen]
     taken = [frame for frame, block in zip(frames, blocks, strict=True) if block in chosen]

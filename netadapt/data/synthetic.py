@@ -1,5 +1,7 @@
 """``synthetic[:N]``: N procedural indoor scenes, and more to choose and test by.
 
+As triplets, the camera walks on between three photographs of each scene.
+
 Scene k of a split is a function of the split's first seed plus k alone. Pictures are kept in
 ``$NETADAPT_CACHE`` (default ``~/.cache/netadapt``), a file for every 16 scenes of one size,
 each picture with its checksum; a file that is damaged is rendered anew, and where nothing
@@ -16,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.data.frames import Depth, Frame, Rgb, Splits
+from netadapt.data.frames import Depth, Frame, Pinhole, Rgb, Splits, Triplet
 from netadapt.data.rooms.layout import make_scene
+from netadapt.data.rooms.motion import moved
+from netadapt.data.rooms.raycast import FOCAL_X, FOCAL_Y
 from netadapt.data.rooms.render import render
 from netadapt.data.transforms import CROP, Size
 from netadapt.errors import UserError
@@ -32,26 +36,58 @@ MILLIMETRE = np.float32(0.001)
 Pictures = NDArray[np.void]
 
 
-def open_synthetic(scenes: int, input_size: Size, holdout_fraction: float) -> Splits:
+def open_synthetic(scenes: int, input_size: Size, holdout_fraction: float) -> Splits[Frame]:
     """``scenes`` training scenes, and at least 16 each for holdout and test."""
-    counts = {
+    size = render_size(input_size)
+    counts = _counts(scenes, holdout_fraction)
+    splits = {
+        split: [_frame(split, number, size) for number in range(count)]
+        for split, count in counts.items()
+    }
+    return Splits(train=splits["train"], test=splits["test"], holdout=splits["holdout"])
+
+
+def open_synthetic_triplets(
+    scenes: int, input_size: Size, holdout_fraction: float
+) -> Splits[Triplet]:
+    """As many triplets, rendered at the input size, with the camera's exact intrinsics."""
+    counts = _counts(scenes, holdout_fraction)
+    splits = {
+        split: [_triplet(split, number, input_size) for number in range(count)]
+        for split, count in counts.items()
+    }
+    return Splits(train=splits["train"], test=splits["test"], holdout=splits["holdout"])
+
+
+def _counts(scenes: int, holdout_fraction: float) -> dict[str, int]:
+    return {
         "train": scenes,
         "holdout": max(MIN_HELD, round(scenes * holdout_fraction)),
         "test": max(MIN_HELD, scenes // 10),
     }
-    size = render_size(input_size)
-    splits = {
-        split: [
-            Frame(
-                name=f"synthetic {split} scene {number}",
-                block=f"scene {FIRST_SEED[split] + number}",
-                decode=partial(_decode, FIRST_SEED[split] + number, size),
-            )
-            for number in range(count)
-        ]
-        for split, count in counts.items()
-    }
-    return Splits(train=splits["train"], test=splits["test"], holdout=splits["holdout"])
+
+
+def _frame(split: str, number: int, size: Size) -> Frame:
+    seed = FIRST_SEED[split] + number
+    return Frame(
+        name=f"synthetic {split} scene {number}",
+        block=f"scene {seed}",
+        decode=partial(_decode, seed, size),
+    )
+
+
+def _triplet(split: str, number: int, size: Size) -> Triplet:
+    seed, (height, width) = FIRST_SEED[split] + number, size
+    camera = Pinhole(
+        width=width,
+        height=height,
+        fx=FOCAL_X * width,
+        fy=FOCAL_Y * height,
+        cx=(width - 1) / 2,
+        cy=(height - 1) / 2,
+    )
+    sources = partial(_photo, seed, size, -1), partial(_photo, seed, size, 1)
+    return Triplet(_frame(split, number, size), sources, camera)
 
 
 def render_size(input_size: Size) -> Size:
@@ -60,9 +96,13 @@ def render_size(input_size: Size) -> Size:
     return height, math.ceil(height * 4 / 3)
 
 
-def _decode(seed: int, size: Size) -> tuple[Rgb, Depth]:
+def _photo(seed: int, size: Size, step: int) -> Rgb:
+    return _decode(seed, size, step)[0]
+
+
+def _decode(seed: int, size: Size, step: int = 0) -> tuple[Rgb, Depth]:
     first = seed - seed % SHARD
-    shard = Shard(first, size)
+    shard = Shard(first, size, step)
     picture = shard.pictures()[seed - first]
     if zlib.crc32(picture.tobytes()[:-4]) != picture["checksum"]:
         picture = shard.render_anew()[seed - first]
@@ -71,18 +111,21 @@ def _decode(seed: int, size: Size) -> tuple[Rgb, Depth]:
 
 @dataclass(frozen=True)
 class Shard:
-    """16 consecutive scenes at one size, in a file or failing that in memory."""
+    """16 consecutive scenes at one size, in a file or failing that in memory.
+
+    ``step`` is how many moments the camera has walked on.
+    """
 
     first: int
     size: Size
+    step: int = 0
 
     @property
     def path(self) -> Path:
         """Where the pictures are kept."""
         height, width = self.size
-        return (
-            cache_folder() / f"synthetic-v{GENERATOR}" / f"{height}x{width}" / f"{self.first}.npy"
-        )
+        folder = cache_folder() / f"synthetic-v{GENERATOR}" / f"{height}x{width}"
+        return folder / (f"{self.first}{self.step:+d}.npy" if self.step else f"{self.first}.npy")
 
     def pictures(self) -> Pictures:
         """The pictures, rendered if there is no file or an unreadable one."""
@@ -100,7 +143,8 @@ class Shard:
         """Render the scenes and keep them."""
         pictures = np.zeros(SHARD, _layout(self.size))
         for number in range(SHARD):
-            rgb, depth = render(make_scene(self.first + number), *self.size)
+            scene = moved(make_scene(self.first + number), self.step)
+            rgb, depth = render(scene, *self.size)
             pictures[number]["rgb"] = rgb
             pictures[number]["depth"] = np.round(depth / MILLIMETRE)
             pictures[number]["checksum"] = zlib.crc32(pictures[number].tobytes()[:-4])

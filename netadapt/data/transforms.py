@@ -41,6 +41,11 @@ class WorkingImage:
     depth: Depth
     pixel_aspect: float
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.rgb.nbytes + self.depth.nbytes
+
 
 def margin(input_size: Size) -> Size:
     """Rows and columns that a working image has on each side of the crop."""
@@ -62,7 +67,18 @@ def evaluation_view(image: WorkingImage, input_size: Size) -> Example:
     """The central crop: rgb ``(3, H, W)`` in [0, 1] and depth ``(1, H, W)`` in metres."""
     (rows, columns), (height, width) = margin(input_size), input_size
     crop = np.s_[rows : rows + height, columns : columns + width]
-    return _channels_first(_unit(image.rgb[crop])), image.depth[crop][None].copy()
+    return channels_first(unit(image.rgb[crop])), image.depth[crop][None].copy()
+
+
+def full_view(rgb: Rgb, depth: Depth, input_size: Size) -> Example:
+    """The whole frame resized to the input size, and depth ``(1, H', W')`` as it is."""
+    return channels_first(unit(resized_photo(rgb, input_size))), depth[None].copy()
+
+
+def resized_photo(rgb: Rgb, size: Size) -> Rgb:
+    """Resize a photograph to ``size`` (H, W), antialiased."""
+    height, width = size
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def evaluation_photo(rgb: Rgb, input_size: Size) -> NDArray[np.float32]:
@@ -89,14 +105,19 @@ def training_view(image: WorkingImage, input_size: Size, rng: np.random.Generato
     depth = Image.fromarray(image.depth).transform(
         size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST
     )
-    coloured = jitter_colours(_unit(np.asarray(rgb)), rng)
-    return _channels_first(coloured), (np.asarray(depth, np.float32) / np.float32(zoom))[None]
+    coloured = jitter_colours(unit(np.asarray(rgb)), rng, JITTER)
+    return channels_first(coloured), (np.asarray(depth, np.float32) / np.float32(zoom))[None]
 
 
-def jitter_colours(rgb: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Scale brightness, contrast and saturation by 1 +- 0.4 each, in random order."""
+def jitter_colours(
+    rgb: NDArray[np.float32], rng: np.random.Generator, strength: float
+) -> NDArray[np.float32]:
+    """Scale brightness, contrast and saturation by 1 +- ``strength`` each, in random order.
+
+    ``rgb`` is ``(..., H, W, 3)``; several photographs are changed alike.
+    """
     for step in rng.permutation(3):
-        factor = np.float32(rng.uniform(1 - JITTER, 1 + JITTER))
+        factor = np.float32(rng.uniform(1 - strength, 1 + strength))
         if step == 0:
             rgb = rgb * factor
         else:
@@ -136,9 +157,11 @@ def _warp(
     return (from_x[0], from_y[0], left, from_x[1], from_y[1], top)
 
 
-def _unit(rgb: Rgb) -> NDArray[np.float32]:
+def unit(rgb: Rgb) -> NDArray[np.float32]:
+    """From bytes to [0, 1]."""
     return rgb.astype(np.float32) / np.float32(255)
 
 
-def _channels_first(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(rgb.transpose(2, 0, 1))
+def channels_first(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """From ``(..., H, W, 3)`` to ``(..., 3, H, W)``."""
+    return np.ascontiguousarray(np.moveaxis(rgb, -1, -3))

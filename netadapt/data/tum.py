@@ -3,7 +3,8 @@
 ``rgb.txt`` and ``depth.txt`` list ``timestamp file``; a photograph and a depth image belong
 together when their timestamps are nearest and at most 0.02 s apart, as in the data set's
 own ``associate.py``. Depth is a 16-bit PNG of 1/5000 m. Blocks are runs of consecutive
-frames, and the test split is one of them.
+frames, and the test split is one of them. Triplets are of three photographs in a row, for
+which ``DIR/camera.json`` must say the intrinsics.
 """
 
 from functools import partial
@@ -12,8 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.data.frames import Depth, Frame, Rgb, Splits, read_depth, read_photo
-from netadapt.data.splits import in_runs
+from netadapt.data.camera import read_camera
+from netadapt.data.frames import Frame, Splits, Triplet, photo_and_depth, read_photo
+from netadapt.data.recordings import Shot, triplets
+from netadapt.data.splits import in_runs, run_names
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder
 
@@ -21,24 +24,35 @@ MAX_APART_S = 0.02
 DEPTH_UNIT_M = 1 / 5000
 
 
-def open_tum(folder: Path) -> Splits:
+def open_tum(folder: Path) -> Splits[Frame]:
     """Pair the frames of ``folder``; ``UserError`` names a broken list or a missing file."""
-    existing_folder(folder, "data folder")
-    photo_times, photos = _listed(folder / "rgb.txt")
-    depth_times, depths = _listed(folder / "depth.txt")
+    photos, depth_of = _paired(folder)
     frames = [
         Frame(
-            name=str(photos[photo]),
+            name=str(photos[number]),
             block="",
-            decode=partial(_decode, photos[photo], depths[depth]),
+            decode=partial(photo_and_depth, photos[number], depth, DEPTH_UNIT_M),
         )
-        for photo, depth in associate(photo_times, depth_times)
+        for number, depth in sorted(depth_of.items())
     ]
     if not frames:
         raise UserError(
             f"{folder}: no timestamps of rgb.txt and depth.txt within {MAX_APART_S} s of each other"
         )
     return Splits(train=in_runs(frames), test=[], holdout=[])
+
+
+def open_tum_triplets(folder: Path) -> Splits[Triplet]:
+    """List three photographs in a row; ``UserError`` as ``open_tum``, or without a camera."""
+    photos, depth_of = _paired(folder)
+    camera = read_camera(folder).pinhole
+    shots = {}
+    for number, (photo, run) in enumerate(zip(photos, run_names(len(photos)), strict=True)):
+        moment = str(folder), number
+        decode = partial(photo_and_depth, photo, depth_of.get(number), DEPTH_UNIT_M)
+        frame = Frame(name=str(photo), block=run, decode=decode, moment=moment)
+        shots[moment] = Shot(frame, partial(read_photo, photo), camera, number in depth_of)
+    return Splits(train=triplets(shots.values(), shots), test=[], holdout=[])
 
 
 def associate(
@@ -64,8 +78,13 @@ def associate(
     return sorted(pairs)
 
 
-def _decode(photo: Path, depth: Path) -> tuple[Rgb, Depth]:
-    return read_photo(photo), read_depth(depth, DEPTH_UNIT_M)
+def _paired(folder: Path) -> tuple[list[Path], dict[int, Path]]:
+    """The photographs in the order of time, and the depth image of each that has one."""
+    existing_folder(folder, "data folder")
+    photo_times, photos = _listed(folder / "rgb.txt")
+    depth_times, depths = _listed(folder / "depth.txt")
+    pairs = associate(photo_times, depth_times)
+    return photos, {photo: depths[depth] for photo, depth in pairs}
 
 
 def _listed(listing: Path) -> tuple[NDArray[np.float64], list[Path]]:

@@ -1,18 +1,20 @@
 """Monocular depth as a task."""
 
-from functools import lru_cache
-from typing import ClassVar
+from itertools import groupby
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netadapt.data import DepthData, open_data
+from netadapt.data import DepthData, DepthDataset, open_data
+from netadapt.data.transforms import Example
 from netadapt.errors import UserError
-from netadapt.models import FastDepth
 from netadapt.training.losses import LOSSES
 from netadapt.training.metrics import METRICS, DepthScores
+from netadapt.training.order import drawn
+from netadapt.training.protocols import DEFAULT, compared, predicted, protocol_named
 from netadapt.training.task import Scores, Split, Targets, Task, evaluating
 from netadapt.training.trial import trial_run
 
@@ -20,39 +22,49 @@ EVALUATION_BATCH = 16
 STATISTICS_EXAMPLES = 64
 
 
+@runtime_checkable
+class TellsDepthStatistics(Protocol):
+    """A network whose head starts from the depths of the data."""
+
+    def set_depth_statistics(self, mean: float, std: float) -> None:
+        """Answer with this mean and deviation, metres, before any training."""
+        ...
+
+
 class DepthTask(Task):
     """Metric depth from one photograph, scored by delta1.
 
     Args:
         data: the splits, at one input size.
-        loss: ``l1`` or ``berhu``.
+        loss: a name in ``LOSSES``.
+        protocol: how predictions are scored, a name in ``PROTOCOLS``.
 
     Raises:
-        UserError: an unknown loss.
+        UserError: an unknown loss or protocol.
     """
 
-    name: ClassVar[str] = "depth"
-    primary: ClassVar[str] = "delta1"
-    higher_is_better: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = METRICS
+    name = "depth"
+    primary = "delta1"
+    higher_is_better = True
+    metrics = METRICS
+    reported = ("rmse",)
 
-    def __init__(self, data: DepthData, loss: str = "l1") -> None:
+    def __init__(self, data: DepthData, loss: str = "l1", protocol: str = DEFAULT) -> None:
         if loss not in LOSSES:
             raise UserError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
         self.data = data
         self.spec = data.spec
         self.input_size = data.input_size
+        self.protocol = protocol_named(protocol)
         self._loss = LOSSES[loss]
 
     def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return RGB ``(N, 3, H, W)`` and depth ``(N, 1, H, W)``; epochs follow without a gap."""
-        size = len(self.data.train)
-        examples = []
-        for place in range(draw * batch_size, (draw + 1) * batch_size):
-            epoch, position = divmod(place, size)
-            index = int(_order(size, seed, epoch)[position])
-            augmentation = np.random.default_rng([seed, epoch, index])
-            examples.append(self.data.train.training_example(index, augmentation))
+        train = self.data.train
+        examples = [
+            train.training_example(index, np.random.default_rng([seed, epoch, index]))
+            for epoch, index in drawn(len(train), draw, batch_size, seed)
+        ]
         return _stacked([rgb for rgb, _ in examples]), _stacked([depth for _, depth in examples])
 
     def batches_per_epoch(self, batch_size: int) -> int:
@@ -67,33 +79,51 @@ class DepthTask(Task):
     def score(self, model: nn.Module, split: Split) -> Scores:
         """The metrics of :class:`~netadapt.training.metrics.DepthScores` on a split.
 
+        Predictions of another size than the ground truth are interpolated to it.
+
         Raises:
-            UserError: the network's output is not one depth map of the input's size, or no
-                image of the split has ground truth.
+            UserError: the network's output is not one depth map, or no image of the split has
+                ground truth that counts.
         """
         dataset = self.data.holdout if split == "holdout" else self.data.test
-        device = next(model.parameters()).device
         scores = DepthScores()
         with evaluating(model):
             for start in range(0, len(dataset), EVALUATION_BATCH):
                 batch = range(start, min(start + EVALUATION_BATCH, len(dataset)))
-                examples = [dataset.evaluation_example(index) for index in batch]
-                depth = _stacked([depth for _, depth in examples]).to(device)
-                outputs = model(_stacked([rgb for rgb, _ in examples]).to(device))
-                _require_shape(model, outputs, tuple(depth.shape))
-                scores.add(outputs, depth)
+                self._score_batch(model, [self._seen(dataset, index) for index in batch], scores)
         if not scores.images:
             raise UserError(f"data {self.spec}: no image of the {split} split has ground truth")
         return scores.average()
 
+    def _seen(self, dataset: DepthDataset, index: int) -> Example:
+        if self.protocol.view == "full":
+            return dataset.full_example(index)
+        return dataset.evaluation_example(index)
+
+    def _score_batch(self, model: nn.Module, examples: list[Example], scores: DepthScores) -> None:
+        """Predict all at once, and compare those together whose ground truth is of one size."""
+        device = next(model.parameters()).device
+
+        def answer(images: Tensor) -> Tensor:
+            outputs: Tensor = model(images)
+            _require_depth(model, outputs, images)
+            return outputs
+
+        images = _stacked([rgb for rgb, _ in examples]).to(device)
+        rest = predicted(answer, images, self.protocol)
+        for _, truths in groupby((depth for _, depth in examples), np.shape):
+            depth = _stacked(list(truths)).to(device)
+            scores.add(*compared(rest[: len(depth)], depth, self.protocol))
+            rest = rest[len(depth) :]
+
     def check(self, model: nn.Module) -> None:
-        """Raise a ``UserError`` unless ``model`` answers an image with a depth map of its size."""
-        outputs = trial_run(model, torch.zeros(1, *self.input_shape))
-        _require_shape(model, outputs, (1, 1, *self.input_size))
+        """Raise a ``UserError`` unless ``model`` answers an image with one depth map."""
+        image = torch.zeros(1, *self.input_shape)
+        _require_depth(model, trial_run(model, image), image)
 
     def prepare(self, model: nn.Module) -> None:
-        """Give FastDepth's head the mean and deviation of the training depths."""
-        if not isinstance(model, FastDepth):
+        """Give a head that asks for them the mean and deviation of the training depths."""
+        if not isinstance(model, TellsDepthStatistics):
             return
         train = self.data.train
         picks = np.linspace(0, len(train) - 1, min(len(train), STATISTICS_EXAMPLES)).astype(int)
@@ -104,26 +134,28 @@ class DepthTask(Task):
         model.set_depth_statistics(float(depths.mean()), float(depths.std()))
 
 
-def open_depth_task(spec: str, input_size: tuple[int, int], *, loss: str = "l1") -> DepthTask:
+def open_depth_task(
+    spec: str, input_size: tuple[int, int], *, loss: str = "l1", protocol: str = DEFAULT
+) -> DepthTask:
     """Open data by its ``--data`` word; raises what ``open_data`` and :class:`DepthTask` do."""
-    return DepthTask(open_data(spec, input_size), loss)
-
-
-@lru_cache(maxsize=4)
-def _order(size: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(size)
+    protocol_named(protocol)
+    return DepthTask(open_data(spec, input_size), loss, protocol)
 
 
 def _stacked(arrays: list[NDArray[np.float32]]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
-def _require_shape(model: nn.Module, outputs: object, expected: tuple[int, ...]) -> None:
-    if not isinstance(outputs, Tensor) or outputs.shape != expected:
-        raise UserError(
-            f"a depth network answers with {expected} to this data; "
-            f"{type(model).__name__} answers with {_described(outputs)}"
-        )
+def _require_depth(model: nn.Module, outputs: object, images: Tensor) -> None:
+    """Refuse what is not one map an image, as large as the image or smaller."""
+    count, _, height, width = images.shape
+    shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else ()
+    if len(shape) == 4 and shape[:2] == (count, 1) and shape[2] <= height and shape[3] <= width:
+        return
+    raise UserError(
+        f"a depth network answers with {(count, 1, height, width)}, or smaller maps, to this "
+        f"data; {type(model).__name__} answers with {_described(outputs)}"
+    )
 
 
 def _described(outputs: object) -> str:

@@ -31,6 +31,9 @@ _SCORES = {
     "mae": ("MAE", "m"),
     "absrel": ("AbsRel", ""),
     "irmse": ("iRMSE", "1/m"),
+    "rmse_log": ("RMSE log", ""),
+    "sqrel": ("SqRel", "m"),
+    "silog": ("SILog", ""),
 }
 
 

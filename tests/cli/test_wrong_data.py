@@ -9,7 +9,8 @@ COMMANDS = {
     "--short-steps 1 --out new/run",
 }
 NEVER_OPENED = {
-    "pictures:@pairs": "use synthetic[:N], nyu:DIR, nyu:FILE.mat, tum:DIR or pairs:DIR",
+    "pictures:@pairs": "use synthetic[:N], nyu:DIR, nyu:FILE.mat, tum:DIR, pairs:DIR, kitti:DIR or "
+    "sequence:DIR",
     "@pairs": "use synthetic[:N]",
     "pairs:": "names no folder",
     "pairs:missing": "missing does not exist",

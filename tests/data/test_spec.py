@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netadapt.data import DepthDataset, open_data
+from netadapt.data import DepthDataset, open_data, open_sequences
 from netadapt.data import dataset as dataset_module
 from netadapt.data.frames import Depth, Frame, Rgb
 from netadapt.errors import UserError
@@ -22,6 +22,9 @@ SIZE = (32, 32)
         ("tum:missing", "data folder missing does not exist"),
         ("nyu:missing", "data folder missing does not exist"),
         ("nyu:missing.mat", r"labelled set missing\.mat does not exist"),
+        ("kitti:missing", "data folder missing does not exist"),
+        ("sequence:missing", "data folder missing does not exist"),
+        ("sequence:", "names no folder"),
         ("synthetic:", "N must be a whole number"),
         ("synthetic:0", "N must be a whole number"),
         ("synthetic:-3", "N must be a whole number"),
@@ -39,6 +42,31 @@ def test_a_wrong_spec_is_one_line_that_names_it(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nonsense", "unknown data 'nonsense'; use synthetic"),
+        ("pairs:here", "data 'pairs:here' holds no triplets; use synthetic.* or sequence:DIR"),
+        ("nyu:here.mat", "holds no triplets"),
+        ("sequence", "names no folder"),
+        ("tum:missing", "data folder missing does not exist"),
+        ("kitti:missing", "data folder missing does not exist"),
+        ("sequence:missing", "data folder missing does not exist"),
+        ("synthetic:0", "N must be a whole number"),
+    ],
+)
+def test_a_spec_that_gives_no_triplets_is_one_line_that_names_it(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        open_sequences(spec, SIZE)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("opened", [open_data, open_sequences])
+def test_synthetic_splits_have_the_same_sizes_either_way(opened) -> None:  # type: ignore[no-untyped-def]
+    data = opened("synthetic:200", SIZE, holdout_fraction=0.2)
+    assert [len(part) for part in (data.train, data.holdout, data.test)] == [200, 40, 20]
+
+
 @pytest.mark.parametrize("size", [(0, 32), (32, -1), (7, 32), (32, 100_000)])
 def test_an_impossible_input_size_is_an_error(size: tuple[int, int]) -> None:
     with pytest.raises(UserError, match="input size"):
@@ -49,6 +77,8 @@ def test_an_impossible_input_size_is_an_error(size: tuple[int, int]) -> None:
 def test_an_impossible_holdout_is_an_error(fraction: float) -> None:
     with pytest.raises(UserError, match="holdout fraction"):
         open_data("synthetic:4", SIZE, holdout_fraction=fraction)
+    with pytest.raises(UserError, match="holdout fraction"):
+        open_sequences("synthetic:4", SIZE, holdout_fraction=fraction)
 
 
 def test_too_few_frames_name_the_data(tmp_path: Path, write_pair) -> None:  # type: ignore[no-untyped-def]
@@ -94,3 +124,15 @@ def test_an_example_is_its_callers_to_change() -> None:
     again = dataset.evaluation_example(0)
     assert again[0].max() == 0
     assert again[1].max() == 1
+
+
+def test_the_full_view_is_the_whole_frame_with_depth_as_it_was() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    depth = np.arange(48 * 64, dtype=np.float32).reshape(48, 64)
+    depth[0] = np.nan
+    dataset = DepthDataset([Frame("one", "a", lambda: (rgb, depth))], (16, 32))
+    image, truth = dataset.full_example(0)
+    assert image.shape == (3, 16, 32)
+    assert np.array_equal(truth[0], np.nan_to_num(depth))
+    whole = DepthDataset([Frame("one", "a", lambda: (rgb, depth))], (48, 64)).full_example(0)[0]
+    assert np.array_equal(np.round(whole * 255), rgb.transpose(2, 0, 1))

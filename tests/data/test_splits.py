@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netadapt.data.frames import Frame
-from netadapt.data.splits import RUNS, cut, in_runs
+from netadapt.data.frames import Frame, Splits
+from netadapt.data.splits import GAP, RUNS, cut, divided, in_runs
 from netadapt.errors import UserError
 
 
@@ -74,3 +76,32 @@ def test_runs_are_consecutive_and_nearly_equal(count: int) -> None:
 def test_too_few_frames_to_cut_is_an_error(count: int) -> None:
     with pytest.raises(UserError, match="cannot be cut into two splits"):
         cut(frames_of(["a"] * count), 0.5, 0)
+
+
+@given(st.lists(st.integers(60, 99), min_size=1, max_size=3), st.floats(0.05, 0.3), seeds)
+def test_splits_of_recordings_keep_apart(lengths: list[int], fraction: float, seed: int) -> None:
+    frames = [
+        replace(frame, block=f"{recording} {frame.block}", moment=(f"{recording}", number))
+        for recording, length in enumerate(lengths)
+        for number, frame in enumerate(in_runs(frames_of(["a"] * length)))
+    ]
+    splits = divided(Splits(train=frames, test=[], holdout=[]), fraction, seed)
+    named = {"train": splits.train, "holdout": splits.holdout, "test": splits.test}
+    assert all(named.values())
+    lost = len(frames) - sum(map(len, named.values()))
+    moments = {name: {frame.moment for frame in part} for name, part in named.items()}
+    for one, other in (("train", "holdout"), ("train", "test"), ("holdout", "test")):
+        for recording, number in moments[one]:
+            near = {(recording, number + step) for step in range(-GAP, GAP + 1)}
+            assert not near & moments[other]
+    edges = 2 * (len({f.block for f in splits.holdout}) + len({f.block for f in splits.test}))
+    assert lost <= GAP * edges
+
+
+@given(block_lists, fractions, seeds)
+def test_frames_of_unknown_moments_are_all_kept(
+    blocks: list[str], fraction: float, seed: int
+) -> None:
+    frames = frames_of([*blocks, "y", "z"])
+    splits = divided(Splits(train=frames, test=[], holdout=frames_of(["x"])), fraction, seed)
+    assert len(splits.train) + len(splits.test) == len(frames)

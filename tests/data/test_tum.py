@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from netadapt.data import open_data
+from netadapt.data import open_data, open_sequences
 from netadapt.data.tum import MAX_APART_S, associate
 from netadapt.errors import UserError
 
@@ -82,6 +83,30 @@ def test_lists_that_never_meet_are_an_error(sequence: Path) -> None:
     (sequence / "depth.txt").write_text("100.0 0.png\n")
     with pytest.raises(UserError, match="no timestamps"):
         open_data(f"tum:{sequence}", SIZE)
+
+
+def test_triplets_are_photographs_in_a_row(sequence: Path) -> None:
+    camera = {"width": 32, "height": 24, "fx": 30, "fy": 31, "cx": 15, "cy": 12}
+    (sequence / "camera.json").write_text(json.dumps(camera))
+    for number in range(12, 60):
+        Image.new("RGB", (32, 24), (number, 0, 0)).save(sequence / f"{number}.png")
+        with open(sequence / "rgb.txt", "a") as listing:
+            listing.write(f"\n{number / 10:.4f} {number}.png")
+    train = open_sequences(f"tum:{sequence}", (24, 32)).train
+    for index in range(len(train)):
+        number = int(Path(train.name(index)).stem)
+        target, sources, intrinsics, depth = train.evaluation_example(index)
+        for image, expected in zip(
+            (*sources, target), (number - 1, number + 1, number), strict=True
+        ):
+            assert np.allclose(image[0] * 255, expected, atol=2)  # the first of them are jpegs
+        assert intrinsics[0, 0] == 30
+        assert np.allclose(depth, 1 + 0.02 * number if number < 10 else 0)
+
+
+def test_triplets_need_a_camera(sequence: Path) -> None:
+    with pytest.raises(UserError, match=r"camera\.json does not exist; write it"):
+        open_sequences(f"tum:{sequence}", SIZE)
 
 
 def test_the_real_cabinet_is_read(nyu: Path) -> None:

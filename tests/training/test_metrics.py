@@ -27,6 +27,9 @@ def naive(outputs, targets):
                 "log10": np.mean([abs(math.log10(h) - math.log10(t)) for h, _, t in pairs]),
                 "mae": np.mean([abs(o - t) for _, o, t in pairs]),
                 "irmse": math.sqrt(np.mean([(1 / h - 1 / t) ** 2 for h, _, t in pairs])),
+                "rmse_log": math.sqrt(np.mean([math.log(h / t) ** 2 for h, _, t in pairs])),
+                "sqrel": np.mean([(o - t) ** 2 / t for _, o, t in pairs]),
+                "silog": 100 * np.std([math.log(h / t) for h, _, t in pairs]),
             }
         )
     return {name: np.mean([image[name] for image in images]) for name in METRICS}
@@ -56,13 +59,45 @@ def test_errors_are_those_of_torchmetrics():
     targets = torch.rand(3, 1, 8, 8) * 9 + 0.5
     outputs = targets * torch.empty_like(targets).uniform_(0.7, 1.4)
 
-    def averaged(metric):
-        return np.mean([float(metric(o, t)) for o, t in zip(outputs, targets, strict=True)])
+    def averaged(metric, view=lambda depth: depth):
+        pairs = zip(outputs, targets, strict=True)
+        return np.mean([float(metric(view(output), view(target))) for output, target in pairs])
 
-    got = scored(outputs, targets)
-    assert got["mae"] == pytest.approx(averaged(torchmetrics.MeanAbsoluteError()))
-    assert got["rmse"] == pytest.approx(averaged(torchmetrics.MeanSquaredError(squared=False)))
-    assert got["absrel"] == pytest.approx(averaged(torchmetrics.MeanAbsolutePercentageError()))
+    mean_absolute, root_mean_square = (
+        torchmetrics.MeanAbsoluteError(),
+        torchmetrics.MeanSquaredError(squared=False),
+    )
+    assert scored(outputs, targets) == pytest.approx(
+        {
+            **scored(outputs, targets),
+            "mae": averaged(mean_absolute),
+            "rmse": averaged(root_mean_square),
+            "absrel": averaged(torchmetrics.MeanAbsolutePercentageError()),
+            "log10": averaged(mean_absolute, torch.log10),
+            "rmse_log": averaged(root_mean_square, torch.log),
+            "irmse": averaged(root_mean_square, torch.reciprocal),
+        }
+    )
+
+
+@given(st.floats(0.1, 10))
+@settings(max_examples=10, deadline=None)
+def test_silog_does_not_see_the_scale(factor):
+    torch.manual_seed(0)
+    targets, outputs = torch.rand(2, 2, 1, 5, 5) + 1
+    got, scaled = scored(outputs, targets)["silog"], scored(outputs * factor, targets)["silog"]
+    assert scaled == pytest.approx(got, rel=1e-3)
+
+
+def test_a_valid_pixel_without_truth_is_a_miss_of_the_whole_prediction():
+    targets, outputs = torch.tensor([[[[2.0, 0.0]]]]), torch.tensor([[[[2.0, 3.0]]]])
+    scores = DepthScores()
+    scores.add(outputs, targets, torch.ones_like(targets, dtype=torch.bool))
+    got = scores.average()
+    assert [got[name] for name in ("delta1", "delta2", "delta3")] == [0.5] * 3
+    assert got["mae"] == 1.5
+    assert got["rmse"] == pytest.approx(math.sqrt(4.5))
+    assert got["absrel"] == math.inf
 
 
 def test_truth_scores_perfectly_and_pixels_without_truth_do_not_count():
@@ -72,7 +107,7 @@ def test_truth_scores_perfectly_and_pixels_without_truth_do_not_count():
     outputs[:, :, 0] = 100.0
     got = scored(outputs, targets)
     assert {name: got[name] for name in METRICS[:3]} == dict.fromkeys(METRICS[:3], 1.0)
-    assert all(got[name] == 0 for name in METRICS[3:])
+    assert all(got[name] == pytest.approx(0, abs=1e-5) for name in METRICS[3:])
 
 
 def test_images_weigh_the_same_however_many_pixels_are_valid():
