@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from netadapt.cli.common import say
 from netadapt.errors import UserError
+from netadapt.models.inputs import input_channels
 from netadapt.training.checkpoint import is_file_reference, load_model
 from netadapt.training.trial import trial_run
 
@@ -12,7 +13,9 @@ from netadapt.training.trial import trial_run
 def load_with_input(
     reference: str, input_size: tuple[int, int] | None, batch: int = 1
 ) -> tuple[nn.Module, Tensor]:
-    """Return the network, in eval mode, and an example input ``(batch, 3, H, W)`` it takes.
+    """Return the network, in eval mode, and an example input ``(batch, C, H, W)`` it takes.
+
+    C is what its first convolution takes.
 
     Raises:
         UserError: it cannot be loaded, no input size is known, or it does not run on it.
@@ -23,7 +26,7 @@ def load_with_input(
         raise UserError(f"{reference} remembers no input size; give one with --input-size HxW")
     random = torch.Generator().manual_seed(0)
     try:
-        example = torch.rand((batch, 3, *size), generator=random)
+        example = torch.rand((batch, input_channels(model), *size), generator=random)
     except RuntimeError as error:
         raise UserError(
             f"{batch} images of {size[0]}x{size[1]} do not fit into memory; give fewer or smaller"

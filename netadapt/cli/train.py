@@ -1,5 +1,6 @@
 """``netadapt train``."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", "TrainConfig", "TrainSettings")
 MAX_EPOCHS = 1_000_000
+RECIPE = "of the network's recipe if not given"
 
 
 def train(
@@ -22,42 +24,80 @@ def train(
     model: Annotated[
         str | None, typer.Option(help="Registry name, package.module:factory or checkpoint.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:")] = None,
+    model_option: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE for the network's builder; repeatable.")
+    ] = None,
     imagenet: Annotated[
         bool, typer.Option("--imagenet", help="Start from ImageNet weights (network needed).")
     ] = False,
-    input_size: Annotated[str | None, typer.Option(help="HxW; 224x224 if not given.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="20 if not given; or --steps.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="8 if not given.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd (if not given) or adamw.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate; 0.01.")] = None,
-    momentum: Annotated[float | None, typer.Option(help="0.9 if not given.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="1e-4 if not given.")] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help="step (if not given), onecycle, cosine or constant.")
+    task: Annotated[
+        str | None,
+        typer.Option(help=f"depth, self-supervised, digits or package.module:factory; {RECIPE}."),
     ] = None,
-    loss: Annotated[str | None, typer.Option(help="l1 (if not given) or berhu.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:, kitti:, sequence:")
+    ] = None,
+    input_size: Annotated[str | None, typer.Option(help=f"HxW; {RECIPE}.")] = None,
+    epochs: Annotated[float | None, typer.Option(help=f"{RECIPE}; or --steps.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help=f"{RECIPE}.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help=f"sgd, adamw or amsgrad; {RECIPE}.")] = None,
+    lr: Annotated[float | None, typer.Option(help=f"Peak learning rate; {RECIPE}.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="0.9 if not given.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help=f"{RECIPE}.")] = None,
+    decoder_weight_decay: Annotated[
+        float | None, typer.Option(help=f"Outside the encoder; {RECIPE}.")
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help=f"step, onecycle, cosine, polynomial or constant; {RECIPE}."),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help=f"l1, berhu, silog, silog-gradient or densedepth; {RECIPE}."),
+    ] = None,
     eval_every: Annotated[int | None, typer.Option(help="Steps between two scores; 500.")] = None,
     seed: Annotated[int | None, typer.Option(help="0 if not given.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda[:N] or auto.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on; needs only --out.")] = False,
 ) -> None:
-    """Train a depth network; kill it at any moment and go on with --resume."""
+    """Train a network; kill it at any moment and go on with --resume."""
     from netadapt.cli.views import training_view
-    from netadapt.training.depth import open_depth_task
     from netadapt.training.device import compute_device
-    from netadapt.training.loop import TrainSettings
+    from netadapt.training.recipes import EVAL_EVERY, recipe_for
     from netadapt.training.run import TrainConfig, TrainFolder, read_config
     from netadapt.training.run import train as run
+    from netadapt.training.tasks import open_task
 
     where = compute_device(device)
+    recipe = None
     if resume:
         before = read_config(out)
     else:
-        if model is None or data is None:
+        if model is None or (data is None and task is None):
             raise UserError("a training needs --model and --data")
-        before = TrainConfig(model, data, (224, 224), "l1", TrainSettings(steps=1), 500)
+        recipe = recipe_for(model, task)
+        before = TrainConfig(
+            model,
+            data,
+            recipe.input_size,
+            recipe.loss,
+            recipe.settings,
+            EVAL_EVERY,
+            {},
+            recipe.task,
+        )
+    config = _changed(
+        before,
+        model=model,
+        task=task,
+        data=data,
+        input_size=parse_size(input_size),
+        loss=loss,
+        eval_every=eval_every,
+        options=_options(model_option or [], imagenet) or None,
+    )
+    problem = open_task(config.task, config.data, config.input_size, loss=config.loss)
     settings = _changed(
         before.settings,
         batch_size=batch_size,
@@ -65,26 +105,20 @@ def train(
         lr=lr,
         momentum=momentum,
         weight_decay=weight_decay,
+        decoder_weight_decay=decoder_weight_decay,
         schedule=schedule,
         seed=seed,
     )
-    config = _changed(
-        before,
-        model=model,
-        data=data,
-        input_size=parse_size(input_size),
-        loss=loss,
-        eval_every=eval_every,
-        options={"imagenet": True} if imagenet else None,
-    )
-    task = open_depth_task(config.data, config.input_size, loss=config.loss)
-    if not resume or steps is not None or epochs is not None:
-        total = _steps(steps, epochs, task.batches_per_epoch(settings.batch_size))
+    if recipe is not None or steps is not None or epochs is not None:
+        per_epoch = problem.batches_per_epoch(settings.batch_size)
+        total = _steps(steps, epochs, per_epoch, 20 if recipe is None else recipe.epochs)
         settings = _changed(settings, steps=total)
-    config = _changed(config, settings=settings)
+        if recipe is not None:
+            settings = _changed(settings, decay_every=recipe.decay_every(total))
+    config = _changed(config, settings=settings, input_size=problem.input_size)
     try:
         with training_view() as view:
-            final = run(config, task, out, resume=resume, device=where, progress=view)
+            final = run(config, problem, out, resume=resume, device=where, progress=view)
     except KeyboardInterrupt:
         if TrainFolder(out).config.exists():
             say(f"stopped; go on with: netadapt train --resume --out {out}")
@@ -92,17 +126,31 @@ def train(
     print(final)
 
 
+def _options(given: list[str], imagenet: bool) -> dict[str, Any]:
+    """Turn KEY=VALUE into options of a builder; values are JSON where they can be, else text."""
+    options: dict[str, Any] = {"imagenet": True} if imagenet else {}
+    for word in given:
+        key, equals, text = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"--model-option {word!r} is not KEY=VALUE, as in num_layers=50")
+        try:
+            options[key] = json.loads(text)
+        except json.JSONDecodeError:
+            options[key] = text
+    return options
+
+
 def _changed(config: Config, **given: Any) -> Config:
     """Return ``config`` with what was given; ``None`` was not."""
     return replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
-def _steps(steps: int | None, epochs: float | None, per_epoch: int) -> int:
+def _steps(steps: int | None, epochs: float | None, per_epoch: int, usual: float) -> int:
     if steps is not None and epochs is not None:
         raise UserError("give --steps or --epochs, not both")
     if steps is not None:
         return steps
-    epochs = 20 if epochs is None else epochs
+    epochs = usual if epochs is None else epochs
     if not 0 < epochs <= MAX_EPOCHS:
         raise UserError(f"--epochs {epochs:g} is not above 0 and at most {MAX_EPOCHS}")
     return max(1, round(epochs * per_epoch))

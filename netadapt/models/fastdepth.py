@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.models.encoders import require_multiple
 from netadapt.models.imagenet import load_imagenet_encoder
 from netadapt.models.spec import ModelSpec
 
@@ -97,10 +98,10 @@ class FastDepth(nn.Module):
         given = encoder[-1]
         for stage, channels in enumerate(decoder, start=1):
             self.add_module(
-                f"decode_conv{stage}", nn.Sequential(_depthwise(given), _pointwise(given, channels))
+                f"decode_conv{stage}", nn.Sequential(depthwise(given), pointwise(given, channels))
             )
             given = channels
-        self.decode_conv6 = _pointwise(given, 1)
+        self.decode_conv6 = pointwise(given, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
@@ -114,12 +115,7 @@ class FastDepth(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return depth in metres, ``(N, 1, H, W)``, for RGB ``(N, 3, H, W)`` in [0, 1]."""
-        height, width = image.shape[-2:]
-        if height % DOWNSAMPLING or width % DOWNSAMPLING:
-            raise UserError(
-                f"FastDepth takes heights and widths that are multiples of {DOWNSAMPLING}, "
-                f"not {height}x{width}"
-            )
+        require_multiple(image, DOWNSAMPLING, "FastDepth")
         x = image
         skips = {}
         for block in range(14):
@@ -186,7 +182,8 @@ def _conv_dw(given: int, channels: int, stride: int) -> nn.Sequential:
     )
 
 
-def _depthwise(channels: int) -> nn.Sequential:
+def depthwise(channels: int) -> nn.Sequential:
+    """The 5x5 half of a decoder stage; the channels stay."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, 5, 1, 2, groups=channels, bias=False),
         nn.BatchNorm2d(channels),
@@ -194,7 +191,8 @@ def _depthwise(channels: int) -> nn.Sequential:
     )
 
 
-def _pointwise(given: int, channels: int) -> nn.Sequential:
+def pointwise(given: int, channels: int) -> nn.Sequential:
+    """The 1x1 half of a decoder stage."""
     return nn.Sequential(
         nn.Conv2d(given, channels, 1, 1, 0, bias=False),
         nn.BatchNorm2d(channels),

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
-from netadapt.errors import UserError
+from netadapt.models.encoders import timm_network
 
 TIMM_MODEL = "mobilenetv1_100"
 
@@ -21,14 +20,7 @@ def load_imagenet_encoder(model: nn.Module) -> None:
     Raises:
         UserError: the weights are not in the cache and cannot be downloaded.
     """
-    try:
-        pretrained = timm.create_model(TIMM_MODEL, pretrained=True)
-    except Exception as error:  # each of timm's download back ends raises its own errors
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(
-            f"cannot get ImageNet weights of timm's {TIMM_MODEL}: {reason}; check the network "
-            "connection, or train without imagenet"
-        ) from error
+    pretrained = timm_network(TIMM_MODEL, imagenet=True)
     model.load_state_dict(encoder_state(pretrained), strict=False)
     stem, norm = model.get_submodule("conv0.0"), model.get_submodule("conv0.1")
     assert isinstance(stem, nn.Conv2d)

@@ -1,5 +1,6 @@
 """Checkpoints: one ``.safetensors`` file with the weights and what rebuilds the network."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
 from netadapt.models import BUILDERS, ModelSpec, build, load_official
+from netadapt.models.inputs import input_channels
 from netadapt.pruning import reshaped
 
 KEY = "netadapt"
@@ -39,6 +41,7 @@ class _Metadata(BaseModel):
     widths: dict[str, Channels] | None
     input_size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None
     info: dict[str, str | int | float]
+    checksum: Annotated[str, Field(pattern="^[0-9a-f]{8}$")] | None = None
 
 
 def save_checkpoint(
@@ -88,6 +91,7 @@ def save_checkpoint(
     tensors = dict(model.state_dict())
     tensors |= {OPTIMIZER + name: moment for name, moment in (moments or {}).items()}
     plain = {name: _plain(tensor) for name, tensor in tensors.items()}
+    metadata = metadata.model_copy(update={"checksum": _checksum(metadata, plain)})
     write_atomic(path, serialised(plain, {KEY: metadata.model_dump_json()}))
 
 
@@ -103,11 +107,12 @@ def load_checkpoint(path: Path | str) -> nn.Module:
     """
     path = Path(path)
     metadata = _read_metadata(path)
+    _check_whole(path, metadata)
     size = None if metadata.input_size is None else (metadata.input_size[0], metadata.input_size[1])
     try:
         model = build(metadata.model, **metadata.options)
         if metadata.widths is not None:
-            example = torch.zeros(1, 3, *(size or DEFAULT_INPUT_SIZE))
+            example = torch.zeros(1, input_channels(model), *(size or DEFAULT_INPUT_SIZE))
             model = reshaped(model, example, metadata.widths)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
@@ -215,6 +220,25 @@ def _fitting_tensors(path: Path, model: nn.Module) -> dict[str, Tensor]:
                     f"expected {tuple(tensor.shape)}"
                 )
         return {name: file.get_tensor(name) for name in expected}
+
+
+def _check_whole(path: Path, metadata: _Metadata) -> None:
+    """Compare a checkpoint with its checksum; those older than it have none."""
+    if metadata.checksum is None:
+        return
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if _checksum(metadata, tensors) != metadata.checksum:
+        raise UserError(f"checkpoint {path} is damaged: its checksum is wrong; restore the file")
+
+
+def _checksum(metadata: _Metadata, tensors: Mapping[str, Tensor]) -> str:
+    """CRC-32 over all that a checkpoint holds, optimizer's moments included."""
+    sum_ = zlib.crc32(metadata.model_dump_json(exclude={"checksum"}).encode())
+    for name, tensor in sorted(tensors.items()):
+        sum_ = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), sum_)
+        sum_ = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, sum_)
+    return f"{sum_:08x}"
 
 
 def _plain(tensor: Tensor) -> Tensor:

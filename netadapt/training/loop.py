@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from netadapt.training.schedule import Schedule, learning_rate
 from netadapt.training.task import Targets, Task, on_device
 
 OnStep = Callable[[int, float, float], None]
+Optimizer = Literal["sgd", "adamw", "amsgrad"]
 
 
 class TrainingDiverged(UserError):  # noqa: N818  (named for what happened)
@@ -28,32 +29,38 @@ class TrainSettings:
 
     Attributes:
         steps: gradient steps in all.
+        optimizer: ``sgd``, ``adamw`` (Adam, if the weight decay is 0), or ``amsgrad``: AdamW with
+            the largest second moment so far (Reddi et al., ICLR 2018).
         momentum: of SGD; the first beta of AdamW.
+        decoder_weight_decay: of the parameters outside the submodule ``encoder``; None is
+            ``weight_decay``.
         schedule: see :func:`~netadapt.training.schedule.learning_rate`.
         decay_every: steps between the tenfold drops of ``step``; None is a third of the run.
         seed: of the order of examples, their augmentation, and dropout.
+        accumulate: parts that each batch is taken in, one after the other, to need less memory;
+            their gradients are averaged, batch norms see the parts.
     """
 
     steps: int
     batch_size: int = 8
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Optimizer = "sgd"
     lr: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Schedule = "step"
     decay_every: int | None = None
     seed: int = 0
+    decoder_weight_decay: float | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
-        choices = {
-            "optimizer": ("sgd", "adamw"),
-            "schedule": ("constant", "step", "cosine", "onecycle"),
-        }
+        choices = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 value = getattr(self, name)
                 raise UserError(f"unknown {name} {value!r}; known: {', '.join(known)}")
-        for name, least in {"steps": 1, "batch_size": 2, "decay_every": 1, "seed": 0}.items():
+        leasts = {"steps": 1, "batch_size": 2, "decay_every": 1, "seed": 0, "accumulate": 1}
+        for name, least in leasts.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"{name} is {value}; give {least} or more")
@@ -61,11 +68,11 @@ class TrainSettings:
             raise UserError(f"seed is {self.seed}; give one below {2**31}")
         if not 0 < self.lr < float("inf"):
             raise UserError(f"learning rate is {self.lr}; give a number above 0")
-        if not 0 <= self.momentum < 1 or not 0 <= self.weight_decay < float("inf"):
-            raise UserError(
-                f"momentum {self.momentum} lies in [0, 1) and weight decay {self.weight_decay} "
-                "is 0 or more"
-            )
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"momentum {self.momentum} lies in [0, 1)")
+        for decay in (self.weight_decay, self.decoder_weight_decay or 0.0):
+            if not 0 <= decay < float("inf"):
+                raise UserError(f"weight decay {decay} is 0 or more")
 
 
 @dataclass(frozen=True)
@@ -122,16 +129,13 @@ def fit(
                 group["lr"] = rate
             _seed(device, (settings.seed << 32) + step)
             inputs = inputs.to(device, memory_format=torch.channels_last, non_blocking=True)
-            with torch.autocast("cuda", torch.bfloat16, enabled=on_cuda):
-                loss = task.loss(model, inputs, on_device(targets, device))
-            value = float(loss.detach())
+            optimizer.zero_grad(set_to_none=True)
+            value = _backward(model, task, inputs, on_device(targets, device), settings.accumulate)
             if not abs(value) < float("inf"):
                 raise TrainingDiverged(
                     f"training diverged: the loss is {value} at step {step + 1}, with learning "
                     f"rate {rate:.3g}; give a lower one"
                 )
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
             optimizer.step()
             if on_step is not None:
                 on_step(step + 1, value, rate)
@@ -139,20 +143,46 @@ def fit(
     return TrainState(max(until, start.step), _moments(optimizer, model))
 
 
-def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=settings.lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
+def _backward(model: nn.Module, task: Task, inputs: Tensor, targets: Targets, parts: int) -> float:
+    """Compute the gradients of a batch in ``parts`` and return its loss."""
+    total = 0.0
+    for places in torch.arange(len(inputs)).chunk(parts):
+        part = slice(int(places[0]), int(places[-1]) + 1)
+        wanted = (
+            targets[part]
+            if isinstance(targets, Tensor)
+            else {name: values[part] for name, values in targets.items()}
         )
+        with torch.autocast("cuda", torch.bfloat16, enabled=inputs.is_cuda):
+            loss = task.loss(model, inputs[part], wanted) * (len(places) / len(inputs))
+        torch.autograd.backward(loss)
+        total += float(loss.detach())
+    return total
+
+
+def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    groups = _parameter_groups(model, settings)
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
     return torch.optim.AdamW(
-        model.parameters(),
+        groups,
         lr=settings.lr,
         betas=(settings.momentum, 0.999),
-        weight_decay=settings.weight_decay,
+        amsgrad=settings.optimizer == "amsgrad",
     )
+
+
+def _parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+    encoder, rest = settings.weight_decay, settings.decoder_weight_decay
+    if rest is None:
+        return [{"params": list(model.parameters()), "weight_decay": encoder}]
+    parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        parts[name.startswith("encoder.")].append(parameter)
+    return [
+        {"params": parts[True], "weight_decay": encoder},
+        {"params": parts[False], "weight_decay": rest},
+    ]
 
 
 def _moments(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

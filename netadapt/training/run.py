@@ -35,21 +35,24 @@ class TrainConfig:
 
     Attributes:
         model: whatever ``load_model`` takes; a file is trained on from its weights.
-        data: the ``--data`` word.
-        input_size: ``(H, W)``.
-        loss: a loss of the task.
+        data: the ``--data`` word, or None for a task that needs none.
+        input_size: ``(H, W)``, or None for the task's own.
+        loss: a loss of the task, or None for its own.
         settings: how to train.
         eval_every: steps between two scores of the holdout, at which the folder is written.
         options: keyword arguments of the model's builder, such as ``imagenet``.
+        task: what the network learns: a task's name or ``package.module:factory``.
+        task: what :func:`netadapt.training.open_task` takes.
     """
 
     model: str
-    data: str
-    input_size: tuple[int, int]
-    loss: str
+    data: str | None
+    input_size: tuple[int, int] | None
+    loss: str | None
     settings: TrainSettings
     eval_every: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    task: str = "depth"
 
     def __post_init__(self) -> None:
         if self.eval_every < 1:
@@ -238,7 +241,7 @@ def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
         for name, value in rows[-1].items()
         if name not in ("step", "lr", "loss", "seconds")
     }
-    return {"step": int(rows[-1]["step"]), "data": config.data, **scores}
+    return {"step": int(rows[-1]["step"]), "data": config.data or config.task, **scores}
 
 
 def _read_history(path: Path, step: int) -> list[Row]:

@@ -3,11 +3,13 @@
 import math
 from typing import Literal
 
-Schedule = Literal["constant", "step", "cosine", "onecycle"]
+Schedule = Literal["constant", "step", "cosine", "onecycle", "polynomial"]
 
 WARM_UP = 0.3
 START_DIVISOR = 25.0
 END_DIVISOR = 1e4
+POLYNOMIAL_END = 0.1
+POLYNOMIAL_POWER = 0.5
 
 
 def learning_rate(
@@ -17,7 +19,8 @@ def learning_rate(
 
     ``constant``; ``step``: a tenth every ``decay_every`` steps; ``cosine``: from ``peak`` to 0;
     ``onecycle`` (Smith, 2018, in the form of ``torch.optim.lr_scheduler.OneCycleLR``): up from
-    ``peak / 25`` over 30 % of the steps and down to ``peak / 250000``.
+    ``peak / 25`` over 30 % of the steps and down to ``peak / 250000``; ``polynomial``: from
+    ``peak`` to a tenth of it as the square root of the steps left, LapDepth's.
     """
     if schedule == "constant":
         return peak
@@ -25,6 +28,9 @@ def learning_rate(
         return peak * 0.1 ** (step // decay_every)
     if schedule == "cosine":
         return _between(peak, 0.0, step / steps)
+    if schedule == "polynomial":
+        left = math.pow(1 - step / steps, POLYNOMIAL_POWER)
+        return peak * (POLYNOMIAL_END + (1 - POLYNOMIAL_END) * left)
     top = WARM_UP * steps - 1
     start = peak / START_DIVISOR
     if step <= top:

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +22,16 @@ class Task(ABC):
         primary: the score that counts, a key of what ``score`` returns.
         higher_is_better: whether more of ``primary`` is better.
         metrics: all scores it gives.
-        spec: the word that opens its data again, as given to ``--data``.
+        reported: those of ``metrics`` that a search reports beside ``primary`` unless told others.
+        spec: the word that opened its data, as given to ``--data``, for messages.
         input_size: ``(H, W)`` of its inputs.
     """
 
-    name: ClassVar[str]
-    primary: ClassVar[str]
-    higher_is_better: ClassVar[bool]
-    metrics: ClassVar[tuple[str, ...]]
+    name: str
+    primary: str
+    higher_is_better: bool
+    metrics: tuple[str, ...]
+    reported: tuple[str, ...] = ()
     spec: str
     input_size: tuple[int, int]
 

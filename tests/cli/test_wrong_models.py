@@ -26,7 +26,7 @@ CHECKPOINTS = {
     "@pickled.pth.tar": "convert it",
     "@foreign.pth": "it has no 'conv0.0.weight'",
     "@text.pth": "text.pth is not a torch checkpoint, or is damaged",
-    "fastdeth": "one of fastdepth, fastdepth-pruned or package.module:factory",
+    "fastdeth": "not one of fastdepth, fastdepth-pruned, ",
     "x" * 300: "File name too long",
 }
 FACTORIES = {

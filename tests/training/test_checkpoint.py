@@ -36,10 +36,11 @@ def saved(tmp_path):
 
 
 def rewritten(path, change=lambda metadata: None, tensors=None):
-    """The checkpoint with its metadata or tensors tampered with."""
+    """The checkpoint with its metadata or tensors tampered with, and no checksum to tell."""
     with safe_open(path, framework="pt") as file:
         metadata = json.loads(file.metadata()["netadapt"])
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del metadata["checksum"]
     change(metadata)
     save_file(tensors(stored) if tensors else stored, path, {"netadapt": json.dumps(metadata)})
 

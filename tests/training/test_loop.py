@@ -29,7 +29,7 @@ class WithDropout(nn.Module):
         return self.conv(self.drop(x))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "amsgrad"])
 def test_a_stopped_training_goes_on_to_the_same_bits(optimizer):
     how = settings(optimizer=optimizer, schedule="onecycle")
     whole, parts = tiny(), tiny()
@@ -92,6 +92,59 @@ def test_sgd_steps_are_those_of_torch_written_out():
         torch.testing.assert_close(ours.state_dict()[name], value)
 
 
+class WithEncoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Conv2d(3, 4, 3, padding=1)
+        self.decoder = nn.Conv2d(4, 1, 3, padding=1)
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x))
+
+
+@pytest.mark.parametrize(("optimizer", "amsgrad"), [("adamw", False), ("amsgrad", True)])
+def test_encoder_and_decoder_decay_each_by_their_own(optimizer, amsgrad):
+    task, ours, theirs = fake_task(), WithEncoder(), WithEncoder()
+    theirs.load_state_dict(ours.state_dict())
+    how = settings(optimizer=optimizer, weight_decay=0.5, decoder_weight_decay=0.0)
+    state = fit(ours, task, how)
+    theirs.to(memory_format=torch.channels_last)
+    written_out = torch.optim.AdamW(
+        [
+            {"params": theirs.encoder.parameters(), "weight_decay": 0.5},
+            {"params": theirs.decoder.parameters(), "weight_decay": 0.0},
+        ],
+        lr=0.01,
+        amsgrad=amsgrad,
+    )
+    for draw in range(6):
+        for group in written_out.param_groups:
+            group["lr"] = 0.01 * 0.1 ** (draw // 2)
+        inputs, targets = task.train_batch(draw, 4, seed=0)
+        written_out.zero_grad()
+        task.loss(theirs, inputs.to(memory_format=torch.channels_last), targets).backward()
+        written_out.step()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
+    assert any("max_exp_avg_sq" in name for name in state.moments) == amsgrad
+
+
+def test_adamw_without_decay_is_adam():
+    task, ours, theirs = fake_task(), WithEncoder(), WithEncoder()
+    theirs.load_state_dict(ours.state_dict())
+    how = settings(steps=2, optimizer="adamw", weight_decay=0.0, schedule="constant")
+    fit(ours, task, how)
+    theirs.to(memory_format=torch.channels_last)
+    adam = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    for draw in range(2):
+        inputs, targets = task.train_batch(draw, 4, seed=0)
+        adam.zero_grad()
+        task.loss(theirs, inputs.to(memory_format=torch.channels_last), targets).backward()
+        adam.step()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
+
+
 def test_every_module_gets_its_mode_back():
     model = tiny().eval()
     model.conv5.train()
@@ -128,12 +181,14 @@ def test_moments_of_another_network_are_refused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known: sgd, adamw"),
+        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known: sgd, adamw, amsgrad"),
         ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"steps": 0}, "steps is 0; give 1 or more"),
         ({"batch_size": 1}, "batch_size is 1; give 2 or more"),
         ({"lr": float("nan")}, "learning rate is nan"),
         ({"momentum": 1.0}, "momentum 1.0"),
+        ({"decoder_weight_decay": -0.5}, "weight decay -0.5"),
+        ({"weight_decay": float("inf")}, "weight decay inf"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**40}, "seed is"),
     ],

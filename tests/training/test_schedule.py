@@ -36,8 +36,16 @@ def test_step_divides_by_ten():
     assert rates == pytest.approx([1.0] * 3 + [0.1] * 3 + [0.01] * 3)
 
 
+def test_polynomial_falls_to_a_tenth_as_the_root_of_what_is_left():
+    rates = [learning_rate("polynomial", 1e-4, step, 100, 1) for step in range(101)]
+    assert rates[0] == pytest.approx(1e-4)
+    assert rates[75] == pytest.approx(1e-5 + 9e-5 * 0.5)
+    assert rates[100] == pytest.approx(1e-5)
+    assert rates == sorted(rates, reverse=True)
+
+
 @given(
-    st.sampled_from(["constant", "step", "cosine", "onecycle"]),
+    st.sampled_from(["constant", "step", "cosine", "onecycle", "polynomial"]),
     st.integers(1, 200).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n - 1))),
 )
 def test_rates_lie_between_zero_and_the_peak(schedule, place):

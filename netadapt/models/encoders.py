@@ -1,0 +1,64 @@
+"""Encoders from timm, and what every network built on one needs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+
+
+class Normalise(nn.Module):
+    """RGB in [0, 1], ``(N, 3, H, W)``, less ``mean`` and over ``std``, as an encoder wants it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the image normalised; the shape stays."""
+        return (image - self.mean) / self.std
+
+
+def timm_network(name: str, imagenet: bool, **options: Any) -> Any:
+    """Build a network of timm, with fresh weights or those of ImageNet.
+
+    Args:
+        name: as timm calls it.
+        imagenet: download its ImageNet weights, or take them from timm's cache.
+        options: keyword arguments of ``timm.create_model``, such as ``features_only``.
+
+    Raises:
+        UserError: timm has no such network, or its weights cannot be had.
+    """
+    try:
+        return timm.create_model(name, pretrained=imagenet, **options)
+    except Exception as error:  # timm, and each of its download back ends, raises its own errors
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if not imagenet:
+            raise UserError(f"timm cannot build encoder {name!r}: {reason}") from error
+        raise UserError(
+            f"cannot get ImageNet weights of timm's {name}: {reason}; check the network "
+            "connection, or train without imagenet"
+        ) from error
+
+
+def normalise_for(encoder: Any) -> Normalise:
+    """Return the normalisation that a network of timm was, or would be, trained with."""
+    return Normalise(encoder.pretrained_cfg["mean"], encoder.pretrained_cfg["std"])
+
+
+def require_multiple(image: Tensor, factor: int, network: str) -> None:
+    """Raise a ``UserError`` unless height and width of ``image`` are multiples of ``factor``."""
+    height, width = image.shape[-2:]
+    if height % factor or width % factor:
+        raise UserError(
+            f"{network} takes heights and widths that are multiples of {factor}, "
+            f"not {height}x{width}"
+        )
