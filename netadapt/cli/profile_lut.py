@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netadapt.cli.common import MAX_BATCH, Json, parse_size, print_json, say
+from netadapt.cli.fleet import measure_fleet
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def profile_lut(
     results: Annotated[
         Path | None, typer.Option("--import", help="Make the table of what a bundle measured.")
     ] = None,
+    devices: Annotated[
+        Path | None, typer.Option(help="DEVICES.toml: a fleet, each device into its own table.")
+    ] = None,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Measure a latency table for one target; what is already in it is not measured again."""
@@ -54,6 +58,11 @@ def profile_lut(
     if model is None:
         raise UserError("give --model, or --import with the results of a bundle")
 
+    if devices is not None:
+        of_the_fleet = {"model", "input_size", "lut", "channel_multiple", "as_json", "devices"}
+        _refuse_besides(context, "--devices", of_the_fleet)
+        measure_fleet(devices, model, input_size, lut, channel_multiple, as_json)
+        return
     options = {
         "threads": threads, "cpus": cpus, "precision": precision, "batch": batch,
         "provider": provider, "tune": tune,

@@ -1,0 +1,59 @@
+"""The page that takes a user's own network and task to a front says what is true."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import netadapt
+
+PAGE = Path(__file__).parents[1] / "docs" / "own_network.md"
+# so small that it is over in seconds; the page's own numbers are for people
+HURRY = {"train": ["--steps", "20"], "search": ["--short-steps", "1", "--long-steps", "2"]}
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    found = re.findall(r"```(\w*)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert found[0][0] == "python"
+    return found[0][1], found[1][1].splitlines()
+
+
+def test_it_takes_60_lines(blocks):
+    code, commands = blocks
+    assert len(code.splitlines()) + len(commands) <= 60
+
+
+def test_the_page_leads_to_a_front(blocks, tmp_path, monkeypatch):
+    code, commands = blocks
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    known: dict[str, str] = {}
+    for command in commands:
+        for name, value in known.items():
+            command = command.replace(name, value)
+        words = command.split()
+        done = subprocess.run(
+            [sys.executable, "-m", *words, *HURRY.get(words[1], [])],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        if words[1] == "profile-lut":
+            table = next((tmp_path / "work" / "lut").iterdir())
+            known = {"SLUG": table.name, "MS": _most_of_it(tmp_path, table)}
+    assert (tmp_path / "work" / "run" / "pareto.csv").exists()
+    assert (tmp_path / "work" / "run" / "front.png").exists()
+
+
+def _most_of_it(folder: Path, table: Path) -> str:
+    """A budget that is soon reached."""
+    model = netadapt.load_checkpoint(folder / "work" / "base" / "model.safetensors")
+    prunable = netadapt.trace(model, torch.rand(1, 1, 8, 8))
+    return str(0.85 * netadapt.LatencyPredictor(prunable, netadapt.LatencyTable.load(table))({}))
