@@ -1,12 +1,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 from netadapt.models import FastDepth
 from netadapt.models.fastdepth import GROUPS
 from netadapt.pruning import PrunableModel, trace
+
+# a machine that is busy is no fault of what is tested
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -49,7 +49,7 @@ def test_the_page_leads_to_a_front(blocks, tmp_path, monkeypatch):
             table = next((tmp_path / "work" / "lut").iterdir())
             known = {"SLUG": table.name, "MS": _most_of_it(tmp_path, table)}
     assert (tmp_path / "work" / "run" / "pareto.csv").exists()
-    assert (tmp_path / "work" / "run" / "front.png").exists()
+    assert (tmp_path / "work" / "run" / "plots" / "front.png").exists()
 
 
 def _most_of_it(folder: Path, table: Path) -> str:

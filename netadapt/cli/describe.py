@@ -14,7 +14,7 @@ FIGURES = (
 
 
 def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None) -> dict[str, Any]:
-    """Groups, widths, locked layers, parameters and MACs; with a table, latency by group."""
+    """Groups, widths, locked layers, parameters and MACs, by group; with a table, latency too."""
     from netadapt.cli.models import load_with_input
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
@@ -25,26 +25,30 @@ def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None
     facts: dict[str, Any] = {
         "model": reference,
         "input_size": f"{example.shape[-2]}x{example.shape[-1]}",
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": prunable.parameter_count(),
         "macs": prunable.operations.macs(prunable.vector({})),
     }
-    shares: dict[str, float] = {}
+    shares: dict[str, dict[str, float]] = {"macs %": {}}
+    for operation in prunable.operations.operations:
+        _add_share(shares["macs %"], operation.module, operation.macs / max(1, facts["macs"]))
     if lut is not None:
+        shares["latency %"] = {}
         predictor = LatencyPredictor(prunable, LatencyTable.load(lut))
         whole = predictor({})
         facts["predicted_ms"] = round(whole, 4)
         for module, _, milliseconds in predictor.breakdown({}):
-            shares[module] = shares.get(module, 0.0) + milliseconds / whole
+            _add_share(shares["latency %"], module, milliseconds / whole)
+    stepped = any(group.step > 1 for group in prunable.groups.values())
     facts["groups"] = [
         {
             "name": group.name,
             "channels": group.width,
+            **({"step": group.step} if stepped else {}),
             "producers": ", ".join(group.producers),
-            **(
-                {"latency %": round(100 * sum(shares.get(p, 0.0) for p in group.producers), 1)}
-                if shares
-                else {}
-            ),
+            **{
+                name: round(100 * sum(share.get(layer, 0.0) for layer in group.producers), 1)
+                for name, share in shares.items()
+            },
         }
         for group in prunable.groups.values()
     ]
@@ -52,6 +56,10 @@ def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None
         {"layer": name, "reason": reason} for name, reason in prunable.locked.items()
     ]
     return facts
+
+
+def _add_share(shares: dict[str, float], module: str, share: float) -> None:
+    shares[module] = shares.get(module, 0.0) + share
 
 
 def table(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which networks to time, so that every pair of channel counts that meet is seen."""
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +27,25 @@ def channel_levels(width: int, multiple: int, count: int = LEVELS) -> NDArray[np
 def design_networks(
     workloads: WorkloadMap, widths: Mapping[str, int], multiple: int, levels: int = LEVELS
 ) -> NDArray[np.int64]:
-    """Return ``(levels**2, G)`` widths in which every two groups that meet show all pairs.
+    """Return ``(N, G)`` widths at which every workload is seen with all pairs of its channels.
 
-    Groups that meet in a workload get different colours; colour c follows the levels
-    ``(a + c * b) mod levels`` over all pairs (a, b), so that two colours together take
-    every pair of levels once. (Bose 1938: orthogonal arrays of strength two.)
+    Groups that a workload reads and those that it makes get different colours; colour c follows
+    the levels ``(a + c * b) mod levels`` over all pairs (a, b), so that two colours together
+    take every pair of levels once. (Bose 1938: orthogonal arrays of strength two.) Groups that
+    are concatenated get the same colour where they can. Where they cannot, their sums are
+    scattered, and all combinations of lowest and full widths, a choice for each colour, are added
+    to put a hull around them.
 
     Args:
         workloads: of the network.
         widths: the full widths.
         multiple: channel counts are multiples of it.
         levels: widths a group, a prime, so that Latin squares over the levels exist; more where
-            more groups meet.
+            there are more colours.
     """
     names = list(widths)
-    colours = _colours(_neighbours(workloads, len(names)))
+    sides = _sides(workloads)
+    colours = _colours(sides, len(names))
     levels = _prime_from(max(levels, max(colours, default=0) + 1))
     counts = [channel_levels(widths[name], multiple, levels) for name in names]
     rows = []
@@ -48,7 +53,11 @@ def design_networks(
         for b in range(levels):
             places = [(a + colour * b) % levels for colour in colours]
             rows.append([group[place] for group, place in zip(counts, places, strict=True)])
-    return np.array(rows[::-1], dtype=np.int64)
+    rows.reverse()
+    if any(len({colours[group] for group in side}) > 1 for unit in sides for side in unit):
+        for ends in product((0, levels - 1), repeat=max(colours) + 1):
+            rows.append([group[ends[c]] for group, c in zip(counts, colours, strict=True)])
+    return np.unique(rows, axis=0)[::-1] if len(rows) > levels**2 else np.array(rows)
 
 
 def random_networks(
@@ -145,19 +154,28 @@ def _prime_from(number: int) -> int:
     return number
 
 
-def _neighbours(workloads: WorkloadMap, groups: int) -> list[set[int]]:
-    neighbours: list[set[int]] = [set() for _ in range(groups)]
-    for columns in workloads.columns:
-        touched = workloads.operations.coefficient[list(columns)].any(axis=0)
-        meeting = set(np.flatnonzero(touched).tolist())
-        for group in meeting:
-            neighbours[group] |= meeting - {group}
-    return neighbours
+def _sides(workloads: WorkloadMap) -> list[list[set[int]]]:
+    """For each workload the groups behind each of its coordinates: read, made."""
+    coefficient = workloads.operations.coefficient
+    return [
+        [set(np.flatnonzero(coefficient[column]).tolist()) for column in columns]
+        for columns in workloads.columns
+    ]
 
 
-def _colours(neighbours: list[set[int]]) -> list[int]:
+def _colours(sides: list[list[set[int]]], groups: int) -> list[int]:
+    apart: list[set[int]] = [set() for _ in range(groups)]
+    together: list[set[int]] = [set() for _ in range(groups)]
+    for unit in sides:
+        for side in unit:
+            others = set().union(*unit) - side
+            for group in side:
+                apart[group] |= others
+                together[group] |= side - {group}
     colours: dict[int, int] = {}
-    for group in sorted(range(len(neighbours)), key=lambda g: -len(neighbours[g])):
-        used = {colours[other] for other in neighbours[group] if other in colours}
-        colours[group] = next(c for c in range(len(neighbours) + 1) if c not in used)
-    return [colours[group] for group in range(len(neighbours))]
+    for group in sorted(range(groups), key=lambda g: -len(apart[g])):
+        used = {colours[other] for other in apart[group] if other in colours}
+        partners = sorted(colours[other] for other in together[group] if other in colours)
+        choices = [*partners, *range(groups + 1)]
+        colours[group] = next(colour for colour in choices if colour not in used)
+    return [colours[group] for group in range(groups)]

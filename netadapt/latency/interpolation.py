@@ -21,7 +21,8 @@ class Grid:
     With a ``block`` of b, a channel count costs what the next multiple of b costs (counts below
     b stand for themselves), so that the steps of blocked layouts stay steps. The axes are all
     channel counts measured. A node that was not measured itself is filled from its measured
-    neighbours (Delaunay); where there are none around it, it is NaN.
+    neighbours (Delaunay); where there are none around it, it is NaN. If all points lie on one
+    line (a layer that reads the channels it makes), only what lies on it is known.
 
     Args:
         points: ``(channels, ...)`` measured, each of one or two numbers.
@@ -31,6 +32,9 @@ class Grid:
 
     def __init__(self, points: Sequence[Point], values: Sequence[float], block: int = 1) -> None:
         raw = np.asarray(points, dtype=np.int64)
+        self._line = _line_through(raw)
+        if self._line is not None:
+            raw = raw[:, :1]
         blocked = _blocked(raw, block)
         self.axes = [np.unique(column) for column in blocked.T]
         places = tuple(
@@ -56,6 +60,13 @@ class Grid:
 
     def __call__(self, coordinates: NDArray[np.int64]) -> NDArray[np.float64]:
         """Interpolate at ``(K, B)`` channel counts; NaN outside what was measured."""
+        if self._line is not None:
+            (x, y), (dx, dy) = self._line
+            on_line = (coordinates[1] - y) * dx == (coordinates[0] - x) * dy
+            return np.where(on_line, self._between(coordinates[:1]), np.nan)
+        return self._between(coordinates)
+
+    def _between(self, coordinates: NDArray[np.int64]) -> NDArray[np.float64]:
         strides = [1] if len(self.axes) == 1 else [self._padded.shape[1], 1]
         base: NDArray[np.int64] = np.zeros(coordinates.shape[1], dtype=np.int64)
         fractions = []
@@ -187,6 +198,18 @@ def _left_out_error(points: NDArray[np.int64], values: NDArray[np.float64], bloc
         error = np.abs(grid(points[out].T) - values[out])
         total += float(np.nansum(error))  # what only the left-out point bounded tells nothing
     return total
+
+
+def _line_through(points: NDArray[np.int64]) -> tuple[Point, Point] | None:
+    """A point and a direction, if ``(N, 2)`` points lie on one line along neither axis."""
+    if points.shape[1] != 2:
+        return None
+    start = points[0]
+    steps = points - start
+    far = steps[np.abs(steps[:, 0]).argmax()]
+    if not far.all() or (steps[:, 0] * far[1] != steps[:, 1] * far[0]).any():
+        return None
+    return (int(start[0]), int(start[1])), (int(far[0]), int(far[1]))
 
 
 def _blocked(channels: NDArray[np.int64], block: int) -> NDArray[np.int64]:

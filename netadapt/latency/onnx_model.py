@@ -1,10 +1,12 @@
 """ONNX: export, and one exported graph that serves every width of a network."""
 
 import logging
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.files import replacing
 from netadapt.pruning import Operation
+from netadapt.pruning.operations import VIEWS, kind_of
+from netadapt.pruning.surgery import plain_copy
 
 KIND_OF = {
     "Conv": "conv2d",
@@ -44,12 +48,18 @@ KIND_OF = {
     "Pad": "pad",
     "Gemm": "linear",
     "MatMul": "linear",
+    "LayerNormalization": "native_layer_norm",
+    "Softmax": "_softmax",
+    "DepthToSpace": "pixel_shuffle",
 }
-# nodes that the runtime folds into constants or that move no data
+# nodes that the runtime folds into constants, or that stand for views in torch: what they take
+# belongs to the operation before them
 FREE = {
     "Constant", "Shape", "Expand", "CastLike", "Cast", "Identity", "Reshape", "Squeeze",
-    "Unsqueeze", "Flatten",
+    "Unsqueeze", "Flatten", "Slice", "Split", "Transpose",
 }  # fmt: skip
+
+EXPORTED = "pkg.torch.onnx.fx_node"  # where the exporter notes which operation a node is part of
 
 
 def export_onnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
@@ -71,9 +81,10 @@ def export_onnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
 def _exported(model: nn.Module, example_input: Tensor, *, optimize: bool) -> Any:
     training = model.training
     try:
+        plain = plain_copy(model.eval())  # a weight that is computed would be at every run
         with _quiet():
             return torch.onnx.export(
-                model.eval(), (example_input,), dynamo=True, verbose=False, optimize=optimize
+                plain, (example_input,), dynamo=True, verbose=False, optimize=optimize
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         reason = error.__cause__ or error  # the exporter wraps what went wrong in its own advice
@@ -107,7 +118,9 @@ class OnnxTemplate:
             tensor.name: place for place, tensor in enumerate(self._proto.graph.initializer)
         }
         self._convolutions = {
-            node.input[1]: node for node in self._proto.graph.node if node.op_type == "Conv"
+            node.input[1]: node
+            for node in self._proto.graph.node
+            if node.op_type in ("Conv", "ConvTranspose")
         }
 
     def filled(self, model: nn.Module) -> onnx.ModelProto:
@@ -116,14 +129,15 @@ class OnnxTemplate:
         Raises:
             UserError: a constant of the graph depends on the widths.
         """
-        for name, tensor in model.state_dict().items():
+        plain = plain_copy(model)
+        for name, tensor in plain.state_dict().items():
             if name not in self._parameters:
                 continue
             array = tensor.detach().cpu().numpy()
             stored = self._proto.graph.initializer[self._parameters[name]]
             stored.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
         for name, node in self._convolutions.items():
-            module: Any = model.get_submodule(name.rpartition(".")[0])
+            module: Any = plain.get_submodule(name.rpartition(".")[0])
             for attribute in node.attribute:
                 if attribute.name == "group":
                     attribute.i = module.groups
@@ -149,21 +163,22 @@ def _name_after_operations(graph: Any, operations: tuple[Operation, ...]) -> Non
     for place, operation in enumerate(operations):
         waiting[operation.kind].append(place)
     renamed: dict[str, str] = {}
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = renamed.get(name, name)
-        if node.op_type in FREE:
-            continue
-        kind = KIND_OF.get(node.op_type)
-        if kind is None or not waiting[kind]:
+    for (_, source), group in groupby(graph.node, key=_source):
+        nodes = list(group)
+        kinds = [kind_of(source), *(KIND_OF[n.op_type] for n in nodes if n.op_type in KIND_OF)]
+        found = next((waiting[kind].pop(0) for kind in kinds if waiting[kind]), None)
+        working = [node for node in nodes if node.op_type not in FREE]
+        if found is None and working and source not in VIEWS:
             raise UserError(
-                f"cannot time {node.op_type} ({node.name}) in onnxruntime: no traced operation "
-                "stands for it; use --runtime torch"
+                f"cannot time {working[0].op_type} ({working[0].name}) in onnxruntime: no traced "
+                "operation stands for it; use --runtime torch"
             )
-        new = f"netadapt_op{waiting[kind].pop(0)}"
-        node.name = new
-        renamed[node.output[0]] = new
-        node.output[0] = new
+        bearers = {id(node) for node in working or nodes}
+        for step, node in enumerate(nodes):
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+            if found is not None and id(node) in bearers:
+                node.name = renamed[node.output[0]] = f"netadapt_op{found}_{step}"
+                node.output[0] = node.name
     left = [f"{kind} ({len(places)})" for kind, places in waiting.items() if places]
     if left:
         raise UserError(
@@ -172,6 +187,15 @@ def _name_after_operations(graph: Any, operations: tuple[Operation, ...]) -> Non
         )
     for output in graph.output:
         output.name = renamed.get(output.name, output.name)
+
+
+def _source(node: Any) -> tuple[str, str]:
+    """The exported operation that ``node`` is part of: its own name, and torch's."""
+    for entry in node.metadata_props:
+        if entry.key == EXPORTED:
+            torch_name = re.search(r"target=torch\.ops\.\w+\.(\w+)", entry.value)
+            return entry.value.partition(" ")[0], torch_name[1] if torch_name else ""
+    return node.name, ""
 
 
 @contextmanager

@@ -101,14 +101,17 @@ def coordinates(workload: Workload) -> tuple[int, ...]:
 def _grouping(workload: Workload) -> str:
     if workload.groups == 1:
         return ""
-    if workload.groups == workload.inputs[0][1] == workload.out_channels:
+    read, made = (n // workload.groups for n in (workload.inputs[0][1], workload.out_channels))
+    if read == made == 1:
         return "depthwise"
+    if 1 in (read, made):  # whole groups go; the others keep their number
+        return f"{read} to {made} each"
     return str(workload.groups)
 
 
 def _has_two_channels(workload: Workload) -> bool:
     mixes = workload.kind in ("conv2d", "conv_transpose2d", "linear")
-    return mixes and _grouping(workload) != "depthwise"
+    return mixes and (workload.groups == 1 or _grouping(workload).isdigit())
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ def workload(
 ) -> Workload:
     """Return the workload of ``unit`` in a network that executes ``operations``."""
     main = operations[unit.main]
-    inputs = list(main.inputs)
+    inputs = [_channels_second(shape, main) for shape in main.inputs]
     if unit.residual is not None:
         inputs.append(main.output)
     detail = main.detail
@@ -236,7 +239,18 @@ def workload(
 
 
 def _channel_dim(operation: Operation) -> int:
-    return -1 if operation.kind == "linear" else min(1, len(operation.output) - 1)
+    if operation.kind == "linear":
+        return -1
+    dim: int = operation.detail.get("channels", min(1, len(operation.output) - 1))
+    return dim
+
+
+def _channels_second(shape: Shape, operation: Operation) -> Shape:
+    """Return ``shape`` as ``(N, C, ...)`` where the operation's channels lie elsewhere."""
+    dim = operation.detail.get("channels", 1)
+    if dim <= 1 or len(shape) != len(operation.output):
+        return shape
+    return (shape[0], shape[dim], *shape[1:dim], *shape[dim + 1 :])
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,20 @@
-"""Which channels can only be pruned together, read from Torch-Pruning's DependencyGraph."""
+"""Which channels can only be pruned together, from where they flow."""
 
-import copy
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-import torch_pruning
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.pruning.surgery import Side, Slot, refusal
+from netadapt.pruning.flow import Flow, follow_channels
+from netadapt.pruning.folding import CONVOLUTIONS
+from netadapt.pruning.labels import FIXED
+from netadapt.pruning.surgery import Side, Slot, structural_copy
 
-ROOT_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
+ROOT_TYPES = (*CONVOLUTIONS, nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -21,84 +22,140 @@ class ChannelGroup:
     """Channels of several layers that can only be pruned together.
 
     Attributes:
-        name: the first of ``producers`` in the order of execution.
-        width: the channels it has now.
+        name: the first of ``producers`` in the order of execution; with ``:`` and the first
+            channel behind it where that is not the producer's own first.
+        width: the channels it has now in the first producer.
         producers: names of the modules whose output channels it is.
+        step: how many of them go at once: its widths are multiples of it.
     """
 
     name: str
     width: int
     producers: tuple[str, ...]
+    step: int = 1
 
 
 @dataclass(frozen=True)
 class Coupling:
-    """The channels of one group, everywhere they appear; ``reason`` is why it cannot be pruned."""
+    """A group, wherever its channels lie; ``reason`` is why it cannot be pruned."""
 
-    width: int
+    group: ChannelGroup
     slots: tuple[Slot, ...]
-    producers: tuple[str, ...]
+    classes: NDArray[np.int64]
     reason: str | None
 
 
-def find_couplings(model: nn.Module, example_input: Tensor) -> list[Coupling]:
-    """Trace ``model`` once and return its couplings; ``model`` itself is left as it was.
+def traced_flow(model: nn.Module, example_input: Tensor) -> Flow:
+    """Follow the channels of ``model``; ``model`` itself is left as it was.
 
     Raises:
-        UserError: the forward pass fails, or autograd sees nothing of it.
+        UserError: it cannot be run on ``example_input``.
     """
-    model = copy.deepcopy(model).eval()
-    for parameter in model.parameters():  # the graph is read from autograd: frozen ones are unseen
-        parameter.requires_grad_(True)
     try:
-        with torch.enable_grad():
-            graph = torch_pruning.DependencyGraph().build_dependency(
-                model, example_inputs=example_input, verbose=False
-            )
+        return follow_channels(structural_copy(model).eval(), example_input)
     except Exception as error:
         message = str(error).strip().splitlines()
         raise UserError(
             f"cannot trace {type(model).__name__} with an input of shape "
             f"{tuple(example_input.shape)}: {message[0] if message else type(error).__name__}"
         ) from error
-    names = {module: name for name, module in model.named_modules()}
-    groups = list(graph.get_all_groups(root_module_types=list(ROOT_TYPES)))
-    if not groups:
+
+
+def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
+    """Return the couplings of ``model``, in the order of execution.
+
+    Raises:
+        UserError: there is none.
+    """
+    classes = flow.book.classes()
+    roots = [name for name in flow.writes if isinstance(model.get_submodule(name), ROOT_TYPES)]
+    if not roots:
         raise UserError(
             f"{type(model).__name__} has no convolution or linear layer that can be pruned"
         )
-    return [_coupling(graph, group, names) for group in groups]
+    reasons, notes = flow.book.reasons(classes), flow.book.notes(classes)
+    alike: dict[object, list[int]] = defaultdict(list)  # classes that lie in the same layers
+    places = _places(flow, classes)
+    for number, found in places.items():
+        footprint = tuple((side, len(positions)) for side, positions in found.items())
+        alike[footprint, number in reasons].append(number)
+    couplings = []
+    for numbers in alike.values():
+        producers = tuple(
+            name for name, side in places[numbers[0]] if side == "out" and name in roots
+        )
+        numbers.sort(key=lambda number: places[number][producers[0], "out"][0])
+        slots = tuple(
+            Slot(name, side, np.array([places[number][name, side] for number in numbers]))
+            for name, side in places[numbers[0]]
+        )
+        group = _group(
+            producers, next(slot.indices for slot in slots if slot.module == producers[0])
+        )
+        reason = next((reasons[number] for number in numbers if number in reasons), None)
+        if reason is None and not any(slot.side == "in" for slot in slots):
+            reason = "no layer reads its channels"
+        if reason is None and len(numbers) == 1:
+            reason = notes.get(numbers[0], "it has a single channel")
+        couplings.append(Coupling(group, slots, np.array(numbers), reason))
+    rank = {name: place for place, name in enumerate(flow.writes)}
+    return sorted(couplings, key=lambda coupling: rank[coupling.group.producers[0]])
 
 
-def _coupling(graph: Any, group: Any, names: dict[nn.Module, str]) -> Coupling:
-    positions: dict[tuple[str, Side], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    reasons: list[str] = []
-    producers: list[str] = []
-    for item in group.items:
-        module = item.dep.target.module
-        if isinstance(module, nn.Parameter):
-            reasons.append(f"a bare parameter ({item.dep.target.name}) carries its channels")
+def locked_layers(
+    model: nn.Module, flow: Flow, locked: Mapping[str, str], couplings: Sequence[Coupling]
+) -> dict[str, str]:
+    """Return ``{module name: reason}`` for the layers whose channels cannot be pruned.
+
+    Args:
+        model: the network.
+        flow: of its channels.
+        locked: ``{group name: reason}``.
+        couplings: all of them.
+    """
+    reasons: dict[str, dict[str, int]] = defaultdict(dict)
+    for coupling in couplings:
+        reason = locked.get(coupling.group.name)
+        if reason is None:
             continue
-        if module not in names:  # Torch-Pruning's own nodes: element-wise, concat, split, reshape
+        for slot in coupling.slots:
+            if slot.side == "out" and slot.module in coupling.group.producers:
+                found = reasons[slot.module]
+                found[reason] = found.get(reason, 0) + slot.indices.size
+    layers = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, ROOT_TYPES) or is_training_only(model, name):
             continue
-        name = names[module]
-        side: Side = "out" if graph.is_out_channel_pruning_fn(item.dep.handler) else "in"
-        reason = refusal(module)
-        if reason is not None:
-            reasons.append(f"{name} {reason}")
-        if side == "out" and isinstance(module, ROOT_TYPES) and name not in producers:
-            producers.append(name)
-        slot = positions[name, side]
-        for root, index in zip(item.root_idxs, item.idxs, strict=True):
-            if index not in slot[root]:
-                slot[root].append(index)
-    width = 1 + max(root for slot in positions.values() for root in slot)
-    slots = []
-    for (name, side), slot in positions.items():
-        counts = {len(slot[root]) for root in range(width)}
-        if len(counts) != 1:
-            reasons.append(f"its channels reach {name} unevenly")
-            continue
-        indices = np.array([sorted(slot[root]) for root in range(width)], dtype=np.intp)
-        slots.append(Slot(name, side, indices))
-    return Coupling(width, tuple(slots), tuple(producers), reasons[0] if reasons else None)
+        if name not in flow.writes:
+            layers[name] = "it does not run on the example input"
+        elif bool((flow.writes[name] == FIXED).all()):
+            layers[name] = "its channels are the network's input"
+        for reason, count in reasons[name].items():
+            width = len(flow.writes[name])
+            part = "" if count == width else f"{count} of its {width} channels: "
+            layers[name] = f"{layers[name]}; {part}{reason}" if name in layers else part + reason
+    return layers
+
+
+def is_training_only(model: nn.Module, name: str) -> bool:
+    """Whether ``name`` is, or is of, a module that deployment never calls."""
+    only: tuple[str, ...] = getattr(model, "training_only", ())
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in only)
+
+
+def _group(producers: tuple[str, ...], positions: NDArray[np.intp]) -> ChannelGroup:
+    first = int(positions.min())
+    name = producers[0] if first == 0 else f"{producers[0]}:{first}"
+    return ChannelGroup(name, positions.size, producers, positions.shape[1])
+
+
+def _places(flow: Flow, classes: NDArray[np.int64]) -> dict[int, dict[tuple[str, Side], list[int]]]:
+    """For every class of channels, the positions at which it lies in each layer."""
+    places: dict[int, dict[tuple[str, Side], list[int]]] = defaultdict(lambda: defaultdict(list))
+    tables: tuple[tuple[Side, dict[str, Tensor]], ...] = (("out", flow.writes), ("in", flow.reads))
+    for side, table in tables:
+        for name, labels in table.items():
+            for position, number in enumerate(classes[labels.numpy()].tolist()):
+                if number != classes[FIXED]:
+                    places[number][name, side].append(position)
+    return places

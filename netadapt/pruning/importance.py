@@ -1,83 +1,89 @@
 """How much each channel of a group matters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.pruning.folding import TRANSPOSED, weight_of
+from netadapt.pruning.groups import ROOT_TYPES, ChannelGroup
 from netadapt.pruning.surgery import Slot
 
 Importance = str | Mapping[str, ArrayLike]
 
 
 def channel_importance(
-    model: nn.Module, group: str, slots: Sequence[Slot], width: int, importance: Importance
+    model: nn.Module, group: ChannelGroup, slots: Sequence[Slot], importance: Importance
 ) -> NDArray[np.float64]:
-    """Return the ``(width,)`` importance of a group's channels.
+    """Return the ``(steps,)`` importance of a group's channels, which go a step at a time.
 
     Args:
         model: the network whose weights (and, for ``taylor``, gradients) are read.
-        group: the group's name.
+        group: the group.
         slots: where the group's channels lie.
-        width: its channels.
-        importance: ``l2``, ``taylor``, or a mapping from group to ``(width,)`` scores.
+        importance: ``l2``, ``taylor``, or a mapping from group to ``(width,)`` scores, those of a
+            step being added up, or to ``(steps,)`` scores.
 
     Raises:
         UserError: unknown importance, missing scores, or ``taylor`` without gradients.
     """
+    steps = group.width // group.step
     if isinstance(importance, str):
         if importance not in CRITERIA:
             raise UserError(f"unknown importance {importance!r}; known: {', '.join(CRITERIA)}")
-        return CRITERIA[importance](model, slots, width)
-    if group not in importance:
-        raise UserError(f"the importance given has no scores for group {group}")
+        return CRITERIA[importance](model, slots, steps)
+    if group.name not in importance:
+        raise UserError(f"the importance given has no scores for group {group.name}")
     try:
-        scores = np.asarray(importance[group], dtype=np.float64)
+        scores = np.asarray(importance[group.name], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise UserError(f"importance of group {group} is not numbers: {error}") from error
-    if scores.shape != (width,):
+        raise UserError(f"importance of group {group.name} is not numbers: {error}") from error
+    if scores.shape == (group.width,) and group.step > 1:
+        positions = next(slot for slot in slots if slot.module == group.producers[0]).indices
+        scores = scores[np.searchsorted(np.sort(positions.ravel()), positions)].sum(axis=1)
+    if scores.shape != (steps,):
         raise UserError(
-            f"importance of group {group} has shape {scores.shape}; expected ({width},)"
+            f"importance of group {group.name} has shape {scores.shape}; expected ({group.width},)"
         )
     if not np.isfinite(scores).all():
-        raise UserError(f"importance of group {group} is not finite")
+        raise UserError(f"importance of group {group.name} is not finite")
     return scores
 
 
-def _l2(model: nn.Module, slots: Sequence[Slot], width: int) -> NDArray[np.float64]:
+def _l2(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.float64]:
     """L2 norm of all filters that produce the channel, over the whole group.
 
     Source: Yang et al., NetAdapt, ECCV 2018, section 3.2 (filters of the largest l2 norm stay).
     """
-    total = np.zeros(width)
-    for weight, slot in _producer_weights(model, slots):
-        norms = weight.double().square().flatten(1).sum(1).numpy()
+    total = np.zeros(steps)
+    for module, slot in _producers(model, slots):
+        weight = _filters(module, weight_of(module).detach()).double()
+        norms = weight.square().flatten(1).sum(1).cpu().numpy()
         total += norms[slot.indices].sum(1)
     return np.sqrt(total)
 
 
-def _taylor(model: nn.Module, slots: Sequence[Slot], width: int) -> NDArray[np.float64]:
+def _taylor(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.float64]:
     """First-order change of the loss when the channel is removed: (sum of weight * gradient)^2.
 
     Source: Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, eq. 8,
     summed over the layers of the group.
     """
-    total = np.zeros(width)
-    for weight, slot in _producer_weights(model, slots):
-        module: Any = model.get_submodule(slot.module)
-        gradient = module.weight.grad
-        if gradient is None:
-            raise UserError(
-                f"taylor importance needs gradients, and {slot.module} has none: "
-                "call backward() on the loss of a batch first"
-            )
-        slope = gradient.detach().transpose(0, _out_dim(module)).cpu()
-        product = (weight * slope).double().flatten(1).sum(1)
-        total += product.numpy()[slot.indices].sum(1) ** 2
+    total = np.zeros(steps)
+    for module, slot in _producers(model, slots):
+        product = np.zeros(len(_filters(module, weight_of(module))))
+        for parameter in _filter_parameters(module):
+            if parameter.grad is None:
+                raise UserError(
+                    f"taylor importance needs gradients, and {slot.module} has none: "
+                    "call backward() on the loss of a batch first"
+                )
+            change = _filters(module, parameter.detach() * parameter.grad)
+            product += change.double().flatten(1).sum(1).cpu().numpy()
+        total += product[slot.indices].sum(1) ** 2
     return total
 
 
@@ -87,16 +93,24 @@ CRITERIA: dict[str, Callable[[nn.Module, Sequence[Slot], int], NDArray[np.float6
 }
 
 
-def _producer_weights(model: nn.Module, slots: Sequence[Slot]) -> list[tuple[Tensor, Slot]]:
-    weights: list[tuple[Tensor, Slot]] = []
+def _producers(model: nn.Module, slots: Sequence[Slot]) -> Iterator[tuple[Any, Slot]]:
     for slot in slots:
-        module: Any = model.get_submodule(slot.module)
-        if slot.side == "out" and isinstance(module.weight, Tensor) and module.weight.dim() > 1:
-            with torch.no_grad():
-                weight = module.weight.detach().transpose(0, _out_dim(module))
-            weights.append((weight.cpu(), slot))
-    return weights
+        module = model.get_submodule(slot.module)
+        if slot.side == "out" and isinstance(module, ROOT_TYPES):
+            yield module, slot
 
 
-def _out_dim(module: nn.Module) -> int:
-    return 1 if isinstance(module, nn.ConvTranspose2d) else 0
+def _filter_parameters(module: Any) -> list[nn.Parameter]:
+    """What the filters are computed from: the weight itself, or what it is parametrised by."""
+    if "weight" in module._parameters:
+        return [module.weight]
+    own = [parameter for name, parameter in module.named_parameters() if name != "bias"]
+    return [parameter for parameter in own if parameter.dim() == weight_of(module).dim()]
+
+
+def _filters(module: Any, weight: Tensor) -> Tensor:
+    """Return ``weight`` with one row an output channel."""
+    if not isinstance(module, TRANSPOSED):
+        return weight
+    shape = (module.groups, len(weight) // module.groups, *weight.shape[1:])
+    return weight.reshape(shape).transpose(1, 2).flatten(0, 1)

@@ -1,17 +1,14 @@
-"""The operations a network executes, and their sizes as linear functions of the widths."""
+"""The operations a network executes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from netadapt.errors import UserError
 
 Shape = tuple[int, ...]
 
@@ -62,7 +59,7 @@ KINDS = {
 VIEWS = {
     "view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "t", "transpose", "permute",
     "alias", "detach", "squeeze", "unsqueeze", "slice", "select", "split", "split_with_sizes",
-    "unbind", "getitem", "lift_fresh", "flatten",
+    "unbind", "getitem", "lift_fresh", "flatten", "as_strided", "as_strided_",
 }  # fmt: skip
 
 
@@ -77,7 +74,8 @@ class Operation:
         inputs: shapes of the tensor inputs, ``(N, C, H, W)`` for images.
         output: shape of the output.
         groups: of a convolution, else 1.
-        detail: what else its latency depends on: kernel, stride, padding, dilation, mode ...
+        detail: what else its latency depends on: kernel, stride, padding, dilation, mode ...;
+            ``channels`` is the dimension of its output's channels where that is not the second.
     """
 
     kind: str
@@ -109,48 +107,81 @@ class Operation:
         return 0
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+def kind_of(name: str) -> str:
+    """Return the kind of what torch calls ``name``."""
+    return "activation" if name in ACTIVATIONS else KINDS.get(name, name)
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the operations of a forward pass that depend on a watched input.
+
+    Args:
+        modules: the names of the modules that are running, the innermost last.
+    """
+
     def __init__(self, modules: Sequence[str] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self._modules = modules
         self._origin: dict[int, int] = {}
+        self._written: dict[int, int] = {}  # by storage
+        self._channels: dict[int, int] = {}  # the dimension of each tensor's channels
         self._alive: list[Tensor] = []  # an id() is only unique while its tensor lives
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = self._call(func, args, kwargs or {})
-        outputs = list(_tensors(result))
+        outputs = list(tensors_in(result))
         if not outputs:
             return result
         name = func.overloadpacket.__name__
-        tensors = list(_tensors(args))
-        data = [t for t in tensors if not isinstance(t, nn.Parameter) and id(t) in self._origin]
+        data = [tensor for tensor in tensors_in(args) if self._depends_on_input(tensor)]
         if not data:  # reads no activation: constants, parameters, buffers
             return result
+        channels = _channel_dim(name, args, data[0], self._channels.get(id(data[0]), 1), outputs[0])
+        self._channels.update(dict.fromkeys(map(id, outputs), channels))
         if name in VIEWS:
-            index = self._origin[id(data[0])]
+            index = self._origin_of(data[0])
         else:
             index = len(self.operations)
             self._add(name, args, data, outputs[0])
         for output in outputs:
             self._origin[id(output)] = index
             self._alive.append(output)
+        if func._schema.is_mutable:  # a slice of a constant may have been written
+            self._written[_storage(outputs[0])] = index
+        self._followed(func, name, args, result)
         return result
 
     def watch_input(self, tensor: Tensor) -> None:
+        """Record what depends on ``tensor``."""
         self._origin[id(tensor)] = -1
         self._alive.append(tensor)
+
+    def _depends_on_input(self, tensor: Tensor) -> bool:
+        if isinstance(tensor, nn.Parameter):
+            return False
+        return id(tensor) in self._origin or _storage(tensor) in self._written
+
+    def _origin_of(self, tensor: Tensor) -> int:
+        known = self._origin.get(id(tensor))
+        return self._written[_storage(tensor)] if known is None else known
+
+    def _followed(self, func: Any, name: str, args: Any, result: Any) -> None:
+        return
 
     def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(*args, **kwargs)
 
     def _add(self, name: str, args: Any, data: list[Tensor], output: Tensor) -> None:
-        kind = "activation" if name in ACTIVATIONS else KINDS.get(name, name)
+        kind = kind_of(name)
         detail, groups = _detail(name, args, output)
+        channels = self._channels[id(output)]
+        if channels != min(1, output.dim() - 1):
+            detail["channels"] = channels
         operation = Operation(
             kind=kind,
             module=self._modules[-1] if self._modules else "",
-            sources=tuple(self._origin[id(t)] for t in data),
+            sources=tuple(self._origin_of(t) for t in data),
             inputs=tuple(tuple(t.shape) for t in data),
             output=tuple(output.shape),
             groups=groups,
@@ -159,7 +190,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.operations.append(operation)
 
 
-class OperationTimer(_Recorder):  # type: ignore[no-untyped-call]
+class OperationTimer(Recorder):  # type: ignore[no-untyped-call]
     """Times each operation of a forward pass, in the order ``record_operations`` gives.
 
     ``seconds`` holds one duration an operation; the bookkeeping between them is not timed.
@@ -183,6 +214,24 @@ class OperationTimer(_Recorder):  # type: ignore[no-untyped-call]
 
 
 _UNNAMED = Operation("", "", (), (), ())
+
+
+def _channel_dim(name: str, args: Any, given: Tensor, channels: int, output: Tensor) -> int:
+    """Return the dimension of ``output`` with its channels; those of ``given`` are ``channels``."""
+    if name == "permute":
+        return [dim % given.dim() for dim in args[1]].index(channels)
+    if name in ("transpose", "t"):
+        swapped = {dim % given.dim() for dim in args[1:3]} or {0, 1}
+        return next(iter(swapped - {channels})) if channels in swapped else channels
+    last = channels == given.dim() - 1 and output.shape[-1:] == given.shape[-1:]
+    if name in VIEWS and last:
+        return output.dim() - 1
+    return channels if output.dim() == given.dim() else min(1, output.dim() - 1)
+
+
+def _storage(tensor: Tensor) -> int:
+    address: int = tensor.untyped_storage()._cdata
+    return address
 
 
 def _detail(name: str, args: Any, output: Tensor) -> tuple[dict[str, Any], int]:
@@ -216,16 +265,17 @@ def _detail(name: str, args: Any, output: Tensor) -> tuple[dict[str, Any], int]:
 
 
 def record_operations(model: nn.Module, example_input: Tensor) -> tuple[list[Operation], Any]:
-    """Run ``model``, in eval mode, once and return its operations and its output's shapes."""
+    """Run ``model``, in eval mode, once and return its operations and its output."""
     modules: list[str] = []
-    with torch.no_grad(), _named_scopes(model, modules), _Recorder(modules) as recorder:
+    with torch.no_grad(), named_scopes(model, modules), Recorder(modules) as recorder:
         recorder.watch_input(example_input)
         output = model(example_input)
-    return recorder.operations, [tuple(tensor.shape) for tensor in _tensors(output)]
+    return recorder.operations, output
 
 
 @contextmanager
-def _named_scopes(model: nn.Module, stack: list[str]) -> Iterator[None]:
+def named_scopes(model: nn.Module, stack: list[str]) -> Iterator[None]:
+    """Keep the names of the modules that are running in ``stack``, the innermost last."""
     handles = []
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
@@ -237,84 +287,12 @@ def _named_scopes(model: nn.Module, stack: list[str]) -> Iterator[None]:
             handle.remove()
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors of nested lists, tuples and dictionaries."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _tensors(item)
+            yield from tensors_in(item)
     elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-
-
-@dataclass(frozen=True)
-class OperationMap:
-    """Every size of every operation as a linear function of the widths.
-
-    Attributes:
-        operations: as executed at the full widths.
-        groups: the names of the groups, the order of the columns.
-        constant: ``(D,)`` with D the sizes of all operations in a row.
-        coefficient: ``(D, G)``; ``sizes = constant + coefficient @ widths``.
-    """
-
-    operations: tuple[Operation, ...]
-    groups: tuple[str, ...]
-    constant: NDArray[np.float64]
-    coefficient: NDArray[np.float64]
-
-    def sizes(self, widths: NDArray[Any]) -> NDArray[np.int64]:
-        """Map ``(B, G)`` widths to the ``(B, D)`` sizes of all operations."""
-        exact = self.constant + np.asarray(widths, dtype=np.float64) @ self.coefficient.T
-        return np.rint(exact).astype(np.int64)
-
-    def offsets(self) -> list[int]:
-        """The row of ``constant`` at which each operation's sizes begin."""
-        lengths = [len(operation.sizes) for operation in self.operations]
-        return [0, *np.cumsum(lengths).tolist()][:-1]
-
-    def at(self, widths: Sequence[int] | NDArray[Any]) -> tuple[Operation, ...]:
-        """The operations of the network at ``(G,)`` widths."""
-        row = self.sizes(np.asarray(widths)[None])[0].tolist()
-        resized = []
-        for operation, start in zip(self.operations, self.offsets(), strict=True):
-            sizes = iter(row[start:])
-            inputs = tuple(tuple(next(sizes) for _ in shape) for shape in operation.inputs)
-            output = tuple(next(sizes) for _ in operation.output)
-            resized.append(replace(operation, inputs=inputs, output=output, groups=next(sizes)))
-        return tuple(resized)
-
-    def macs(self, widths: Sequence[int] | NDArray[Any]) -> int:
-        """Multiply-accumulates of the network at ``(G,)`` widths."""
-        return sum(operation.macs for operation in self.at(widths))
-
-
-def linear_map(
-    full: Sequence[Operation],
-    narrowed: Mapping[str, tuple[int, Sequence[Operation]]],
-    widths: Mapping[str, int],
-) -> OperationMap:
-    """Solve the linear map from one trace at full width and one with each group narrowed.
-
-    Args:
-        full: the operations at ``widths``.
-        narrowed: for each group, its smaller width and the operations with only it changed.
-        widths: the full widths.
-
-    Raises:
-        UserError: narrowing a group changes which operations run.
-    """
-    base = _all_sizes(full)
-    columns = []
-    for group, (width, operations) in narrowed.items():
-        sizes = _all_sizes(operations)
-        if [op.kind for op in operations] != [op.kind for op in full] or len(sizes) != len(base):
-            raise UserError(f"narrowing {group} changes which operations the network executes")
-        columns.append((base - sizes) / (widths[group] - width))
-    coefficient = np.stack(columns, axis=1) if columns else np.zeros((len(base), 0))
-    constant = base - coefficient @ np.array([widths[group] for group in narrowed], dtype=float)
-    return OperationMap(tuple(full), tuple(narrowed), constant, coefficient)
-
-
-def _all_sizes(operations: Sequence[Operation]) -> NDArray[np.float64]:
-    return np.array([size for op in operations for size in op.sizes], dtype=np.float64)
+        yield from tensors_in(list(value.values()))

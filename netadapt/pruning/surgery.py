@@ -2,17 +2,17 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils import parametrize
+from torch.nn.modules.batchnorm import _NormBase
+
+from netadapt.pruning.folding import CONVOLUTIONS, TRANSPOSED, fold, fold_all
 
 Keep = NDArray[np.intp]
 Side = Literal["out", "in"]
@@ -22,8 +22,8 @@ Side = Literal["out", "in"]
 class Slot:
     """One side of one module that carries a group's channels.
 
-    ``indices[c]`` are the ``(k,)`` positions that channel ``c`` of the group holds there
-    (more than one behind a flattening).
+    ``indices[c]`` are the ``(k,)`` positions that the ``c``-th of the group's steps holds there
+    (more than one behind a flattening, in a grouped convolution, ...).
     """
 
     module: str
@@ -31,66 +31,81 @@ class Slot:
     indices: NDArray[np.intp]
 
 
-def refusal(module: nn.Module) -> str | None:
-    """Return why channels cannot be cut out of ``module``, or ``None`` if they can."""
-    if parametrize.is_parametrized(module):
-        return "is parametrised"
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        if module.groups > 1 and not is_depthwise(module):
-            return "is a grouped convolution that is not depthwise"
-        return None
-    if isinstance(module, nn.ConvTranspose2d):
-        return None if module.groups == 1 else "is a grouped transposed convolution"
-    if isinstance(module, nn.Linear | _BatchNorm | nn.PReLU):
-        return None
-    return f"is a {type(module).__name__}, from which no channel can be cut"
+def passes_channels(module: nn.Module) -> bool:
+    """Whether ``module`` is a convolution whose groups read, or write, one channel each.
 
-
-def is_depthwise(module: nn.Module) -> bool:
-    """Whether ``module`` is a convolution with one input and one output channel a group."""
+    Such are depthwise convolutions, with a depth multiplier or without: a channel of the input
+    and those written from it can only go together, and their group with them.
+    """
     return (
-        isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        isinstance(module, CONVOLUTIONS)
         and module.groups > 1
-        and module.groups == module.in_channels == module.out_channels
+        and module.groups in (module.in_channels, module.out_channels)
     )
 
 
 def cut(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]) -> None:
     """Keep only the ``kept`` channels of each group, in place.
 
+    A layer that computes its weight becomes a plain one first (see ``folding``).
+
     Args:
         model: the network to cut.
         slots: for each group, where its channels lie.
-        kept: for each group, the channels that stay, ascending.
+        kept: for each group, the rows of its slots that stay, ascending.
+
+    Raises:
+        UserError: a layer computes its weight in a way that no plain layer can stand for.
     """
     removed = _removed(slots, kept)
-    for name in {name for name, _ in removed}:
-        module = model.get_submodule(name)
+    for name in dict.fromkeys(name for name, _ in removed):
+        module = fold(model, name)
         _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
 
 
-@contextmanager
-def temporarily_cut(
+def parameter_shapes(
     model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
-) -> Iterator[None]:
-    """``cut`` within the context; ``model`` is as it was after it."""
-    touched = {slot.module for group in kept for slot in slots[group]}
-    modules = [model.get_submodule(name) for name in touched]
-    before = [(dict(m.__dict__), dict(m._parameters), dict(m._buffers)) for m in modules]
-    try:
-        cut(model, slots, kept)
-        yield
-    finally:
-        for module, (attributes, parameters, buffers) in zip(modules, before, strict=True):
-            module.__dict__.update(attributes)
-            module._parameters.update(parameters)
-            module._buffers.update(buffers)
+) -> dict[str, tuple[int, ...]]:
+    """Return ``{parameter: shape}`` as after ``cut``; ``model`` has only plain layers."""
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    removed = _removed(slots, kept)
+    for name in dict.fromkeys(name for name, _ in removed):
+        module = copy.deepcopy(model.get_submodule(name))
+        _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
+        shapes |= {f"{name}.{own}": tuple(p.shape) for own, p in module.named_parameters()}
+    return shapes
 
 
 def structural_copy(model: nn.Module) -> nn.Module:
     """Return a copy with modules of its own that shares every tensor with ``model``."""
     shared = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
+    return _copied(model, {id(tensor): tensor for tensor in shared})
+
+
+def plain_copy(model: nn.Module) -> nn.Module:
+    """Return a structural copy in which layers that compute their weight are plain.
+
+    A layer that no plain one can stand for stays as it is.
+    """
+    copied = structural_copy(model)
+    fold_all(copied)
+    return copied
+
+
+def independent_copy(model: nn.Module) -> nn.Module:
+    """Return a copy with tensors of its own and without gradients."""
+    copied = _copied(model, {})
+    for parameter in copied.parameters():
+        parameter.grad = None
+    return copied
+
+
+def _copied(model: nn.Module, memo: dict[int, Tensor]) -> nn.Module:
+    for module in model.modules():
+        for value in vars(module).values():  # deepcopy refuses what autograd computed
+            if isinstance(value, Tensor) and value.grad_fn is not None:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(model, memo)
 
 
 def masked(
@@ -101,14 +116,14 @@ def masked(
     Every layer that reads a removed channel reads it with zero weights, so the output is
     what the cut network must give.
     """
-    model = copy.deepcopy(model)
+    model = independent_copy(model)
     for (name, side), positions in _removed(slots, kept).items():
-        module = model.get_submodule(name)
         if side == "in":
+            module = fold(model, name)
             weight = module.weight
             assert isinstance(weight, Tensor)
             with torch.no_grad():
-                index = torch.from_numpy(positions).to(weight.device)
+                index = torch.from_numpy(_rows(module, positions)).to(weight.device)
                 weight.index_fill_(_input_dim(module), index, 0.0)
     return model
 
@@ -126,42 +141,70 @@ def _removed(
 
 
 def _cut_module(module: nn.Module, out: Keep | None, inside: Keep | None) -> None:
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d):
-        _cut_convolution(module, out, inside)
+    if isinstance(module, CONVOLUTIONS):
+        if passes_channels(module):
+            _cut_passing(module, out)
+        else:
+            _cut_convolution(module, out, inside)
     elif isinstance(module, nn.Linear):
         _cut_tensors(module, ("weight", "bias"), 0, out)
         _cut_tensors(module, ("weight",), 1, inside)
         module.out_features, module.in_features = module.weight.shape
-    elif isinstance(module, _BatchNorm):
+    elif isinstance(module, _NormBase):
         _cut_tensors(module, ("weight", "bias", "running_mean", "running_var"), 0, out)
-        if out is not None:
-            module.num_features -= len(out)
+        module.num_features -= _count(out)
+    elif isinstance(module, nn.GroupNorm):
+        channels = module.num_channels - _count(out)
+        module.num_groups = module.num_groups * channels // module.num_channels
+        module.num_channels = channels
+        _cut_tensors(module, ("weight", "bias"), 0, out)
     elif isinstance(module, nn.PReLU):
-        if module.num_parameters > 1:
-            _cut_tensors(module, ("weight",), 0, out)
-            module.num_parameters = len(module.weight)
+        _cut_tensors(module, ("weight",), 0, out)
+        module.num_parameters = len(module.weight)
     else:
         raise TypeError(f"no channels can be cut out of {type(module).__name__}")
 
 
-def _cut_convolution(
-    module: nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d,
-    out: Keep | None,
-    inside: Keep | None,
-) -> None:
-    if is_depthwise(module):
-        _cut_tensors(module, ("weight", "bias"), 0, out)
-        module.groups = module.in_channels = module.out_channels = len(module.weight)
-        return
-    _cut_tensors(module, ("weight",), 1 - _input_dim(module), out)
+def _cut_convolution(module: Any, out: Keep | None, inside: Keep | None) -> None:
+    """Cut as many channels out of each of its groups; their number stays."""
+    read = _input_dim(module)
+    if out is not None:
+        each = module.out_channels // module.groups
+        _cut_tensors(module, ("weight",), 1 - read, np.unique(out % each) if read == 0 else out)
+        _cut_tensors(module, ("bias",), 0, out)
+    if inside is not None:
+        _cut_tensors(module, ("weight",), read, _rows(module, inside))
+    module.in_channels -= _count(inside)
+    module.out_channels -= _count(out)
+
+
+def _cut_passing(module: Any, out: Keep | None) -> None:
+    """Cut whole groups."""
+    assert out is not None
+    gone = np.unique(out // (module.out_channels // module.groups))
+    each = module.in_channels // module.groups
+    rows = (gone[:, None] * each + np.arange(each)).ravel()
+    _cut_tensors(module, ("weight",), 0, rows if isinstance(module, TRANSPOSED) else out)
     _cut_tensors(module, ("bias",), 0, out)
-    _cut_tensors(module, ("weight",), _input_dim(module), inside)
-    module.in_channels = module.weight.shape[_input_dim(module)]
-    module.out_channels = module.weight.shape[1 - _input_dim(module)]
+    module.in_channels -= len(rows)
+    module.out_channels -= len(out)
+    module.groups -= len(gone)
+
+
+def _rows(module: nn.Module, inside: Keep) -> Keep:
+    """Where the input channels ``inside`` lie along the weight's input dimension."""
+    if isinstance(module, (*TRANSPOSED, nn.Linear)):
+        return inside
+    assert isinstance(module, CONVOLUTIONS)
+    return np.unique(inside % (module.in_channels // module.groups))
+
+
+def _count(removed: Keep | None) -> int:
+    return 0 if removed is None else len(removed)
 
 
 def _input_dim(module: nn.Module) -> int:
-    return 0 if isinstance(module, nn.ConvTranspose2d) else 1
+    return 0 if isinstance(module, TRANSPOSED) else 1
 
 
 def _cut_tensors(module: nn.Module, names: Sequence[str], dim: int, removed: Keep | None) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.pruning import Operation, PrunableModel
+from netadapt.pruning import Operation, OperationMap, PrunableModel
 from netadapt.search.goal import Kind, Limits
 
 FLOAT_BYTES = 4
+MULTIPLYING = ("conv2d", "linear")  # what multiply-accumulates are counted of
 Rows = NDArray[Any]  # (B, G) widths, columns in the order of ``prunable.groups``
 Values = NDArray[np.float64]
 
@@ -62,11 +63,15 @@ class Costs:
 
     def _macs(self, rows: Rows) -> Values:
         total = np.zeros(len(rows))
-        operations = self.prunable.operations
+        operations = self._multiplying
         sizes = operations.sizes(rows).astype(np.float64)
         for operation, start in zip(operations.operations, operations.offsets(), strict=True):
             total += _macs(operation, sizes[:, start : start + len(operation.sizes)])
         return total
+
+    @cached_property
+    def _multiplying(self) -> OperationMap:
+        return self.prunable.operations.only(MULTIPLYING)
 
     def _peak_bytes(self, rows: Rows) -> Values:
         operations = self.prunable.operations
@@ -96,18 +101,19 @@ class Costs:
 class ParameterMap:
     """The number of parameters as a function of the widths.
 
-    Every side of every parameter is linear in the widths; narrowing each group by one channel
-    tells by how much.
+    Every side of every parameter is linear in the widths; narrowing each group by a step tells by
+    how much.
     """
 
     def __init__(self, prunable: PrunableModel) -> None:
-        full = _sides(prunable, {})
+        full = prunable.parameter_shapes({})
+        base = np.array(_flat(full), dtype=np.float64)
         columns = []
-        for group, width in prunable.widths.items():
-            narrower = _sides(prunable, {group: width - 1})
-            columns.append(np.array([*_flat(full)]) - np.array([*_flat(narrower)]))
-        self._coefficient = np.stack(columns, axis=1).astype(np.float64)
-        self._constant = np.array([*_flat(full)]) - self._coefficient @ prunable.vector({})
+        for name, group in prunable.groups.items():
+            narrower = prunable.parameter_shapes({name: group.width - group.step})
+            columns.append((base - np.array(_flat(narrower))) / group.step)
+        self._coefficient = np.stack(columns, axis=1)
+        self._constant = base - self._coefficient @ prunable.vector({})
         self._lengths = [len(shape) for shape in full]
 
     def count(self, rows: Rows) -> Values:
@@ -121,19 +127,12 @@ class ParameterMap:
         return total
 
 
-def _sides(prunable: PrunableModel, widths: dict[str, int]) -> list[tuple[int, ...]]:
-    model = prunable.pruned(widths) if widths else prunable.model
-    return [tuple(parameter.shape) for parameter in model.parameters()]
-
-
 def _flat(shapes: Sequence[tuple[int, ...]]) -> list[int]:
     return [side for shape in shapes for side in shape]
 
 
-def _macs(operation: Operation, sizes: NDArray[np.float64]) -> Values | float:
+def _macs(operation: Operation, sizes: NDArray[np.float64]) -> Values:
     """As ``Operation.macs``, for ``(B, D)`` sizes of one operation."""
-    if operation.kind not in ("conv2d", "linear"):
-        return 0.0
     read = len(operation.inputs[0])
     inputs = sizes[:, :read]
     output = sizes[:, -1 - len(operation.output) : -1]

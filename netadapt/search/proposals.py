@@ -1,7 +1,8 @@
 """Widths that meet an iteration's limits, found by table look-ups alone."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,22 +19,25 @@ class WidthGrid:
         full: the widths of the base network.
         multiple: widths are multiples of it.
         lowest_share: and not below this share of the full width.
+        steps: how many channels of a group go at once, where it is more than one.
     """
 
     full: Mapping[str, int]
     multiple: int
     lowest_share: float
+    steps: Mapping[str, int] = field(default_factory=dict)
 
     def lowest(self, group: str) -> int:
         """The smallest width of ``group``."""
-        full = self.full[group]
-        share = -(-int(full * self.lowest_share) // self.multiple) * self.multiple
-        return min(full, max(self.multiple, share))
+        full, multiple = self.full[group], self._multiple(group)
+        share = -(-int(full * self.lowest_share) // multiple) * multiple
+        return min(full, max(multiple, share))
 
     def below(self, group: str, width: int) -> list[int]:
         """The widths of ``group`` smaller than ``width``, widest first."""
-        highest = (width - 1) // self.multiple * self.multiple
-        return list(range(highest, self.lowest(group) - 1, -self.multiple))
+        multiple = self._multiple(group)
+        highest = (width - 1) // multiple * multiple
+        return list(range(highest, self.lowest(group) - 1, -multiple))
 
     def options(self, group: str, width: int) -> list[int]:
         """``width`` and all that ``group`` can be narrowed to from it, widest first."""
@@ -42,6 +46,9 @@ class WidthGrid:
     def narrowest(self) -> dict[str, int]:
         """Every group at its smallest width."""
         return {group: self.lowest(group) for group in self.full}
+
+    def _multiple(self, group: str) -> int:
+        return math.lcm(self.multiple, self.steps.get(group, 1))
 
 
 def propose(

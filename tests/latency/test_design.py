@@ -1,4 +1,4 @@
-from itertools import combinations, pairwise, product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -14,8 +14,9 @@ from netadapt.latency.design import (
     random_networks,
     refining_networks,
 )
+from netadapt.latency.interpolation import Surfaces
 from netadapt.latency.runtimes import fusion_of
-from netadapt.latency.workloads import Fusion, workload_map
+from netadapt.latency.workloads import Fusion, coordinates, workload_map
 from netadapt.pruning import PrunableModel, trace
 
 widths = st.integers(1, 2048)
@@ -78,25 +79,61 @@ def test_the_whole_network_is_among_those_measured(thin: PrunableModel) -> None:
     assert thin.vector({}).tolist() in rows.tolist()
 
 
-class Fan(nn.Module):
-    """Seven convolutions that meet in one."""
+class Dense(nn.Module):
+    """Every layer reads all before it, as in DenseNet."""
+
+    def __init__(self, layers: int = 7) -> None:
+        super().__init__()
+        self.narrow = nn.ModuleList(nn.Conv2d(3 + 16 * i, 32, 1) for i in range(layers))
+        self.grow = nn.ModuleList(nn.Conv2d(32, 16, 3, padding=1) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for narrow, grow in zip(self.narrow, self.grow, strict=True):
+            x = torch.cat([x, grow(narrow(x))], dim=1)
+        return x
+
+
+class Entangled(nn.Module):
+    """Three layers, each of which reads two that also read one another."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.arms = nn.ModuleList(nn.Conv2d(3, 16, 1) for _ in range(7))
-        self.head = nn.Conv2d(7 * 16, 1, 1)
+        self.a, self.b = nn.Conv2d(3, 64, 1), nn.Conv2d(64, 48, 1)
+        self.c, self.d = nn.Conv2d(64 + 48, 40, 1), nn.Conv2d(64 + 48 + 40, 32, 1)
+        self.tied = nn.Conv2d(32, 32, 3, padding=1)
+        self.grouped = nn.Conv2d(32, 64, 3, padding=1, groups=32)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.cat([arm(x) for arm in self.arms], dim=1))
+        a = self.a(x)
+        ab = torch.cat([a, self.b(a)], dim=1)
+        d = self.d(torch.cat([ab, self.c(ab)], dim=1))
+        return self.grouped(d + self.tied(d))
 
 
-def test_more_groups_that_meet_than_levels_still_show_all_pairs() -> None:
-    fan = trace(Fan().eval(), torch.rand(1, 3, 8, 8))
-    rows = design_networks(workload_map(fan.operations, Fusion()), fan.widths, 2, levels=3)
-    assert len(rows) == 49
-    columns = rows.T.tolist()
-    for first, second in combinations(columns, 2):
-        assert len(set(zip(first, second, strict=True))) == len(set(first)) * len(set(second))
+@pytest.mark.parametrize("network", [Dense, Entangled])
+def test_every_network_lies_in_the_hull_of_the_design(network: type[nn.Module]) -> None:
+    prunable = trace(network().eval(), torch.rand(1, 3, 8, 8))
+    mapped = workload_map(prunable.operations, Fusion())
+    rows = design_networks(mapped, prunable.widths, 2)
+    assert len(rows) <= 5**2 + 2**4
+    latencies = {one: float(sum(coordinates(one))) for row in rows for one in mapped.at(row)}
+    lowest = [channel_levels(width, 2)[0] for width in prunable.widths.values()]
+    steps = [group.step for group in prunable.groups.values()]
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        widths = [
+            int(rng.integers(-(-low // step), full // step + 1)) * step
+            for low, full, step in zip(lowest, prunable.widths.values(), steps, strict=True)
+        ]
+        wanted = sum(sum(coordinates(one)) for one in mapped.at(widths))
+        got = Surfaces(latencies).sums([mapped.at(widths)])[0]
+        assert got == pytest.approx(wanted, rel=1e-6)  # a plane stays a plane
+
+
+def test_a_dense_block_needs_no_more_networks_than_a_chain() -> None:
+    prunable = trace(Dense(20).eval(), torch.rand(1, 3, 8, 8))
+    mapped = workload_map(prunable.operations, Fusion())
+    assert len(design_networks(mapped, prunable.widths, 2)) == 5**2
 
 
 def test_refining_networks_go_where_interpolation_is_least_sure() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from netadapt.pruning import PrunableModel, trace
 
+FIXED = ""  # in the place of a group: channels that are always there
 Reads = Mapping[str, Sequence[tuple[str, int]]]
 
 
@@ -136,6 +137,38 @@ class TwoHeads(nn.Module):
         return {"depth": self.depth(x), "normals": self.normals(x)}
 
 
+class DenseBlock(nn.Module):
+    """Every layer reads the image, a constant, and all before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("constant", torch.rand(1, 1, 8, 8))
+        self.first = nn.Conv2d(4, 6, 3, padding=1)
+        self.second = nn.Conv2d(10, 5, 3, padding=1)
+        self.norm = nn.InstanceNorm2d(5, affine=True)
+        self.head = nn.Conv2d(15, 2, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = torch.cat([x, self.constant.expand(len(x), 1, 8, 8)], 1)
+        x = torch.cat([F.relu(self.first(x)), x], 1)
+        x = torch.cat([x, F.relu(self.norm(self.second(x)))], 1)
+        return (self.head(x),)
+
+
+class DepthMultiplier(nn.Module):
+    """Three channels out of each; the first layer's single channel is no depthwise one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.single = nn.Conv2d(3, 1, 3, padding=1)
+        self.stem = nn.Conv2d(1, 4, 3, padding=1)
+        self.depthwise = nn.Conv2d(4, 12, 3, padding=1, groups=4)
+        self.head = nn.Conv2d(12, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(self.depthwise(F.relu(self.stem(self.single(x))))))
+
+
 def _one(group: str) -> tuple[tuple[str, int], ...]:
     return ((group, 1),)
 
@@ -170,6 +203,15 @@ NETWORKS = (
     Network(
         CalledTwice, {"stem": ("stem", "again")}, {"again": _one("stem"), "head": _one("stem")}
     ),
+    Network(
+        DenseBlock,
+        {"first": ("first",), "second": ("second",)},
+        {
+            "second": (("first", 1), (FIXED, 4)),
+            "head": (("first", 1), (FIXED, 4), ("second", 1)),
+        },
+    ),
+    Network(DepthMultiplier, {"stem": ("stem", "depthwise")}, {"head": (("stem", 3),)}),
     Network(TwoHeads, {"stem": ("stem",)}, {"depth": _one("stem"), "normals": _one("stem")}),
 )
 
@@ -217,7 +259,12 @@ def removed_channels_zeroed(
 
     handles = []
     for name, groups in reads.items():
-        mask = np.concatenate([np.repeat(stays[group], times) for group, times in groups])
+        mask = np.concatenate(
+            [
+                np.repeat(stays[group], times) if group else np.ones(times, dtype=bool)
+                for group, times in groups
+            ]
+        )
         handles.append(
             model.get_submodule(name).register_forward_pre_hook(zeroing(torch.from_numpy(mask)))
         )
@@ -228,7 +275,8 @@ def removed_channels_zeroed(
             handle.remove()
 
 
-def flat(output: Tensor | dict[str, Tensor]) -> Tensor:
-    if isinstance(output, dict):
-        return torch.cat([part.flatten() for part in output.values()])
-    return output.flatten()
+def flat(output: Tensor | dict[str, Tensor] | tuple[Tensor, ...]) -> Tensor:
+    if isinstance(output, Tensor):
+        return output.flatten()
+    parts = output.values() if isinstance(output, dict) else output
+    return torch.cat([part.flatten() for part in parts])

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from small_networks import NETWORKS, Network, Residual, Separable, built, example
 from torch import Tensor, nn
 
@@ -42,7 +43,8 @@ def test_groups_of_networks_worked_out_by_hand(network: Network) -> None:
         module = model.get_submodule(name)
         out = module.out_features if isinstance(module, nn.Linear) else module.out_channels
         assert group.width == out
-    assert all("output" in reason for reason in prunable.locked.values())
+    reasons = {"its channels are the network's output", "it has a single channel"}
+    assert reasons.issuperset(prunable.locked.values())
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
@@ -123,25 +125,45 @@ class ConstantScale(nn.Module):
         return x * self.factor
 
 
-class Halves(nn.Module):
+class Normalised(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        left, right = x.split(4, dim=1)
-        return torch.cat([right, left], 1)
+        return F.softmax(x, 1)
+
+
+class Attention(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2)
+        return (tokens.transpose(1, 2) @ tokens @ tokens.transpose(1, 2)).mT.reshape(x.shape)
+
+
+class FirstFour(nn.Module):
+    """Takes four channels, however many there are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x[:, :4] * 2, x[:, 4:]], 1)
+
+
+class LearnedFilter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.filters = nn.Parameter(torch.rand(8, 8, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.filters)
 
 
 @pytest.mark.parametrize(
     ("middle", "words"),
     [
-        (nn.Conv2d(8, 8, 3, padding=1, groups=2), "middle is a grouped convolution"),
-        (nn.ConvTranspose2d(8, 8, 1, groups=8), "middle is a grouped transposed convolution"),
-        (nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 1)), "middle is parametrised"),
-        (nn.LayerNorm((8, 8, 8)), "middle is a LayerNorm, from which no channel can be cut"),
-        (nn.GroupNorm(2, 8), "middle is a GroupNorm, from which no channel can be cut"),
-        (nn.InstanceNorm2d(8, affine=True), "middle is a InstanceNorm2d"),
-        (Scale(), "a bare parameter"),
-        (ConstantScale(), "the network does not run without half of it"),
-        (Halves(), "cannot be followed"),
-        (nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(2, 8, 1)), "cannot be followed"),
+        (nn.LayerNorm((8, 8, 8)), "all of its channels are standardised together by middle"),
+        (nn.GroupNorm(1, 8), "middle standardises over a group's channels at once"),
+        (Scale(), "a bare parameter in middle holds a value for each of its channels"),
+        (ConstantScale(), "a constant in middle holds a value for each of its channels"),
+        (Normalised(), "all of its channels are normalised together"),
+        (Attention(), "bmm treats channels"),
+        (FirstFour(), "its channels cannot be followed through concat of middle"),
+        (LearnedFilter(), "a convolution outside a layer reads its channels"),
+        (nn.Softmax2d(), "all of its channels are normalised together"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
@@ -171,10 +193,13 @@ class Detached(nn.Module):
         return self.head(self.seen(self.unseen(x).detach()))
 
 
-def test_a_layer_that_the_trace_does_not_see_is_locked_not_forgotten() -> None:
+def test_what_autograd_does_not_see_is_traced_and_what_does_not_run_is_locked() -> None:
     prunable = trace(Detached(), torch.rand(1, 3, 8, 8))
-    assert list(prunable.groups) == ["seen"]
-    assert set(prunable.locked) == {"unseen", "unused", "head"}
+    assert list(prunable.groups) == ["unseen", "seen"]
+    assert prunable.locked == {
+        "unused": "it does not run on the example input",
+        "head": "its channels are the network's output",
+    }
 
 
 class TiedWeights(nn.Module):
@@ -200,9 +225,10 @@ class ChannelMean(nn.Module):
         return torch.sigmoid(self.stem(x)).mean(1, keepdim=True)
 
 
-def test_a_network_that_cutting_would_change_beyond_masking_is_refused() -> None:
-    with pytest.raises(UserError, match=r"TiedWeights.*changes the output"):
-        trace(TiedWeights(), torch.rand(1, 8, 4, 4))
+def test_layers_that_cutting_would_change_beyond_masking_are_locked() -> None:
+    prunable = trace(TiedWeights(), torch.rand(1, 8, 4, 4))
+    assert "first" not in prunable.groups
+    assert "changes the output" in prunable.locked["first"]
 
 
 def test_channels_that_are_averaged_are_never_pruned_unnoticed() -> None:

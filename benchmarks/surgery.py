@@ -1,0 +1,375 @@
+"""Whether pruning holds on many networks, and how long tracing and planning take.
+
+python benchmarks/surgery.py [NETWORK...] [--vectors 25] [--onnx 25] [--out benchmarks/results]
+
+For each network and each random width vector: the pruned network's output equals that of the
+original whose layers are given zeros for the removed channels (float32 to 1e-4, float64 to 1e-9,
+relative); the predicted workloads are those traced in the pruned network; its ONNX export answers
+on onnxruntime as torch does (1e-4, on the first ``--onnx`` vectors); a training step changes its
+weights. Writes a row a network to ``surgery.csv``; the rows of other networks in it stay.
+"""
+
+import argparse
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import timm
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netadapt import PrunableModel, load_model, trace
+from netadapt.latency.onnx_model import export_onnx
+from netadapt.latency.runtimes import fusion_of
+from netadapt.latency.workloads import Fusion, fuse, workload, workload_map
+from netadapt.models import FastDepth
+from netadapt.pruning.operations import record_operations
+from netadapt.search.costs import Costs
+from netadapt.search.proposals import WidthGrid, propose
+
+Scores = dict[str, NDArray[np.float64]]
+TIMM = (
+    "mobilenetv2_050",
+    "mobilenetv3_small_050",
+    "efficientnet_lite0",
+    "resnet18",
+    "regnety_002",
+    "convnext_atto",
+    "convnext_tiny",
+    "densenet121",
+    "ghostnet_050",
+    "hrnet_w18_small",
+    "resnext50_32x4d",
+    "nf_resnet26",
+    "resnetv2_50d_gn",
+    "rexnet_100",
+    "skresnet18",
+    "densenet169",
+    "resnext101_32x8d",
+)
+
+
+class Block(nn.Sequential):
+    """Two 3x3 convolutions."""
+
+    def __init__(self, given: int, channels: int) -> None:
+        layers: list[nn.Module] = []
+        for reads in (given, channels):
+            layers += [
+                nn.Conv2d(reads, channels, 3, padding=1),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+
+
+class UNet(nn.Module):
+    """Concats of skips, transposed convolutions, the image beside features, two heads."""
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([Block(3, channels), Block(channels, 2 * channels)])
+        self.bottom = Block(2 * channels, 4 * channels)
+        self.widen = nn.ModuleList(
+            [nn.ConvTranspose2d(4 * channels, 2 * channels, 2, 2),
+             nn.ConvTranspose2d(2 * channels, channels, 2, 2)]
+        )  # fmt: skip
+        self.up = nn.ModuleList(
+            [Block(4 * channels, 2 * channels), Block(2 * channels + 3, channels)]
+        )
+        self.classes, self.edges = nn.Conv2d(channels, 5, 1), nn.Conv2d(2 * channels, 1, 1)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return class scores and edges, for images of height and width that 4 divides."""
+        near = self.down[0](image)
+        middle = self.down[1](F.max_pool2d(near, 2))
+        deep = self.bottom(F.max_pool2d(middle, 2))
+        middle = self.up[0](torch.cat([self.widen[0](deep), middle], 1))
+        near = self.up[1](torch.cat([self.widen[1](middle), near, image], 1))
+        return {"classes": self.classes(near), "edges": self.edges(middle)}
+
+
+class SuperResolution(nn.Module):
+    """PixelShuffle, weight norm, spectral norm, GroupNorm, a convolution used twice."""
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        weight_norm = nn.utils.parametrizations.weight_norm
+        spectral_norm = nn.utils.parametrizations.spectral_norm
+        self.stem = weight_norm(nn.Conv2d(3, channels, 3, padding=1))
+        self.again = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = nn.GroupNorm(channels // 4, channels)
+        self.widen = spectral_norm(nn.Conv2d(channels, 4 * channels, 3, padding=1))
+        self.shuffle = nn.PixelShuffle(2)
+        self.after = nn.Conv2d(channels, channels, 3, padding=1, groups=4)
+        self.head = nn.Conv2d(channels, 12, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the image at four times its size."""
+        x = F.relu(self.stem(image))
+        x = x + F.relu(self.norm(self.again(F.relu(self.again(x)))))
+        x = F.relu(self.after(self.shuffle(self.widen(x))))
+        return F.pixel_shuffle(self.head(x), 2)
+
+
+BUILDERS: dict[str, Callable[[], nn.Module]] = {
+    **{name: lambda name=name: load_model(name) for name in
+       ("fastdepth", "monodepth2", "densedepth", "lapdepth")},
+    **{name: lambda name=name: timm.create_model(name) for name in TIMM},
+    "unet": UNet,
+    "super_resolution": SuperResolution,
+}  # fmt: skip
+
+
+@dataclass
+class Report:
+    """What one network showed."""
+
+    network: str
+    groups: int
+    locked: int
+    trace_s: float
+    plan_s: float
+    vectors: int = 0
+    error_fp32: float = 0.0
+    error_fp64: float = 0.0
+    workloads_equal: int = 0
+    onnx_tried: int = 0
+    onnx_error: float = 0.0
+    trained: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar is met."""
+        return (
+            self.error_fp32 <= 1e-4
+            and self.error_fp64 <= 1e-9
+            and self.workloads_equal == self.trained == self.vectors
+            and self.onnx_error <= 1e-4
+        )
+
+
+def built(builder: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network in eval mode, its weights random and its norms away from the identity."""
+    torch.manual_seed(0)
+    model = builder()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm) and module.affine:
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.1, 0.1)
+    for name, parameter in model.named_parameters():
+        if name.endswith("gamma"):  # ConvNeXt's layer scale starts at nothing
+            nn.init.uniform_(parameter, 0.5, 1.5)
+    if isinstance(model, FastDepth):
+        model.set_depth_statistics(3.0, 1.0)  # its last ReLU must let something through
+    return model.eval()
+
+
+def checked(name: str, model: nn.Module, vectors: int, onnx: int, side: int = 64) -> Report:
+    """Trace ``model`` and hold it against all that is promised, at random widths."""
+    image = torch.rand(1, 3, side, side)
+    start = time.perf_counter()
+    prunable = trace(model, image)
+    traced = time.perf_counter()
+    report = Report(
+        name, len(prunable.groups), len(prunable.locked), traced - start, planning_s(prunable)
+    )
+    random = np.random.default_rng(0)
+    double = copy.deepcopy(model).double()
+    for number in range(vectors):
+        widths, scores = random_choice(prunable, random)
+        report.vectors += 1
+        pruned = prunable.pruned(widths, scores)
+        kept = prunable.kept_channels(widths, scores)
+        error = disagreement(model, pruned, prunable, kept, image)
+        report.error_fp32 = max(report.error_fp32, error)
+        exact = double_pruned(prunable, double, widths, scores)
+        error = disagreement(double, exact, prunable, kept, image.double())
+        report.error_fp64 = max(report.error_fp64, error)
+        report.workloads_equal += all(
+            workloads_equal(prunable, widths, pruned, fusion)
+            for fusion in (Fusion(), fusion_of("onnxruntime"))
+        )
+        if number < onnx:
+            report.onnx_tried += 1
+            report.onnx_error = max(report.onnx_error, onnx_disagreement(pruned, image))
+        report.trained += trains(pruned, image)
+    return report
+
+
+def random_choice(
+    prunable: PrunableModel, random: np.random.Generator
+) -> tuple[dict[str, int], Scores]:
+    """Draw a width for every group, and scores that decide which channels stay."""
+    widths = {
+        name: int(random.integers(1, group.width // group.step + 1)) * group.step
+        for name, group in prunable.groups.items()
+    }
+    return widths, {name: random.random(group.width) for name, group in prunable.groups.items()}
+
+
+def double_pruned(
+    prunable: PrunableModel, double: nn.Module, widths: dict[str, int], scores: Scores
+) -> nn.Module:
+    """Prune the network in float64."""
+    exact = copy.copy(prunable)
+    exact.model = double
+    return exact.pruned(widths, scores)
+
+
+def disagreement(
+    model: nn.Module,
+    pruned: nn.Module,
+    prunable: PrunableModel,
+    kept: dict[str, NDArray[np.intp]],
+    image: Tensor,
+) -> float:
+    """Return how far ``pruned`` is from the original given zeros, relative to its output."""
+    with torch.no_grad():
+        got = tensors(pruned(image))
+        with zeros_for_removed(model, prunable, kept):
+            wanted = tensors(model(image))
+    return relative(got, wanted)
+
+
+@contextmanager
+def zeros_for_removed(
+    model: nn.Module, prunable: PrunableModel, kept: dict[str, NDArray[np.intp]]
+) -> Iterator[None]:
+    """While open, every layer that mixes channels reads zeros where one was removed."""
+    gone: dict[str, list[int]] = {}
+    for group, steps in kept.items():
+        for slot in prunable._slots[group]:
+            if slot.side == "in":
+                gone.setdefault(slot.module, []).extend(np.delete(slot.indices, steps, 0).ravel())
+
+    def hook(positions: list[int]) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
+        def zeroed(module: nn.Module, given: tuple[Tensor, ...]) -> Tensor:
+            dim = -1 if isinstance(module, nn.Linear) else 1
+            return given[0].index_fill(dim, torch.tensor(positions), 0.0)
+
+        return zeroed
+
+    hooks = [
+        model.get_submodule(name).register_forward_pre_hook(hook(positions))
+        for name, positions in gone.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def workloads_equal(
+    prunable: PrunableModel, widths: dict[str, int], pruned: nn.Module, fusion: Fusion
+) -> bool:
+    """Whether the workloads predicted for ``widths`` are those of the pruned network."""
+    operations, _ = record_operations(pruned, prunable.example_input)
+    traced = tuple(workload(unit, operations) for unit in fuse(operations, fusion))
+    return workload_map(prunable.operations, fusion).at(prunable.vector(widths)) == traced
+
+
+def onnx_disagreement(pruned: nn.Module, image: Tensor) -> float:
+    """Return how far the ONNX export is from torch, relative to the output."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pruned.onnx"
+        export_onnx(pruned, image, path)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        outputs = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    with torch.no_grad():
+        wanted = tensors(pruned(image))
+    return relative([torch.from_numpy(output) for output in outputs], wanted)
+
+
+def trains(pruned: nn.Module, image: Tensor) -> bool:
+    """Whether a training step changes the pruned network's weights, and leaves them finite."""
+    model = copy.deepcopy(pruned).train()
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+    images = torch.cat([image, image.flip(-1)])
+    sum(tensor.square().mean() for tensor in tensors(model(images))).backward()
+    optimizer.step()
+    changed = any(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
+    return changed and all(bool(p.isfinite().all()) for p in model.parameters())
+
+
+class MacsAsLatency:
+    """A table-less predictor for planning: 1e9 multiply-accumulates a ms."""
+
+    def __init__(self, prunable: PrunableModel) -> None:
+        self._prunable = prunable
+
+    def batch_or_nan(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return ``(B,)`` ms."""
+        values: NDArray[np.float64] = Costs(self._prunable, self).batch("macs", rows) / 1e9
+        return values
+
+
+def planning_s(prunable: PrunableModel) -> float:
+    """Return how long one iteration's proposals take, with MACs in place of a latency table."""
+    grid = WidthGrid(prunable.widths, 8, 0.1, steps_of(prunable))
+    costs = Costs(prunable, MacsAsLatency(prunable))
+    now = float(costs.batch("ms", prunable.vector({})[None])[0])
+    start = time.perf_counter()
+    propose(prunable.widths, grid, costs, {"ms": 0.98 * now}, 1)
+    return time.perf_counter() - start
+
+
+def steps_of(prunable: PrunableModel) -> dict[str, int]:
+    """The step of every group."""
+    return {name: group.step for name, group in prunable.groups.items()}
+
+
+def tensors(output: object) -> list[Tensor]:
+    """All tensors of an output, whatever holds them."""
+    if isinstance(output, Tensor):
+        return [output]
+    parts = output.values() if isinstance(output, dict) else output
+    return [tensor for part in parts for tensor in tensors(part)]
+
+
+def relative(got: list[Tensor], wanted: list[Tensor]) -> float:
+    """Return the largest difference relative to the largest value; inf where shapes differ."""
+    if [tensor.shape for tensor in got] != [tensor.shape for tensor in wanted]:
+        return float("inf")
+    scale = max(1e-12, *(float(tensor.abs().max()) for tensor in wanted))
+    return max(float((a - b).abs().max()) for a, b in zip(got, wanted, strict=True)) / scale
+
+
+def main() -> None:
+    """Check the networks named, or all, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK")
+    parser.add_argument("--vectors", type=int, default=25)
+    parser.add_argument("--onnx", type=int, default=25)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "surgery.csv"
+    rows = (
+        {row["network"]: row for row in pd.read_csv(path).to_dict("records")}
+        if path.exists()
+        else {}
+    )
+    for name in options.networks or BUILDERS:
+        report = checked(name, built(BUILDERS[name]), options.vectors, options.onnx)
+        rows[name] = asdict(report) | {"holds": report.holds}
+        print(rows[name], flush=True)
+        pd.DataFrame(rows.values()).to_csv(path, index=False, float_format="%.3g")
+
+
+if __name__ == "__main__":
+    main()

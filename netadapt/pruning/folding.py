@@ -1,0 +1,146 @@
+"""Layers that compute their weight, standardised or parametrised, and the plain ones they become.
+
+Such a weight depends on every channel that the layer reads, so that cutting one out of what it
+is computed from would change all others. A plain layer that holds the computed weight gives the
+same output, and can be cut; from then on it trains as a plain layer does.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from netadapt.errors import UserError
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+PLAIN = {*CONVOLUTIONS, nn.Linear, NonDynamicallyQuantizableLinear}
+
+
+def computes_weight(module: nn.Module) -> bool:
+    """Whether a convolution or linear layer multiplies by anything but its own ``weight``."""
+    if not isinstance(module, (*CONVOLUTIONS, nn.Linear)):
+        return False
+    if parametrize.is_parametrized(module, "weight") or "weight" not in module._parameters:
+        return True
+    if type(module) in PLAIN:
+        return False
+    used, _ = _used_weight(module)
+    return used.untyped_storage().data_ptr() != module.weight.untyped_storage().data_ptr()
+
+
+def weight_of(module: Any) -> Tensor:
+    """Return the weight of a convolution or linear layer; a parametrised one's as in eval mode."""
+    if "weight" in module._parameters:
+        weight: Tensor = module.weight
+        return weight
+    return _used_weight(module)[0]
+
+
+def fold(model: nn.Module, name: str) -> nn.Module:
+    """Let a plain layer stand for module ``name`` of ``model`` if it computes its weight.
+
+    Returns:
+        The module of that name, as it is now.
+
+    Raises:
+        UserError: a plain layer would not give the same output.
+    """
+    module = model.get_submodule(name)
+    if not computes_weight(module):
+        return module
+    plain: nn.Module = _plain(module)
+    plain.train(module.training)
+    for path, found in list(model.named_modules(remove_duplicate=False)):
+        if found is module:
+            model.set_submodule(path, plain)
+    return plain
+
+
+def fold_all(model: nn.Module) -> None:
+    """Fold, in place, every layer that can be folded."""
+    for name, module in list(model.named_modules()):
+        if name and computes_weight(module):
+            try:
+                fold(model, name)
+            except UserError:
+                continue
+
+
+def _plain(module: Any) -> Any:
+    """Return a plain layer with the weight that ``module`` computes."""
+    used, wanted = _used_weight(module)
+    plain = _unfilled(module, used)
+    with torch.no_grad():
+        plain.weight.copy_(used)
+        if plain.bias is not None:
+            plain.bias.copy_(module.bias)
+        got = plain(_probe(module))
+    plain.requires_grad_(any(parameter.requires_grad for parameter in module.parameters()))
+    if got.shape != wanted.shape or not torch.allclose(got, wanted, rtol=1e-4, atol=1e-6):
+        raise UserError(
+            f"{type(module).__name__} computes its weight and does more than a plain layer would"
+        )
+    return plain
+
+
+def _unfilled(module: Any, weight: Tensor) -> Any:
+    placed = {"device": weight.device, "dtype": weight.dtype}
+    if isinstance(module, nn.Linear):
+        return nn.Linear(module.in_features, module.out_features, module.bias is not None, **placed)
+    kind: Any = next(kind for kind in CONVOLUTIONS if isinstance(module, kind))
+    settings: dict[str, Any] = {
+        name: getattr(module, name)
+        for name in ("stride", "padding", "dilation", "groups", "padding_mode", "output_padding")
+        if name != "output_padding" or kind in TRANSPOSED
+    }
+    return kind(
+        module.in_channels,
+        module.out_channels,
+        module.kernel_size,
+        bias=module.bias is not None,
+        **settings,
+        **placed,
+    )
+
+
+def _used_weight(module: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return the weight that ``module`` multiplies its input by, and its output for a probe."""
+    training = [part.training for part in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad(), _WeightWatch() as watch:  # type: ignore[no-untyped-call]
+            output = module(_probe(module))
+    finally:
+        for part, was in zip(module.modules(), training, strict=True):
+            part.training = was
+    if watch.weight is None:
+        raise UserError(f"{type(module).__name__} runs no convolution or matrix product")
+    return watch.weight, output
+
+
+def _probe(module: Any) -> Tensor:
+    any_parameter = next(module.parameters())
+    random = torch.Generator().manual_seed(0)
+    if isinstance(module, nn.Linear):
+        shape: tuple[int, ...] = (2, module.in_features)
+    else:
+        extent = zip(module.kernel_size, module.dilation, module.stride, strict=True)
+        sides = (dilation * (kernel - 1) + 1 + stride for kernel, dilation, stride in extent)
+        shape = (1, module.in_channels, *sides)
+    return torch.rand(shape, generator=random).to(any_parameter)
+
+
+class _WeightWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    weight: Tensor | None = None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name == "convolution":
+            self.weight = args[1]
+        elif name in ("addmm", "mm"):
+            self.weight = args[-1].t()
+        return func(*args, **(kwargs or {}))

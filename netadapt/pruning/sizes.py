@@ -1,0 +1,144 @@
+"""The sizes of all operations as linear functions of the widths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netadapt.pruning.flow import Flow
+from netadapt.pruning.groups import Coupling
+from netadapt.pruning.labels import varying
+from netadapt.pruning.operations import Operation
+
+
+@dataclass(frozen=True)
+class OperationMap:
+    """Every size of every operation as a linear function of the widths.
+
+    Attributes:
+        operations: as executed at the full widths.
+        groups: the names of the groups, the order of the columns.
+        constant: ``(D,)`` with D the sizes of all operations in a row.
+        coefficient: ``(D, G)``; ``sizes = constant + coefficient @ widths``.
+    """
+
+    operations: tuple[Operation, ...]
+    groups: tuple[str, ...]
+    constant: NDArray[np.float64]
+    coefficient: NDArray[np.float64]
+
+    def sizes(self, widths: NDArray[Any]) -> NDArray[np.int64]:
+        """Map ``(B, G)`` widths to the ``(B, D)`` sizes of all operations."""
+        exact = self.constant + np.asarray(widths, dtype=np.float64) @ self.coefficient.T
+        return np.rint(exact).astype(np.int64)
+
+    def offsets(self) -> list[int]:
+        """The row of ``constant`` at which each operation's sizes begin."""
+        lengths = [len(operation.sizes) for operation in self.operations]
+        return [0, *np.cumsum(lengths).tolist()][:-1]
+
+    def at(self, widths: Sequence[int] | NDArray[Any]) -> tuple[Operation, ...]:
+        """The operations of the network at ``(G,)`` widths."""
+        row = self.sizes(np.asarray(widths)[None])[0].tolist()
+        resized = []
+        for operation, start in zip(self.operations, self.offsets(), strict=True):
+            sizes = iter(row[start : start + len(operation.sizes)])
+            inputs = tuple(tuple(next(sizes) for _ in shape) for shape in operation.inputs)
+            output = tuple(next(sizes) for _ in operation.output)
+            resized.append(replace(operation, inputs=inputs, output=output, groups=next(sizes)))
+        return tuple(resized)
+
+    def only(self, kinds: Sequence[str]) -> "OperationMap":
+        """The same for the operations of ``kinds`` alone; their ``sources`` are the full map's."""
+        places = zip(self.operations, self.offsets(), strict=True)
+        chosen = [(operation, start) for operation, start in places if operation.kind in kinds]
+        rows = [row for op, start in chosen for row in range(start, start + len(op.sizes))]
+        return OperationMap(
+            tuple(operation for operation, _ in chosen),
+            self.groups,
+            self.constant[rows],
+            self.coefficient[rows],
+        )
+
+    def macs(self, widths: Sequence[int] | NDArray[Any]) -> int:
+        """Multiply-accumulates of the network at ``(G,)`` widths."""
+        return sum(operation.macs for operation in self.at(widths))
+
+
+class Sizes:
+    """How many channels of each coupling lie along every side of every operation."""
+
+    def __init__(self, flow: Flow, couplings: Sequence[Coupling]) -> None:
+        self._flow = flow
+        self._classes = flow.book.classes()
+        self._owner = np.full(self._classes.max() + 1, -1)
+        for place, coupling in enumerate(couplings):
+            self._owner[coupling.classes] = place
+        self._couplings = couplings
+        self.unclear: dict[str, str] = {}
+        self._counts = self._counted()
+
+    def map(self, names: Sequence[str]) -> OperationMap:
+        """Return the linear map from the widths of the groups ``names``."""
+        full = [size for operation in self._flow.operations for size in operation.sizes]
+        base = np.array(full, dtype=np.float64)
+        columns = {coupling.group.name: place for place, coupling in enumerate(self._couplings)}
+        chosen = [columns[name] for name in names]
+        widths = np.array([self._couplings[place].group.width for place in chosen], dtype=float)
+        coefficient = np.zeros((len(base), len(names)))
+        where = {place: column for column, place in enumerate(chosen)}
+        for row, place, count in self._counts:
+            if place in where:
+                coefficient[row, where[place]] = count / widths[where[place]]
+        return OperationMap(
+            self._flow.operations, tuple(names), base - coefficient @ widths, coefficient
+        )
+
+    def _counted(self) -> list[tuple[int, int, int]]:
+        """Return (row, coupling, channels of it along this side)."""
+        counts: list[tuple[int, int, int]] = []
+        row = 0
+        for operation, sizing in zip(self._flow.operations, self._flow.sizings, strict=True):
+            for shape, labels in (
+                *zip(operation.inputs, sizing.inputs, strict=True),
+                (operation.output, sizing.output),
+                ((operation.groups,), sizing.groups),
+            ):
+                for dim, size in enumerate(shape):
+                    for place, count in self._along(labels, dim, size, operation):
+                        counts.append((row, place, count))
+                    row += 1
+        return counts
+
+    def _along(
+        self, labels: Tensor | None, dim: int, size: int, operation: Operation
+    ) -> list[tuple[int, int]]:
+        if labels is None or labels.shape[dim] != size or dim not in varying(labels):
+            return []
+        rows = self._classes[labels.movedim(dim, 0).reshape(size, -1).numpy()]
+        if (rows == rows[0]).all():
+            return []
+        if (rows != rows[:, :1]).any():
+            self._lock(rows, operation)
+            return []
+        numbers, counts = np.unique(rows[:, 0], return_counts=True)
+        found = []
+        for place in np.unique(self._owner[numbers]).tolist():
+            each = counts[self._owner[numbers] == place]
+            if place < 0:
+                continue
+            if len(each) != len(self._couplings[place].classes) or len(set(each.tolist())) > 1:
+                self._lock(numbers[self._owner[numbers] == place], operation)
+            found.append((place, int(each.sum())))
+        return found
+
+    def _lock(self, numbers: NDArray[np.int64], operation: Operation) -> None:
+        for place in np.unique(self._owner[numbers]).tolist():
+            if place >= 0:
+                self.unclear[self._couplings[place].group.name] = (
+                    f"its channels cannot be followed through {operation.kind} of "
+                    f"{operation.module or 'the network'}"
+                )
