@@ -1,8 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VENV_MIN := .venv-min
+TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.5" "hypothesis>=6.100" "torchmetrics>=1.4"
 
-.PHONY: demo test lint install clean
+.PHONY: demo test test-min lint install clean
 
 install: $(VENV)/.installed
 
@@ -23,5 +25,12 @@ lint: install
 test: lint
 	$(BIN)/python -m pytest
 
+# the oldest versions that pyproject.toml allows, without the optional runtimes
+test-min: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	test -x $(VENV_MIN)/bin/python || $(PYTHON) -m venv $(VENV_MIN)
+	$(BIN)/uv pip install --quiet --python $(VENV_MIN)/bin/python --resolution lowest-direct -e '.[evolution]' $(TEST_TOOLS)
+	$(VENV_MIN)/bin/python -m pytest $(patsubst %,--ignore=tests/latency/test_runtime_%.py,openvino executorch tvm)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV_MIN) build dist *.egg-info

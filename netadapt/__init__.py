@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import netadapt.search  # noqa: F401
 from netadapt.errors import UserError
 from netadapt.latency.target import Target
-from netadapt.search.api import search
+from netadapt.search.api import search, search_targets
 from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
 
@@ -33,6 +33,7 @@ __all__ = [
     "pareto_front",
     "save_checkpoint",
     "search",
+    "search_targets",
     "trace",
 ]
 

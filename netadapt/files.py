@@ -97,7 +97,7 @@ def provisional_folder(path: Path, what: str, worth_keeping: Callable[[], bool])
     try:
         yield path
     except (UserError, OSError):
-        if not worth_keeping():
+        if path.is_dir() and not worth_keeping():
             _undo_folder(path, outermost)
         raise
 

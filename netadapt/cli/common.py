@@ -5,13 +5,16 @@ import math
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from netadapt.errors import UserError
 
 # the options that several commands share
+BadSample = Annotated[
+    str | None, typer.Option(help="Of task depth: fail (if not given), or skip frames and go on.")
+]
 Json = typer.Option("--json", help="Print one JSON object on stdout.")
 
 

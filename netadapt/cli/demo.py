@@ -58,7 +58,7 @@ def demo(
             f"--initial-reduction 0.08 --decay 0.98 --out {run}"
         )
         search(
-            checkpoint=str(base), data=DATA, lut=str(table), budget_ms=budget, short_steps=5,
+            checkpoint=str(base), data=DATA, lut=[str(table)], budget_ms=[budget], short_steps=5,
             long_steps=30, long_points=10, long_lr=2e-4, initial_reduction=0.08, decay=0.98,
             out=run,
         )  # fmt: skip

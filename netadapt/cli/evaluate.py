@@ -1,7 +1,7 @@
 """``netadapt evaluate``."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,16 +11,20 @@ from netadapt.cli.common import Json, parse_size, print_json, say
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
     data: Annotated[
-        str, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:, kitti: or sequence:")
-    ],
+        str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:, kitti: or sequence:")
+    ] = None,
+    task: Annotated[
+        str, typer.Option(help="depth, self-supervised, digits or package.module:factory.")
+    ] = "depth",
     split: Annotated[str, typer.Option(help="test or holdout.")] = "test",
     protocol: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="fastdepth, fastdepth-official, eigen-nyu, densedepth-nyu, lapdepth-nyu, "
-            "eigen-kitti, garg-kitti, lapdepth-kitti, monodepth2 or monodepth2-stereo."
+            help="Of task depth: fastdepth (if not given), fastdepth-official, eigen-nyu, "
+            "densedepth-nyu, lapdepth-nyu, eigen-kitti, garg-kitti, lapdepth-kitti, monodepth2 or "
+            "monodepth2-stereo."
         ),
-    ] = "fastdepth",
+    ] = None,
     input_size: Annotated[
         str | None, typer.Option(help="HxW; a checkpoint brings its own.")
     ] = None,
@@ -29,28 +33,29 @@ def evaluate(
     """Score a network on a split: RMSE and MAE in METRES (not millimetres), iRMSE in 1/m."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.errors import UserError
-    from netadapt.training.depth import open_depth_task
+    from netadapt.training.depth import DepthTask
     from netadapt.training.metrics import UNITS
+    from netadapt.training.tasks import open_task
 
     if split not in ("test", "holdout"):
         raise UserError(f"unknown split {split!r}; known: test, holdout")
     model, example = load_with_input(checkpoint, parse_size(input_size))
     height, width = example.shape[-2:]
-    task = open_depth_task(data, (height, width), protocol=protocol)
-    scores = task.score(model, "test" if split == "test" else "holdout")
+    problem = open_task(task, data, (height, width), protocol=protocol)
+    scores = problem.score(model, "test" if split == "test" else "holdout")
     say_if_fresh(checkpoint)
-    if task.data.note:
-        say(task.data.note)
+    if problem.note:
+        say(problem.note)
     if as_json:
-        print_json(
-            {
-                "checkpoint": checkpoint,
-                "data": data,
-                "split": split,
-                "protocol": asdict(task.protocol),
-                **scores,
-            }
-        )
+        asked: dict[str, Any] = {
+            "checkpoint": checkpoint,
+            "task": task,
+            "data": data,
+            "split": split,
+        }
+        if isinstance(problem, DepthTask):
+            asked["protocol"] = asdict(problem.protocol)
+        print_json(asked | scores)
         return
     for name, value in scores.items():
         print(f"{name:<8} {value:.4f} {UNITS.get(name, '')}".rstrip())

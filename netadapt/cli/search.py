@@ -1,13 +1,18 @@
 """``netadapt search``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netadapt.cli.common import parse_size, say
+from netadapt.cli.common import BadSample, parse_size, say
 from netadapt.errors import UserError
+from netadapt.search.executors.registry import EXECUTORS
 from netadapt.search.strategies.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from netadapt.cli.views import SearchView
+    from netadapt.search.search_run import SearchRun
 
 
 def search(
@@ -18,9 +23,23 @@ def search(
     input_size: Annotated[
         str | None, typer.Option(help="HxW; a checkpoint brings its own.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:")] = None,
-    lut: Annotated[str | None, typer.Option(help="lut/SLUG")] = None,
-    budget_ms: Annotated[float | None, typer.Option(help="Latency to reach, p50.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="depth, self-supervised, digits or package.module:factory; "
+            "the network's recipe's if not given."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:, kitti:, sequence:")
+    ] = None,
+    lut: Annotated[
+        list[str] | None, typer.Option(help="lut/SLUG; repeated: a front for each target.")
+    ] = None,
+    budget_ms: Annotated[
+        list[float] | None,
+        typer.Option(help="Latency to reach, p50; one for all targets or one for each."),
+    ] = None,
     budget_macs: Annotated[float | None, typer.Option(help="Multiply-accumulates.")] = None,
     budget_params: Annotated[float | None, typer.Option(help="Parameters.")] = None,
     budget_mb: Annotated[
@@ -30,6 +49,7 @@ def search(
         float | None, typer.Option(help="Instead of budgets: stop above this holdout score.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    on_bad_sample: BadSample = None,
     short_steps: Annotated[int | None, typer.Option(help="Steps of each short fine-tune.")] = None,
     long_steps: Annotated[int | None, typer.Option(help="Steps of each long fine-tune.")] = None,
     long_points: Annotated[int | None, typer.Option(help="Points to fine-tune long.")] = None,
@@ -37,7 +57,9 @@ def search(
     short_lr: Annotated[float | None, typer.Option()] = None,
     long_lr: Annotated[float | None, typer.Option()] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd or adamw.")] = None,
-    loss: Annotated[str | None, typer.Option(help="l1 or berhu.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="Of task depth; the recipe's if not given.")
+    ] = None,
     initial_reduction: Annotated[
         float | None, typer.Option(help="Share of the base latency.")
     ] = None,
@@ -47,7 +69,7 @@ def search(
         int | None, typer.Option(help="Of random: candidates an iteration.")
     ] = None,
     saliency_batches: Annotated[
-        int | None, typer.Option(help="Of taylor, knapsack: batches of gradients.")
+        int | None, typer.Option(help="Of netadapt-fast, taylor, knapsack: batches of gradients.")
     ] = None,
     population: Annotated[int | None, typer.Option(help="Of evolution.")] = None,
     generations: Annotated[int | None, typer.Option(help="Of evolution.")] = None,
@@ -58,7 +80,16 @@ def search(
     lowest_share: Annotated[float | None, typer.Option(help="Of a group's width.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     strategy: Annotated[str | None, typer.Option(help=", ".join(STRATEGIES))] = None,
-    executor: Annotated[str | None, typer.Option(help="inline")] = None,
+    executor: Annotated[str | None, typer.Option(help=", ".join(EXECUTORS))] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of ray: HOST:PORT of the cluster's head; else this machine.")
+    ] = None,
+    cpus_per_candidate: Annotated[
+        int | None, typer.Option(help="Of ray: cores and threads of each.")
+    ] = None,
+    gpus_per_candidate: Annotated[
+        float | None, typer.Option(help="Of ray: 0.25 lets four share one.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; needs only --out.")] = False,
 ) -> None:
     """Walk a network down to its budgets and keep the front."""
@@ -66,13 +97,13 @@ def search(
         raise UserError("give --checkpoint or --model, not both")
     given: dict[str, Any] = {
         "input_size": parse_size(input_size),
+        "task": task,
         "data": data,
-        "lut": lut,
-        "budget_ms": budget_ms,
         "budget_macs": budget_macs,
         "budget_params": budget_params,
         "budget_mb": budget_mb,
         "min_accuracy": min_accuracy,
+        "on_bad_sample": on_bad_sample,
         "short_steps": short_steps,
         "long_steps": long_steps,
         "long_points": long_points,
@@ -94,31 +125,69 @@ def search(
         "seed": seed,
         "strategy": strategy,
         "executor": executor,
+        "address": address,
+        "cpus_per_candidate": cpus_per_candidate,
+        "gpus_per_candidate": gpus_per_candidate,
     }
     if resume and out is None:
         raise UserError("--resume needs --out, the run to go on with")
     from netadapt.cli.views import SearchView
     from netadapt.search.api import default_folder
-    from netadapt.search.api import search as run
 
     base = model or checkpoint
     folder = out or default_folder(base or "")
     view = SearchView()
     try:
-        result = run(
-            base,
-            out=folder,
-            resume=resume,
-            progress=view,
-            **given,
-        )
+        results = _searched(base, folder, resume, view, lut or [], budget_ms or [], given)
     except KeyboardInterrupt:
         view.close()
-        if (folder / "run.json").exists():
+        if (folder / "run.json").exists() or (folder / "targets.json").exists():
             say(f"stopped; go on with: netadapt search --resume --out {folder}")
         raise
     finally:
         view.close()
+    for result in results:
+        _tell(result)
+    if len(results) > 1:
+        runs = " ".join(str(result.folder) for result in results)
+        say(f"all fronts in one picture: netadapt plot {runs} --out fronts.png")
+
+
+def _searched(
+    base: str | None,
+    folder: Path,
+    resume: bool,
+    view: "SearchView",
+    luts: list[str],
+    budgets: list[float],
+    given: dict[str, Any],
+) -> "list[SearchRun]":
+    from netadapt.search.api import search, search_targets
+    from netadapt.search.targets import is_for_targets
+
+    if resume and is_for_targets(folder):
+        if base or luts or budgets or any(value is not None for value in given.values()):
+            raise UserError(
+                f"{folder} holds searches for several targets, which keep their own arguments; "
+                "resume them with --resume --out alone"
+            )
+        return list(
+            search_targets([], checkpoint="", out=folder, resume=True, progress=view).values()
+        )
+    if len(luts) > 1:
+        if base is None:
+            raise UserError("a search needs --checkpoint (or --model)")
+        runs = search_targets(
+            luts, checkpoint=base, budget_ms=budgets, out=folder, progress=view, **given
+        )
+        return list(runs.values())
+    if len(budgets) > 1:
+        raise UserError(f"{len(budgets)} budgets for one table; give one --budget-ms")
+    given = {**given, "lut": next(iter(luts), None), "budget_ms": next(iter(budgets), None)}
+    return [search(base, out=folder, resume=resume, progress=view, **given)]
+
+
+def _tell(result: "SearchRun") -> None:
     if result.predicted_only:
         say(f"latencies are predicted, not measured: {result.predicted_only}")
     samples = result.summary["training_samples"]

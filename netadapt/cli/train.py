@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from netadapt.cli.common import parse_size, say
+from netadapt.cli.common import BadSample, parse_size, say
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def train(
         typer.Option(help=f"l1, berhu, silog, silog-gradient or densedepth; {RECIPE}."),
     ] = None,
     eval_every: Annotated[int | None, typer.Option(help="Steps between two scores; 500.")] = None,
+    on_bad_sample: BadSample = None,
     seed: Annotated[int | None, typer.Option(help="0 if not given.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda[:N] or auto.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on; needs only --out.")] = False,
@@ -94,10 +95,19 @@ def train(
         data=data,
         input_size=parse_size(input_size),
         loss=loss,
+        on_bad_sample=on_bad_sample,
         eval_every=eval_every,
         options=_options(model_option or [], imagenet) or None,
     )
-    problem = open_task(config.task, config.data, config.input_size, loss=config.loss)
+    problem = open_task(
+        config.task,
+        config.data,
+        config.input_size,
+        loss=config.loss,
+        on_bad_sample=config.on_bad_sample,
+    )
+    if problem.note:
+        say(problem.note)
     settings = _changed(
         before.settings,
         batch_size=batch_size,

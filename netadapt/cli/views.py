@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from netadapt.search.candidate import Candidate
+from netadapt.search.journal import Retried
 from netadapt.search.progress import SearchProgress
 from netadapt.search.state import SearchState
 
@@ -159,6 +160,7 @@ class SearchView(SearchProgress):
         self._title = ""
         self._began = time.monotonic()
         self._evaluated = 0
+        self._workers = ""
         if self._live:
             self._live.start()
 
@@ -183,6 +185,26 @@ class SearchView(SearchProgress):
         """A candidate was evaluated."""
         self._evaluated += 1
         self._draw(state)
+
+    def noted(self, text: str) -> None:
+        """Something that the user should know of the data."""
+        self._console.print(text, soft_wrap=True)
+
+    def retried(self, state: SearchState, event: Retried) -> None:
+        """An attempt at a candidate came to nothing."""
+        self._line(f"{event.name}, attempt {event.attempt}: {event.reason}; again")
+        self._draw(state)
+
+    def workers(self, alive: int, in_flight: Sequence[str]) -> None:
+        """So many workers are ready."""
+        self._workers = f"{alive}, at {', '.join(in_flight[:8])}" if in_flight else str(alive)
+
+    def draining(self) -> None:
+        """The search stops once what is in flight is done."""
+        self._title = "stopping"
+        self._console.print(
+            "stopping once what is in flight is done; Ctrl-C again stops at once", soft_wrap=True
+        )
 
     def selected(self, state: SearchState, name: str, iterations: int) -> None:
         """An iteration's pick is made."""
@@ -242,6 +264,10 @@ class SearchView(SearchProgress):
                 f"{target}candidate {done}/{len(state.proposals)}, "
                 f"about {self._left} iterations to go",
             )
+        if self._workers:
+            facts.add_row("workers", self._workers)
+        if state.retries:
+            facts.add_row("retries", str(sum(state.retries.values())))
         if state.scored:
             ahead = max(state.scored, key=lambda c: c.score or 0.0)
             if not state.higher_is_better:

@@ -103,6 +103,26 @@ class DepthDataset:
         """
         return full_view(*checked_depth(self._frames[index]), self._input_size)
 
+    def drop_bad(self) -> list[str]:
+        """Decode every frame; leave out those that teach nothing, and return why of each.
+
+        Those are the broken ones and those whose depth is nowhere known.
+        """
+        good: list[Frame] = []
+        reasons: list[str] = []
+        for frame in self._frames:
+            try:
+                _, depth = checked_depth(frame)
+            except UserError as error:
+                reasons.append(str(error))
+                continue
+            if depth.any():
+                good.append(frame)
+            else:
+                reasons.append(f"{frame.name}: depth is 0 everywhere")
+        self._frames, self._kept = good, Kept(self._decoded)
+        return reasons
+
     def _decoded(self, index: int) -> WorkingImage:
         return working_image(*checked_depth(self._frames[index]), self._input_size)
 

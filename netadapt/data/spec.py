@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from netadapt.data.dataset import DepthData, DepthDataset
 from netadapt.data.frames import Frame, Item, Splits, Triplet
@@ -19,6 +20,8 @@ from netadapt.errors import UserError
 
 DEFAULT_SCENES = 2000
 MAX_SCENES = 1_000_000
+NAMED = 10  # bad frames named one by one
+OnBadSample = Literal["fail", "skip"]
 SYNTHETIC = "synthetic[:N]"
 FOLDERS: Mapping[str, Callable[[Path], Splits[Frame]]] = {
     "nyu": open_nyu,
@@ -37,7 +40,12 @@ KNOWN_RECORDINGS = f"{SYNTHETIC}, tum:DIR, kitti:DIR or sequence:DIR"
 
 
 def open_data(
-    spec: str, input_size: Size, *, holdout_fraction: float = 0.1, seed: int = 0
+    spec: str,
+    input_size: Size,
+    *,
+    holdout_fraction: float = 0.1,
+    seed: int = 0,
+    on_bad_sample: OnBadSample = "fail",
 ) -> DepthData:
     """Open a dataset for a network that takes images of ``input_size`` (H, W).
 
@@ -50,6 +58,8 @@ def open_data(
         holdout_fraction: part of the training frames that the holdout takes, by whole scenes.
         seed: which scenes the holdout takes. The test split does not depend on it: where the
             dataset has none, a tenth of its scenes is cut by a fixed seed.
+        on_bad_sample: ``fail`` when a frame is asked for that cannot be used, or decode all
+            frames now and ``skip`` those; ``note`` then names them.
 
     Raises:
         UserError: unknown word, missing folder or file, a file without its partner, too few
@@ -66,7 +76,10 @@ def open_data(
     train, holdout, test = (
         DepthDataset(part, size) for part in (splits.train, splits.holdout, splits.test)
     )
-    return DepthData(spec, size, train, holdout, test, splits.note)
+    note = splits.note
+    if on_bad_sample == "skip":
+        note = _skipped(spec, note, {"training": train, "holdout": holdout, "test": test})
+    return DepthData(spec, size, train, holdout, test, note)
 
 
 def open_sequences(
@@ -89,6 +102,23 @@ def open_sequences(
         TripletDataset(part, size) for part in (splits.train, splits.holdout, splits.test)
     )
     return SequenceData(spec, size, train, holdout, test, splits.note)
+
+
+def _skipped(spec: str, note: str, parts: Mapping[str, DepthDataset]) -> str:
+    """Drop bad frames from ``parts``; return ``note`` with how many there were and the first."""
+    reasons: list[str] = []
+    frames = sum(len(part) for part in parts.values())
+    for split, part in parts.items():
+        reasons += part.drop_bad()
+        if not len(part):
+            raise UserError(
+                f"data {spec}: no frame of the {split} split can be used: {reasons[-1]}"
+            )
+    if not reasons:
+        return note
+    more = f"; and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
+    text = f"skipped {len(reasons)} of {frames} frames: {'; '.join(reasons[:NAMED])}{more}"
+    return f"{note}; {text}" if note else text
 
 
 def _words(spec: str, kinds: Mapping[str, object], known: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Encoders from timm, and what every network built on one needs."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def timm_network(name: str, imagenet: bool, **options: Any) -> Any:
         UserError: timm has no such network, or its weights cannot be had.
     """
     try:
-        return timm.create_model(name, pretrained=imagenet, **options)
+        network = timm.create_model(name, pretrained=imagenet, **options)
     except Exception as error:  # timm, and each of its download back ends, raises its own errors
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         if not imagenet:
@@ -47,6 +48,17 @@ def timm_network(name: str, imagenet: bool, **options: Any) -> Any:
             f"cannot get ImageNet weights of timm's {name}: {reason}; check the network "
             "connection, or train without imagenet"
         ) from error
+    _trim(network)
+    return network
+
+
+def _trim(network: Any) -> None:
+    """Drop blocks behind the last feature, which some of timm's encoders compute for nobody."""
+    if not hasattr(network, "blocks") or not hasattr(network, "feature_info"):
+        return
+    last = re.fullmatch(r"blocks\.([0-9]+)", network.feature_info.module_name()[-1])
+    if last is not None:
+        network.blocks = network.blocks[: int(last[1]) + 1]
 
 
 def normalise_for(encoder: Any) -> Normalise:

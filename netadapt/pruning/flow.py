@@ -21,7 +21,9 @@ MOVES = {
     "_to_copy", "channel_shuffle", "clone", "flip", "index_select", "pixel_shuffle",
     "pixel_unshuffle", "repeat", "roll", "stack",
 }  # fmt: skip
-POINTWISE = {"copy_", "hardswish", "hardswish_", "native_dropout"}  # that torch does not tag
+POINTWISE = {  # that torch, or torch 2.6, does not tag
+    "copy_", "hardswish", "hardswish_", "hardtanh", "hardtanh_", "native_dropout",
+}  # fmt: skip
 REDUCTIONS = {
     "all", "amax", "amin", "any", "argmax", "linalg_vector_norm", "logsumexp", "max", "mean",
     "min", "norm", "prod", "std", "sum", "var", "var_mean",

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +63,51 @@ def search(
             raise UserError("to resume a search name its run folder: --out")
         return resume_search(Path(out), given, progress)
     for name in NEEDED:
-        if name not in given:
+        if name not in given and (name != "data" or given.get("task", "depth") == "depth"):
             raise UserError(f"a search needs {NEEDED[name]}")
     folder = Path(out) if out is not None else default_folder(str(given["model"]))
     return start_search(SearchSettings.parse(given), folder, progress)
+
+
+def search_targets(
+    luts: Sequence[str | Path],
+    *,
+    checkpoint: str | Path,
+    budget_ms: float | Sequence[float] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: "SearchProgress | None" = None,
+    **settings: Any,
+) -> dict[str, SearchRun]:
+    """Search once for several targets: a front each, candidates that coincide evaluated once.
+
+    Args:
+        luts: folders of the targets' latency tables.
+        checkpoint: the base network, as ``search`` takes it.
+        budget_ms: one for all targets, or one for each.
+        out: the folder of the runs, each named after its table.
+        resume: go on where the runs in ``out`` stopped; they remember all other arguments.
+        progress: told of every step.
+        **settings: as of ``search``.
+
+    Returns:
+        the runs, by the names of their tables.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    from netadapt.search.targets import resume_targets
+    from netadapt.search.targets import search_targets as run
+
+    if resume:
+        if out is None:
+            raise UserError("to resume a search name its run folder: --out")
+        return resume_targets(Path(out), progress)
+    budgets = [budget_ms] if isinstance(budget_ms, int | float) else list(budget_ms or [])
+    given = {name: value for name, value in settings.items() if value is not None}
+    folder = Path(out) if out is not None else default_folder(str(checkpoint))
+    names = [str(lut) for lut in luts]
+    return run(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
 
 
 def default_folder(model: str) -> Path:

@@ -7,6 +7,7 @@ from torch import nn
 
 from netadapt.pruning import PrunableModel, Widths
 from netadapt.search.candidate import Candidate, Proposal, Stage
+from netadapt.search.distillation import DistilledTask
 from netadapt.search.networks import Networks
 from netadapt.search.problem import Problem
 from netadapt.search.recalibration import recalibrate
@@ -30,6 +31,8 @@ class Job:
         importance: which channels of a group go first.
         adaptation: what a ``short`` candidate gets before it is scored: its short-term
             fine-tune, or only the statistics of its batch norms.
+        teacher: weights of the network whose answers it also learns from, as ``parent``.
+        accumulate: parts that each batch is taken in, for want of memory.
     """
 
     proposal: Proposal
@@ -38,6 +41,8 @@ class Job:
     seed: int
     importance: Criterion = "l2"
     adaptation: Adaptation = "fine-tune"
+    teacher: str | None = None
+    accumulate: int = 1
 
     @property
     def name(self) -> str:
@@ -51,11 +56,12 @@ class Job:
 
 
 class Evaluator:
-    """Evaluates jobs of one run; built anew in whichever process does the work."""
+    """Evaluates jobs of one run, on ``device``; built anew in whichever process does the work."""
 
-    def __init__(self, problem: Problem, networks: Networks) -> None:
+    def __init__(self, problem: Problem, networks: Networks, device: str = "cpu") -> None:
         self._problem = problem
         self._networks = networks
+        self._device = device
 
     def __call__(self, job: Job) -> Candidate:
         """Prune, fine-tune and score; the weights are written before this returns.
@@ -64,7 +70,7 @@ class Evaluator:
         """
         problem, proposal = self._problem, job.proposal
         task = problem.task
-        model = self._pruned(job)
+        model = self._pruned(job).to(self._device)
         failure, score, test = None, None, {}
         try:
             self._adapt(model, job)
@@ -83,13 +89,13 @@ class Evaluator:
             widths=dict(proposal.widths),
             predicted_ms=proposal.predicted_ms,
             macs=problem.prunable.operations.macs(problem.prunable.vector(proposal.widths)),
-            params=sum(parameter.numel() for parameter in model.parameters()),
+            params=problem.prunable.parameter_count(proposal.widths),
             score=score,
             failure=failure,
             checkpoint=job.checkpoint,
             test=test,
             training_samples=training_samples(problem.settings, job),
-            peak_mb=self._peak_mb(proposal.widths),
+            peak_mb=peak_mb(problem, proposal.widths),
         )
 
     def _pruned(self, job: Job) -> nn.Module:
@@ -106,15 +112,18 @@ class Evaluator:
             batches = settings.recalibration_batches
             recalibrate(model, task, batches, settings.batch_size, job.seed)
             return
-        tuning = tune_settings(settings, job.stage, job.seed)
+        tuning = tune_settings(settings, job.stage, job.seed, job.accumulate)
         if tuning is not None:
+            if job.teacher is not None:
+                task = DistilledTask(task, self._networks.teacher(job.teacher))
             fit(model, task, tuning)
 
-    def _peak_mb(self, widths: Widths) -> float | None:
-        problem = self._problem
-        if "mb" not in problem.settings.budgets:
-            return None
-        return float(problem.costs.batch("mb", problem.prunable.vector(widths)[None])[0])
+
+def peak_mb(problem: Problem, widths: Widths) -> float | None:
+    """Return the memory of a candidate, in 10^6 bytes, where there is a budget for it."""
+    if "mb" not in problem.settings.budgets:
+        return None
+    return float(problem.costs.batch("mb", problem.prunable.vector(widths)[None])[0])
 
 
 def training_samples(settings: SearchSettings, job: Job) -> int:
@@ -125,7 +134,29 @@ def training_samples(settings: SearchSettings, job: Job) -> int:
     return 0 if tuning is None else tuning.steps * tuning.batch_size
 
 
-def tune_settings(settings: SearchSettings, stage: Stage, seed: int) -> TrainSettings | None:
+def failed_candidate(problem: Problem, job: Job, failure: str) -> Candidate:
+    """Return the candidate of a ``job`` that could not be evaluated; it has no weights."""
+    widths = job.proposal.widths
+    row = problem.prunable.vector(widths)[None]
+    return Candidate(
+        name=job.name,
+        iteration=job.proposal.iteration,
+        stage=job.stage,
+        widths=dict(widths),
+        predicted_ms=job.proposal.predicted_ms,
+        macs=int(problem.costs.batch("macs", row)[0]),
+        params=int(problem.costs.batch("params", row)[0]),
+        score=None,
+        failure=failure,
+        checkpoint=job.checkpoint,
+        training_samples=training_samples(problem.settings, job),
+        peak_mb=peak_mb(problem, widths),
+    )
+
+
+def tune_settings(
+    settings: SearchSettings, stage: Stage, seed: int, accumulate: int = 1
+) -> TrainSettings | None:
     """Return how a candidate is fine-tuned at ``stage``; ``None`` leaves it as it is."""
     long = stage == "long"
     steps = {"base": 0, "short": settings.short_steps, "long": settings.long_steps}[stage]
@@ -138,4 +169,5 @@ def tune_settings(settings: SearchSettings, stage: Stage, seed: int) -> TrainSet
         lr=settings.long_lr if long else settings.short_lr,
         schedule="cosine" if long else "constant",
         seed=seed,
+        accumulate=accumulate,
     )

@@ -1,6 +1,8 @@
 """The journal is the run: one JSON line an event, fsynced before the search goes on."""
 
 import os
+import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,10 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from netadapt.errors import UserError
-from netadapt.search.candidate import Candidate, Proposal
+from netadapt.search.candidate import Candidate, Name, Proposal
 from netadapt.search.goal import Kind
 
 MAX_BYTES = 500_000_000
+SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"}$')
 
 
 class _Event(BaseModel):
@@ -27,6 +30,8 @@ class Started(_Event):
 
 class IterationBegan(_Event):
     """An iteration's target and what it proposes to evaluate.
+
+    Where all its candidates failed, it begins once more with the same when the run is resumed.
 
     Attributes:
         target_ms: of the predicted latency; ``None`` where other budgets alone are asked for.
@@ -47,6 +52,19 @@ class Scored(_Event):
 
     event: Literal["scored"] = "scored"
     candidate: Candidate
+
+
+class Retried(_Event):
+    """An attempt at a candidate came to nothing, for ``reason``; it is made again.
+
+    Attributes:
+        attempt: its number, from 1.
+    """
+
+    event: Literal["retried"] = "retried"
+    name: Name
+    attempt: Annotated[int, Field(ge=1)]
+    reason: Annotated[str, Field(max_length=1000)]
 
 
 class Selected(_Event):
@@ -93,7 +111,16 @@ class Finished(_Event):
 
 
 Event = Annotated[
-    Started | IterationBegan | Scored | Selected | Chosen | Measured | Tightened | Tuned | Finished,
+    Started
+    | IterationBegan
+    | Retried
+    | Scored
+    | Selected
+    | Chosen
+    | Measured
+    | Tightened
+    | Tuned
+    | Finished,
     Field(discriminator="event"),
 ]
 _PARSER: TypeAdapter[Any] = TypeAdapter(Event)
@@ -109,15 +136,25 @@ class Journal:
             UserError: any other damage, with the line's number.
         """
         self._path = path
+        self._bytes = 0
         self.events: list[Any] = []
         if path.exists():
             self._read()
 
     def append(self, event: _Event) -> None:
-        """Write ``event`` and wait until it is on the disk."""
-        line = event.model_dump_json() + "\n"
+        """Write ``event`` and wait until it is on the disk.
+
+        Raises:
+            UserError: it cannot be written, or someone else has changed or removed the file.
+        """
+        line = _sealed(event.model_dump_json()) + "\n"
         try:
             with self._path.open("ab") as file:
+                if file.tell() != self._bytes:
+                    raise UserError(
+                        f"{self._path} was changed or removed while the search was at work; "
+                        "leave a run's folder alone until it is done"
+                    )
                 file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -125,6 +162,7 @@ class Journal:
             raise UserError(
                 f"cannot write {self._path}: {error.strerror or error}; the run can be resumed"
             ) from error
+        self._bytes += len(line.encode())
         self.events.append(event)
 
     def _read(self) -> None:
@@ -134,14 +172,43 @@ class Journal:
         whole = content.rfind(b"\n") + 1
         for number, line in enumerate(content[:whole].splitlines(), start=1):
             try:
-                self.events.append(_PARSER.validate_json(line))
+                self.events.append(_PARSER.validate_json(_unsealed(line)))
             except ValidationError as error:
-                message = error.errors()[0]["msg"]
-                raise UserError(
-                    f"{self._path} line {number} is damaged: {message}; "
-                    "restore the file or start another run"
-                ) from None
+                raise self._damaged(number, error.errors()[0]["msg"]) from None
+            except ValueError as error:
+                raise self._damaged(number, error) from None
+        self._bytes = whole
         if whole < len(content):
             with self._path.open("r+b") as file:
                 file.truncate(whole)
                 os.fsync(file.fileno())
+
+    def _damaged(self, number: int, why: object) -> UserError:
+        return UserError(
+            f"{self._path} line {number} is damaged: {why}; restore the file or start another run"
+        )
+
+
+def has_scored(path: Path) -> bool:
+    """Whether a candidate is in the journal at ``path``, which may be damaged or missing."""
+    return path.exists() and b'{"event":"scored"' in path.read_bytes()
+
+
+def _sealed(line: str) -> str:
+    """Return a JSON object with the checksum of its text as its last field."""
+    return f'{line[:-1]},"crc32":"{zlib.crc32(line.encode()):08x}"}}'
+
+
+def _unsealed(line: bytes) -> bytes:
+    """Return what was sealed; a line of a journal older than the checksum is returned as it is.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    seal = SEAL.search(line)
+    if seal is None:
+        return line
+    text = line[: seal.start()] + b"}"
+    if zlib.crc32(text) != int(seal[1], 16):
+        raise ValueError("its checksum is wrong")
+    return text

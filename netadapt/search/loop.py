@@ -1,9 +1,12 @@
 """The search: walk down to the budget, then finish the front."""
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Proposal
-from netadapt.search.evaluation import Evaluator, Job
-from netadapt.search.executors import Executor
+from netadapt.search.evaluation import Job
+from netadapt.search.executors.base import Executor
 from netadapt.search.finish import choose_points, ending, measure_points, pick_final
 from netadapt.search.goal import Goal
 from netadapt.search.journal import (
@@ -12,6 +15,7 @@ from netadapt.search.journal import (
     IterationBegan,
     Journal,
     Measured,
+    Retried,
     Scored,
     Selected,
     Started,
@@ -24,7 +28,6 @@ from netadapt.search.progress import SearchProgress
 from netadapt.search.results import write_results
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.samples import write_samples
-from netadapt.search.seeds import derive_seed
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
 from netadapt.training.checkpoint import is_file_reference
@@ -39,6 +42,7 @@ class Search:
         self,
         problem: Problem,
         folder: RunFolder,
+        networks: Networks,
         strategy: type[Strategy],
         executor: Executor,
         progress: SearchProgress,
@@ -49,20 +53,18 @@ class Search:
         self._executor = executor
         self._progress = progress
         self._journal = Journal(folder.journal)
-        networks = Networks(problem, folder.path)
         self._strategy = strategy(problem, networks)
-        self._evaluate = Evaluator(problem, networks)
         self.state = SearchState(problem.task.higher_is_better).replay(self._journal.events)
 
     def run(self) -> SearchState:
         """Search until a model within the budget is found, and finish the front."""
         state = self.state
         self._clear_leftovers()
-        if not state.walk:
-            self._start()
+        if state.all_failed:
+            self._begin_again()
         while not state.finished:
             if not state.chosen:
-                self._walk()
+                self.walk()
                 self._choose()
             if not state.was_measured:
                 self._measure()
@@ -89,7 +91,9 @@ class Search:
             predicted_ms=problem.predictor({}),
         )
         job = Job(base, "base", "checkpoints/0.safetensors", self._settings.seed)
-        scored = self._evaluate(job)
+        (scored,) = self._evaluated([job])
+        if scored.score is None:
+            raise UserError(f"the base network cannot be scored: {scored.failure}")
         if not self._goal().accurate(scored.score):
             raise UserError(
                 f"--min-accuracy {self._settings.min_accuracy:g} is above what the base network "
@@ -97,8 +101,10 @@ class Search:
             )
         self._record(Started(base=scored))
 
-    def _walk(self) -> None:
-        """From the current network to the goal."""
+    def walk(self) -> None:
+        """From the base, or wherever the walk stands, to the goal."""
+        if not self.state.walk:
+            self._start()
         state, strategy, goal = self.state, self._strategy, self._goal()
         left = strategy.iterations_left(state, goal)
         budget_ms = None if goal.minimum is not None else goal.limits.get("ms")
@@ -111,10 +117,13 @@ class Search:
                 self._record(proposed)
             self._progress.proposed(state)
             jobs = [strategy.job(state, proposal) for proposal in state.pending]
-            for _, candidate in self._executor.map(self._evaluate, jobs):
+            for candidate in self._evaluated(jobs):
                 self._record(Scored(candidate=candidate))
                 self._progress.scored(state, candidate.name)
             picked = strategy.select(state, self._survivors(), goal)
+            for proposal in state.proposals:
+                if proposal.name == picked.name:
+                    self._executor.keep(strategy.job(state, proposal))
             self._record(Selected(iteration=state.iteration, name=picked.name))
             self._progress.selected(state, picked.name, strategy.iterations_left(state, goal))
             self._drop_weights()
@@ -166,10 +175,11 @@ class Search:
     def _survivors(self) -> list[Candidate]:
         scored = self.state.scored
         if not scored:
-            failures = [self.state.candidates[p.name].failure for p in self.state.proposals]
+            failures = Counter(self.state.candidates[p.name].failure for p in self.state.proposals)
+            failure, times = failures.most_common(1)[0]
             raise UserError(
-                f"every candidate of iteration {self.state.iteration} failed, the first with: "
-                f"{failures[0]}; try a lower --short-lr"
+                f"every candidate of iteration {self.state.iteration} failed, {times} of "
+                f"{failures.total()} with: {failure}; --resume evaluates them again"
             )
         return scored
 
@@ -203,29 +213,39 @@ class Search:
         if waiting:
             text = f"long-term fine-tune of {len(waiting)} points"
             self._progress.stage(state, text)
-        jobs = []
-        for name in waiting:
-            row = state.candidates[name]
-            proposal = Proposal(
-                name=name,
-                iteration=row.iteration,
-                group="",
-                widths=row.widths,
-                predicted_ms=row.predicted_ms,
-            )
-            seed = derive_seed(self._settings.seed, 0, "long")
-            jobs.append(Job(proposal, "long", row.checkpoint, seed))
-        for _, candidate in self._executor.map(self._evaluate, jobs):
+        jobs = [self._strategy.long_job(state, name) for name in waiting]
+        for candidate in self._evaluated(jobs):
             self._record(Tuned(candidate=candidate))
             self._progress.tuned(state, candidate.name)
+
+    def _begin_again(self) -> None:
+        """Evaluate the candidates of an iteration anew that all failed before the run stopped."""
+        journal = reversed(self._journal.events)
+        began = next(event for event in journal if isinstance(event, IterationBegan))
+        self._record(began.model_copy(update={"training_samples": 0}))
+
+    def _evaluated(self, jobs: Sequence[Job]) -> Iterator[Candidate]:
+        """Yield the candidates of ``jobs`` as they are done.
+
+        Raises:
+            KeyboardInterrupt: the search was asked to stop; what was in flight is done by then.
+        """
+        for outcome in self._executor.map(jobs):
+            if isinstance(outcome, Retried):
+                self._record(outcome)
+                self._progress.retried(self.state, outcome)
+            else:
+                yield outcome
+        if self._executor.draining:
+            raise KeyboardInterrupt
 
     def _record(self, event: object) -> None:
         self._journal.append(event)  # type: ignore[arg-type]
         self.state.apply(event)
 
     def _write_results(self) -> None:
-        task, settings = self._problem.task, self._settings
-        write_results(self._folder, self.state, task.primary, settings.metrics)
+        problem = self._problem
+        write_results(self._folder, self.state, problem.task.primary, problem.reported)
 
     def _drop_weights(self) -> None:
         """Delete weights that no later step can ask for."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch import nn
+
 from netadapt.pruning import PrunableModel
 from netadapt.search.problem import Problem
 from netadapt.search.saliency import Criterion, Scores, channel_scores, reads_data
@@ -16,6 +18,7 @@ class Networks:
         self.folder = folder
         self._problem = problem
         self._name: str | None = None
+        self._teacher_name: str | None = None
         self._scores: dict[tuple[Criterion, int], Scores] = {}
 
     def prunable(self, checkpoint: str) -> PrunableModel:
@@ -26,6 +29,13 @@ class Networks:
             self._name = checkpoint
             self._scores = {}
         return self._prunable
+
+    def teacher(self, checkpoint: str) -> nn.Module:
+        """Return the network in ``checkpoint`` to learn from; the last one is kept."""
+        if self._teacher_name != checkpoint:
+            self._teacher = load_checkpoint(self.folder / checkpoint)
+            self._teacher_name = checkpoint
+        return self._teacher
 
     def scores(self, checkpoint: str, criterion: Criterion, iteration: int) -> Scores:
         """Return ``{group: (channels,)}`` importances of the network in ``checkpoint``.

@@ -11,14 +11,16 @@ from netadapt.errors import UserError
 from netadapt.latency.measurement import attached
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
+from netadapt.models import ModelSpec
 from netadapt.pruning import PrunableModel, trace
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Goal, Kind
 from netadapt.search.proposals import WidthGrid
 from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import load_model
-from netadapt.training.depth import open_depth_task
+from netadapt.training.recipes import recipe_for
 from netadapt.training.task import Task
+from netadapt.training.tasks import open_task
 
 NO_BUDGET = 1e-6  # the load to walk to where an accuracy ends the walk: none is so small
 UNITS: dict[Kind, str] = {"ms": "ms", "macs": "MACs", "params": "parameters", "mb": "MB"}
@@ -38,25 +40,35 @@ class Problem:
 
     @cached_property
     def input_size(self) -> tuple[int, int]:
-        """``(height, width)``, as asked for or as the checkpoint remembers."""
-        remembered = getattr(getattr(self.model, "spec", None), "input_size", None)
-        size = self.settings.input_size or remembered
-        if size is None:
-            raise UserError(
-                f"{self.settings.model} remembers no input size; give one with --input-size HxW"
-            )
-        return (int(size[0]), int(size[1]))
+        """``(height, width)`` of the task's inputs."""
+        return self.task.input_size
 
     @cached_property
     def example_input(self) -> Tensor:
-        """``(N, 3, H, W)`` with N the target's batch."""
+        """``(N, C, H, W)`` with N the target's batch."""
         random = torch.Generator().manual_seed(0)
-        return torch.rand((self.table.target.batch, 3, *self.input_size), generator=random)
+        return torch.rand((self.table.target.batch, *self.task.input_shape), generator=random)
 
     @cached_property
     def task(self) -> Task:
-        """Data, loss and scores."""
-        return open_depth_task(self.settings.data, self.input_size, loss=self.settings.loss)
+        """Data, loss and scores; inputs are as large as asked for, or as the checkpoint says."""
+        settings, spec = self.settings, self.model.spec
+        assert isinstance(spec, ModelSpec)
+        recipe = recipe_for(spec.name, settings.task)
+        size = settings.input_size or spec.input_size
+        return open_task(
+            recipe.task,
+            settings.data,
+            size,
+            loss=settings.loss or recipe.loss,
+            on_bad_sample=settings.on_bad_sample,
+        )
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Scores on the test split to report beside the one that counts."""
+        asked = self.settings.metrics
+        return self.task.reported if asked is None else asked
 
     @cached_property
     def table(self) -> LatencyTable:
@@ -82,7 +94,10 @@ class Problem:
     def grid(self) -> WidthGrid:
         """The widths that the search may choose from."""
         settings = self.settings
-        return WidthGrid(self.prunable.widths, settings.channel_multiple, settings.lowest_share)
+        steps = {name: group.step for name, group in self.prunable.groups.items()}
+        return WidthGrid(
+            self.prunable.widths, settings.channel_multiple, settings.lowest_share, steps
+        )
 
     @cached_property
     def not_attached(self) -> str | None:
@@ -105,7 +120,7 @@ class Problem:
         """Raise a ``UserError`` for what could only fail later: network, scores, the budget."""
         self.task.check(self.model)
         known = self.task.metrics
-        unknown = [name for name in self.settings.metrics if name not in known]
+        unknown = [name for name in self.reported if name not in known]
         if unknown:
             raise UserError(f"unknown metric {unknown[0]!r}; known: {', '.join(known)}")
         settings = self.settings

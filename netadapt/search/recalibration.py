@@ -17,6 +17,7 @@ def recalibrate(model: nn.Module, task: Task, batches: int, batch_size: int, see
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     modes = {module: module.training for module in model.modules()}
+    device = next(model.parameters()).device
     model.eval()
     try:
         for norm in norms:
@@ -25,7 +26,7 @@ def recalibrate(model: nn.Module, task: Task, batches: int, batch_size: int, see
             norm.train()
         with torch.no_grad():
             for draw in range(batches):
-                model(task.train_batch(draw, batch_size, seed)[0])
+                model(task.train_batch(draw, batch_size, seed)[0].to(device))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
-from netadapt.search.journal import Journal
+from netadapt.search.journal import has_scored
 from netadapt.search.settings import SearchSettings
 from netadapt.training.task import Task
 
@@ -32,11 +32,7 @@ class RunFolder:
         ``run.json`` also says which score counts, for those who read the run without its task.
         """
         folder = cls(path)
-
-        def has_scored() -> bool:
-            return len(Journal(folder.journal).events) > 2  # the base, an iteration, its first
-
-        with provisional_folder(path, "run folder", has_scored):
+        with provisional_folder(path, "run folder", lambda: has_scored(folder.journal)):
             folder.checkpoints.mkdir()
             facts = {"score": task.primary, "higher_is_better": task.higher_is_better}
             text = json.dumps(settings.model_dump() | facts, indent=2, ensure_ascii=False)

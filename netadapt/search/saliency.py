@@ -14,9 +14,10 @@ from torch_pruning.pruner.importance import GroupMagnitudeImportance, GroupTaylo
 from netadapt.errors import UserError
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.groups import ROOT_TYPES
+from netadapt.search.fisher import fisher_scores
 from netadapt.training.task import Task
 
-Criterion = Literal["l2", "magnitude", "taylor", "first-order"]
+Criterion = Literal["l2", "magnitude", "taylor", "first-order", "fisher"]
 Scores = dict[str, NDArray[np.float64]]
 
 # Torch-Pruning's own, raw: it is for the strategy to say how groups compare. The last keeps the
@@ -30,7 +31,7 @@ _IMPORTANCE: dict[Criterion, Callable[[], Any]] = {
 
 def reads_data(criterion: Criterion) -> bool:
     """Whether ``criterion`` needs gradients."""
-    return criterion in ("taylor", "first-order")
+    return criterion in ("taylor", "first-order", "fisher")
 
 
 def channel_scores(
@@ -53,6 +54,8 @@ def channel_scores(
 
     Source: Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019.
     """
+    if criterion == "fisher":
+        return fisher_scores(prunable, task, batches=batches, batch_size=batch_size, seed=seed)
     model = copy.deepcopy(prunable.model).eval()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -86,6 +89,12 @@ def _groups(model: nn.Module, prunable: PrunableModel) -> dict[str, Any]:
             name = names.get(item.dep.target.module)
             if name in prunable.groups and graph.is_out_channel_pruning_fn(item.dep.handler):
                 found[name] = group
+    absent = [name for name in prunable.groups if name not in found]
+    if absent:
+        raise UserError(
+            f"Torch-Pruning, which scores for this strategy, does not find group {absent[0]}; "
+            "--strategy netadapt and netadapt-fast score channels without it"
+        )
     return {name: found[name] for name in prunable.groups}
 
 
@@ -93,7 +102,8 @@ def _checked(scores: Any, group: str, prunable: PrunableModel) -> NDArray[np.flo
     values = np.asarray(scores.detach().double().cpu(), dtype=np.float64)
     if values.shape != (prunable.groups[group].width,) or not np.isfinite(values).all():
         raise UserError(
-            f"Torch-Pruning gives group {group} no finite score a channel; "
-            "is the network trained to the end? --strategy netadapt needs none"
+            f"Torch-Pruning gives group {group} no finite score a channel: the network is not "
+            "trained to the end, or Torch-Pruning groups it otherwise; --strategy netadapt and "
+            "netadapt-fast do without"
         )
     return values

@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from netadapt.data.spec import OnBadSample
 from netadapt.errors import UserError
+from netadapt.search.executors.registry import ExecutorName
 from netadapt.search.goal import Kind
 from netadapt.search.strategies.registry import StrategyName
 
@@ -26,7 +28,10 @@ class SearchSettings(BaseModel):
     Attributes:
         model: a checkpoint, a registry name or ``package.module:factory``.
         input_size: ``(height, width)``; a checkpoint brings its own.
-        data: the data's ``--data`` spec.
+        task: what the network is for: a task's name or ``package.module:factory``; that of the
+            network's recipe (``depth`` for most) if not given.
+        data: the data's ``--data`` spec; not every task needs one.
+        on_bad_sample: of task ``depth``: ``fail`` at a frame that cannot be used, or ``skip`` it.
         lut: folder of the latency table.
         budget_ms: the latency to reach on the table's target, by the clock where it is attached.
         budget_macs: multiply-accumulates to reach, at the table's batch. All budgets given hold.
@@ -35,6 +40,10 @@ class SearchSettings(BaseModel):
             at once, in fp32; defined by ``netadapt.search.costs.Costs.batch``.
         min_accuracy: in place of budgets: the score on the holdout below which the walk ends.
         strategy: what proposes and selects.
+        executor: where candidates are evaluated; nothing of the result depends on it.
+        address: of ``ray``: the cluster's head, ``HOST:PORT`` or ``auto``; none is this machine.
+        cpus_per_candidate: of ``ray``: cores, and threads, of a candidate.
+        gpus_per_candidate: of ``ray``: GPUs of a candidate; several share one by fractions.
         short_steps: steps of each candidate's short-term fine-tune.
         long_steps: steps of the long-term fine-tune of each chosen point.
         long_points: points of the front to fine-tune long, the base beside them.
@@ -47,14 +56,18 @@ class SearchSettings(BaseModel):
         select: of ``netadapt``: pick the best ``accuracy``, or the least accuracy lost for what
             is saved of the budget (``ratio``).
         candidates: of ``random``: candidates an iteration.
-        saliency_batches: training batches whose gradients ``taylor`` and ``knapsack`` average.
+        saliency_batches: training batches whose gradients ``netadapt-fast``, ``taylor`` and
+            ``knapsack`` average.
         population: of ``evolution``: networks a generation.
         generations: of ``evolution``.
         recalibration_batches: training batches for the batch norms of ``evolution``'s networks.
         importance: which channels of a group go first, where the strategy does not say it.
         channel_multiple: widths are multiples of it.
         lowest_share: no group goes below this share of its width.
-        metrics: scores on the test split to report beside the one that counts.
+        loss: of task ``depth``: the loss of every fine-tune; that of the network's recipe (l1
+            for most) if not given.
+        metrics: scores on the test split to report beside the one that counts; the task's own
+            choice if not given.
         seed: all randomness is derived from it.
     """
 
@@ -63,7 +76,9 @@ class SearchSettings(BaseModel):
     format: Literal[1] = 1
     model: Text
     input_size: tuple[Positive, Positive] | None = None
-    data: Text
+    task: Text | None = None
+    data: Text | None = None
+    on_bad_sample: OnBadSample = "fail"
     lut: Text
     budget_ms: Budget | None = None
     budget_macs: Budget | None = None
@@ -71,7 +86,10 @@ class SearchSettings(BaseModel):
     budget_mb: Budget | None = None
     min_accuracy: Annotated[float, Field(allow_inf_nan=False)] | None = None
     strategy: StrategyName = "netadapt"
-    executor: Literal["inline"] = "inline"
+    executor: ExecutorName = "inline"
+    address: Text | None = None
+    cpus_per_candidate: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpus_per_candidate: Annotated[float, Field(ge=0, le=64)] = 0.0
     short_steps: Count = 20
     long_steps: Count = 1000
     long_points: Positive = 6
@@ -79,7 +97,7 @@ class SearchSettings(BaseModel):
     short_lr: Rate = 2e-4
     long_lr: Rate = 5e-4
     optimizer: Literal["sgd", "adamw"] = "adamw"
-    loss: Literal["l1", "berhu"] = "l1"
+    loss: Text | None = None
     initial_reduction: Share = 0.025
     decay: Annotated[float, Field(gt=0, le=1)] = 0.97
     select: Literal["accuracy", "ratio"] = "accuracy"
@@ -91,7 +109,7 @@ class SearchSettings(BaseModel):
     importance: Literal["l2"] = "l2"
     channel_multiple: Positive = 8
     lowest_share: Share = 0.125
-    metrics: tuple[Text, ...] = ("rmse",)
+    metrics: tuple[Text, ...] | None = None
     seed: Count = 0
 
     @classmethod
@@ -112,6 +130,14 @@ class SearchSettings(BaseModel):
             "mb": self.budget_mb,
         }
         return {kind: limit for kind, limit in given.items() if limit is not None}
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> "SearchSettings":
+        if self.gpus_per_candidate > 1 and self.gpus_per_candidate % 1:
+            raise UserError(
+                f"--gpus-per-candidate {self.gpus_per_candidate:g} is above 1 and not whole"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_goal(self) -> "SearchSettings":

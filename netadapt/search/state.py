@@ -12,6 +12,7 @@ from netadapt.search.journal import (
     Finished,
     IterationBegan,
     Measured,
+    Retried,
     Scored,
     Selected,
     Started,
@@ -37,6 +38,7 @@ class SearchState:
         measured_ms: the clock's p50, by the name of the short-term candidate.
         was_measured: whether the chosen points' measurement is over (also without a clock).
         finished: the name of the final model.
+        retries: attempts that came to nothing and were made again, by candidate.
     """
 
     higher_is_better: bool = True
@@ -51,6 +53,7 @@ class SearchState:
     measured_ms: dict[str, float] = field(default_factory=dict)
     was_measured: bool = False
     finished: str | None = None
+    retries: dict[str, int] = field(default_factory=dict)
 
     def replay(self, events: Iterable[object]) -> "SearchState":
         """Apply ``events`` in order and return the state."""
@@ -68,10 +71,15 @@ class SearchState:
                 self.target_ms, self.targets = event.target_ms, event.targets
                 self.proposals = list(event.proposals)
                 self.proposing_samples += event.training_samples
+                for proposal in event.proposals:
+                    self.candidates.pop(proposal.name, None)
+            case Retried(name=name):
+                self.retries[name] = self.retries.get(name, 0) + 1
             case Scored(candidate=candidate) | Tuned(candidate=candidate):
                 self.candidates[candidate.name] = candidate
             case Selected(name=name):
                 self.walk.append(self._known(name))
+                self._order([proposal.name for proposal in self.proposals])
                 self.proposals = []
             case Chosen(names=names):
                 self.chosen = tuple(self._known(name) for name in names)
@@ -84,6 +92,7 @@ class SearchState:
                 self.chosen, self.was_measured = (), False
             case Finished(name=name):
                 self.finished = self._known(name)
+                self._order([f"{chosen}-long" for chosen in self.chosen])
 
     @property
     def current(self) -> Candidate:
@@ -99,6 +108,11 @@ class SearchState:
     def pending(self) -> list[Proposal]:
         """Proposals of the iteration in progress that have no score yet."""
         return [p for p in self.proposals if p.name not in self.candidates]
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether the iteration in progress is over and no candidate of it has a score."""
+        return bool(self.proposals) and not self.pending and not self.scored
 
     @property
     def scored(self) -> list[Candidate]:
@@ -152,6 +166,11 @@ class SearchState:
             self.candidates[p.name].checkpoint for p in self.proposals if p.name in self.candidates
         }
         return keep | {c.checkpoint for c in self.candidates.values() if c.stage == "long"}
+
+    def _order(self, names: Iterable[str]) -> None:
+        """Put the latest candidates in this order, whichever of them was done first."""
+        for name in names:
+            self.candidates[name] = self.candidates.pop(self._known(name))
 
     def _known(self, name: str) -> str:
         if name not in self.candidates:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.data import DepthData, DepthDataset, open_data
+from netadapt.data.spec import OnBadSample
 from netadapt.data.transforms import Example
 from netadapt.errors import UserError
 from netadapt.training.losses import LOSSES
@@ -53,7 +54,7 @@ class DepthTask(Task):
         if loss not in LOSSES:
             raise UserError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
         self.data = data
-        self.spec = data.spec
+        self.spec, self.note = data.spec, data.note
         self.input_size = data.input_size
         self.protocol = protocol_named(protocol)
         self._loss = LOSSES[loss]
@@ -135,11 +136,17 @@ class DepthTask(Task):
 
 
 def open_depth_task(
-    spec: str, input_size: tuple[int, int], *, loss: str = "l1", protocol: str = DEFAULT
+    spec: str,
+    input_size: tuple[int, int],
+    *,
+    loss: str = "l1",
+    protocol: str = DEFAULT,
+    on_bad_sample: OnBadSample = "fail",
 ) -> DepthTask:
     """Open data by its ``--data`` word; raises what ``open_data`` and :class:`DepthTask` do."""
     protocol_named(protocol)
-    return DepthTask(open_data(spec, input_size), loss, protocol)
+    data = open_data(spec, input_size, on_bad_sample=on_bad_sample)
+    return DepthTask(data, loss, protocol)
 
 
 def _stacked(arrays: list[NDArray[np.float32]]) -> Tensor:

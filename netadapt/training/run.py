@@ -12,6 +12,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
+from netadapt.data.spec import OnBadSample
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.training.checkpoint import (
@@ -42,7 +43,7 @@ class TrainConfig:
         eval_every: steps between two scores of the holdout, at which the folder is written.
         options: keyword arguments of the model's builder, such as ``imagenet``.
         task: what the network learns: a task's name or ``package.module:factory``.
-        task: what :func:`netadapt.training.open_task` takes.
+        on_bad_sample: of task ``depth``: ``fail`` at a frame that cannot be used, or ``skip`` it.
     """
 
     model: str
@@ -53,6 +54,7 @@ class TrainConfig:
     eval_every: int
     options: Mapping[str, Any] = field(default_factory=dict)
     task: str = "depth"
+    on_bad_sample: OnBadSample = "fail"
 
     def __post_init__(self) -> None:
         if self.eval_every < 1:

@@ -25,6 +25,7 @@ class Task(ABC):
         reported: those of ``metrics`` that a search reports beside ``primary`` unless told others.
         spec: the word that opened its data, as given to ``--data``, for messages.
         input_size: ``(H, W)`` of its inputs.
+        note: what the user should know of the data, in one line.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Task(ABC):
     reported: tuple[str, ...] = ()
     spec: str
     input_size: tuple[int, int]
+    note: str = ""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -1,5 +1,6 @@
 """The pictures of a run, written to files."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from netadapt.errors import UserError
-from netadapt.files import replacing
+from netadapt.files import write_atomic
 from netadapt.viz.front import plot_front
 from netadapt.viz.runs import read_run
 from netadapt.viz.samples import plot_predictions, plot_samples, read_samples
@@ -88,8 +89,10 @@ def save_figure(figure: Figure, path: Path) -> Path:
         UserError: ``path`` is no .png, .svg or .pdf, or cannot be written.
     """
     suffix = _suffix(path)
-    with replacing(path) as temporary, rc_context({"svg.hashsalt": "netadapt"}):
-        figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=_UNDATED[suffix])
+    picture = io.BytesIO()  # matplotlib does not survive a disk that is full
+    with rc_context({"svg.hashsalt": "netadapt"}):
+        figure.savefig(picture, format=suffix[1:], dpi=DPI, metadata=_UNDATED[suffix])
+    write_atomic(path, picture.getvalue())
     return path
 
 

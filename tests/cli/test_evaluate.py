@@ -73,7 +73,9 @@ def test_a_sequence_can_be_scored(netadapt, here):
 def test_a_split_that_is_not_the_usual_one_is_told(netadapt, monkeypatch):
     opened = depth.open_data
     monkeypatch.setattr(
-        depth, "open_data", lambda *given: replace(opened(*given), note="cut by drive")
+        depth,
+        "open_data",
+        lambda *given, **more: replace(opened(*given, **more), note="cut by drive"),
     )
     result = netadapt(EVALUATE, "--json")
     assert result.err == "cut by drive\n"

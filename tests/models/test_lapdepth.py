@@ -27,7 +27,7 @@ def skeleton():
 
 @pytest.mark.parametrize(
     ("encoder", "millions", "gmacs"),
-    [("resnext101_32x8d", 73.62, 124.58), ("mobilenet_v2", 16.81, 58.13)],
+    [("resnext101_32x8d", 73.62, 124.58), ("mobilenet_v2", 15.54, 57.82)],
 )
 def test_sizes_at_416x544_are_those_of_the_docstring(encoder, millions, gmacs):
     parameters, macs = deployed_size("lapdepth", (416, 544), encoder=encoder)

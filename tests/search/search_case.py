@@ -5,9 +5,10 @@ import signal
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from netadapt.files import write_atomic
-from netadapt.latency.design import channel_levels, design_networks
+from netadapt.latency.design import design_networks
 from netadapt.latency.devices import load_device
 from netadapt.latency.runtimes import fusion_of, load_runtime
 from netadapt.latency.table import Latency, LatencyTable
@@ -39,7 +40,24 @@ def make_case(folder: Path, *, attached: bool, scale: float = 1.0) -> dict:
     model.set_depth_statistics(3.0, 1.5)
     checkpoint = folder / "base.safetensors"
     save_checkpoint(model, checkpoint, input_size=SIZE)
-    prunable = trace(model, torch.rand(1, 3, *SIZE))
+    example = torch.rand(1, 3, *SIZE)
+    return {
+        "model": str(checkpoint),
+        "data": "synthetic:24",
+        "lut": str(made_up_table(folder, model, example, attached=attached, scale=scale)),
+        "short_steps": 1,
+        "long_steps": 2,
+        "long_points": 2,
+        "batch_size": 4,
+        "initial_reduction": 0.05,
+    }
+
+
+def made_up_table(
+    folder: Path, model: nn.Module, example: torch.Tensor, *, attached: bool, scale: float = 1.0
+) -> Path:
+    """Write a table that covers ``model``; return its folder."""
+    prunable = trace(model, example)
     target = load_device("cpu").target(load_runtime("onnxruntime"))
     if not attached:
         target = target.model_copy(update={"hardware": "another board"})
@@ -50,17 +68,7 @@ def make_case(folder: Path, *, attached: bool, scale: float = 1.0) -> dict:
     table.append({w: Latency(*[made_up_us(w)] * 3, runs=1) for w in wanted})
     calibration = Calibration(scale=scale, call_us=0, workload_us=0, networks=1)
     table.save_target(target.model_copy(update={"calibration": calibration}))
-    assert channel_levels(32, 8)[0] == 8
-    return {
-        "model": str(checkpoint),
-        "data": "synthetic:24",
-        "lut": str(table.folder),
-        "short_steps": 1,
-        "long_steps": 2,
-        "long_points": 2,
-        "batch_size": 4,
-        "initial_reduction": 0.05,
-    }
+    return table.folder
 
 
 def search_until(arguments: dict, out: Path, event: int, how: str) -> None:

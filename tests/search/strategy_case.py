@@ -12,7 +12,7 @@ from netadapt.search.settings import SearchSettings
 from netadapt.search.state import SearchState
 from netadapt.search.strategies import load_strategy
 
-WALKING = ("netadapt", "uniform", "random", "magnitude", "taylor", "knapsack")
+WALKING = ("netadapt", "netadapt-fast", "uniform", "random", "magnitude", "taylor", "knapsack")
 
 
 class Case:

@@ -1,11 +1,13 @@
+import ctypes
 import itertools
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netadapt.search.strategies.knapsack import Choice, knapsack, solve_within
+from netadapt.search.strategies.knapsack import Choice, _quiet_stdout, knapsack, solve_within
 
 GROUPS = st.lists(
     st.lists(st.tuples(st.integers(0, 40), st.integers(-5, 20)), min_size=1, max_size=4),
@@ -103,3 +105,12 @@ def test_a_group_stays_wide_where_narrowing_it_wins_nothing():
     assert knapsack(flat, added, np.array([-1.0])) == [1, 0]
     unknown = np.array([[0.0, np.nan, -2.0, 0.0, np.nan]])
     assert knapsack(flat, unknown, np.array([-1.0])) == [2, 0]
+
+
+def test_stdout_is_left_to_the_caller(capfd):
+    print("before")
+    with _quiet_stdout():
+        os.write(1, b"from the solver\n")
+        ctypes.CDLL(None).puts(b"from its buffer")
+    print("after")
+    assert capfd.readouterr().out == "before\nafter\n"

@@ -148,7 +148,7 @@ def test_a_candidate_that_diverges_is_recorded_and_never_chosen(tmp_path, elsewh
         raise TrainingDiverged("training diverged: the loss is nan at step 1")
 
     monkeypatch.setattr(evaluation, "fit", always)
-    with pytest.raises(UserError, match="every candidate of iteration 1 failed, the first with"):
+    with pytest.raises(UserError, match="every candidate of iteration 1 failed, 2 of 2 with"):
         netadapt.search(**elsewhere, out=tmp_path / "other")
 
 

@@ -141,6 +141,13 @@ def no_task(data, input_size):
     return {"data": data, "input_size": input_size}
 
 
+def test_a_protocol_is_of_depth_alone():
+    with pytest.raises(UserError, match="--protocol eigen-nyu is of task depth"):
+        open_task("digits", None, None, protocol="eigen-nyu")
+    with pytest.raises(UserError, match="unknown protocol 'x'"):
+        open_task("depth", "pairs:missing", (32, 32), protocol="x")
+
+
 def test_an_empty_split_is_refused():
     full = TensorDataset(torch.zeros(2, 1, 4, 4), torch.zeros(2))
     with pytest.raises(UserError, match="the holdout split is empty"):

@@ -13,7 +13,8 @@ from netadapt.pruning import Operation
 FUSION = Fusion(
     batch_norm=True,
     activations=frozenset(
-        {"relu", "relu6", "leaky_relu", "sigmoid", "tanh", "hardswish", "gelu"},
+        {"relu", "relu6", "leaky_relu", "sigmoid", "tanh", "hardswish", "gelu"}
+        | {"elu", "silu", "hardsigmoid"},
     ),
     add=True,
     into=frozenset({"conv2d", "add"}),

@@ -1,4 +1,3 @@
-from netadapt.search.executors.base import Executor
-from netadapt.search.executors.inline import InlineExecutor
+from netadapt.search.executors.registry import EXECUTORS, ExecutorName, open_executor
 
-__all__ = ["Executor", "InlineExecutor"]
+__all__ = ["EXECUTORS", "ExecutorName", "open_executor"]

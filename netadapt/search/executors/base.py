@@ -1,21 +1,38 @@
 """How the candidates of an iteration are evaluated: in this process, in a pool, on a cluster."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from netadapt.search.candidate import Candidate
+from netadapt.search.evaluation import Job
+from netadapt.search.journal import Retried
 
 
 class Executor(ABC):
-    """Maps a function over independent items.
+    """Evaluates jobs of one run.
 
-    The function depends on its item alone, so results are the same wherever it runs.
+    What becomes of a job depends on the job alone, so results are the same wherever it runs.
+
+    Attributes:
+        draining: whether it was told to begin no further job.
     """
 
+    draining = False
+
     @abstractmethod
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result]]:
-        """Yield each item with its result, in the order in which they are done."""
+    def map(self, jobs: Sequence[Job]) -> Iterator[Candidate | Retried]:
+        """Yield each job's candidate, in the order in which they are done.
+
+        A candidate's weights are in the run folder by then. An attempt that came to nothing
+        through no fault of the candidate is told of and made again. Ends early if it is drained.
+        """
+
+    def keep(self, job: Job) -> None:  # noqa: B027  (a hook, not a duty)
+        """See to it that the weights of a candidate that is to go on are in the run folder."""
+
+    def drain(self) -> None:
+        """Begin no further job; those in flight are finished."""
+        self.draining = True
+
+    def close(self) -> None:  # noqa: B027  (a hook, not a duty)
+        """Let go of all that it holds; jobs in flight are lost."""

@@ -1,16 +1,21 @@
 """One candidate after the other, in this process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from netadapt.search.executors.base import Executor, Item, Result
+from netadapt.search.candidate import Candidate
+from netadapt.search.evaluation import Job
+from netadapt.search.executors.base import Executor
 
 
 class InlineExecutor(Executor):
-    """Evaluates in the process of the search."""
+    """Evaluates in the process of the search, in order, each job when it is asked for."""
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result]]:
-        """Yield the items in order, each evaluated when it is asked for."""
-        for item in items:
-            yield item, function(item)
+    def __init__(self, evaluate: Callable[[Job], Candidate]) -> None:
+        self._evaluate = evaluate
+
+    def map(self, jobs: Sequence[Job]) -> Iterator[Candidate]:
+        """Yield the jobs' candidates in order."""
+        for job in jobs:
+            if self.draining:
+                return
+            yield self._evaluate(job)

@@ -26,10 +26,12 @@ class Strategy(ABC):
         networks: the networks candidates are cut from, and how much their channels matter.
         importance: which channels of a group go first.
         adaptation: what a candidate gets before it is scored.
+        distils: whether candidates learn from the base network too, in both fine-tunes.
     """
 
     importance: ClassVar[Criterion] = "l2"
     adaptation: ClassVar[Adaptation] = "fine-tune"
+    distils: ClassVar[bool] = False
 
     def __init__(self, problem: Problem, networks: Networks) -> None:
         self.problem = problem
@@ -73,8 +75,25 @@ class Strategy(ABC):
     def job(self, state: SearchState, proposal: Proposal) -> Job:
         """Return how ``proposal`` is to be evaluated."""
         seed = derive_seed(self.problem.settings.seed, proposal.iteration, "short")
-        parent = self.parent(state).checkpoint
-        return Job(proposal, "short", parent, seed, self.importance, self.adaptation)
+        parent, teacher = self.parent(state).checkpoint, self.teacher(state)
+        return Job(proposal, "short", parent, seed, self.importance, self.adaptation, teacher)
+
+    def long_job(self, state: SearchState, name: str) -> Job:
+        """Return how the candidate called ``name`` is to be fine-tuned long."""
+        row = state.candidates[name]
+        proposal = Proposal(
+            name=name,
+            iteration=row.iteration,
+            group="",
+            widths=row.widths,
+            predicted_ms=row.predicted_ms,
+        )
+        seed = derive_seed(self.problem.settings.seed, 0, "long")
+        return Job(proposal, "long", row.checkpoint, seed, teacher=self.teacher(state))
+
+    def teacher(self, state: SearchState) -> str | None:
+        """Return the weights that candidates learn from beside the truth, if any."""
+        return state.candidates[state.walk[0]].checkpoint if self.distils else None
 
     def proposing_samples(self) -> int:
         """Return how many training images an iteration reads to propose and to cut."""

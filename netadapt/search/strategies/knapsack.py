@@ -1,6 +1,10 @@
 """One knapsack over all groups: the most importance that the limits allow."""
 
-from collections.abc import Mapping, Sequence
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -67,8 +71,9 @@ class Choice:
         for group in grid.full:
             possible = np.array(grid.options(group, widths[group]))
             total = np.cumsum(np.sort(scores[group])[::-1])
+            step = widths[group] // len(total)  # channels that go at once share a score
             options.append(possible)
-            kept.append(total[possible - 1])
+            kept.append(total[possible // step - 1])
         return cls(tuple(grid.full), tuple(options), tuple(kept))
 
     @property
@@ -82,6 +87,14 @@ class Choice:
             float(kept[options == width][0])
             for options, kept, width in zip(self.widths, self.kept, network, strict=True)
         )
+
+    def lost(self, network: NDArray[np.int64]) -> Vector:
+        """Return ``(N,)``: what each of ``single_changes`` keeps less than ``network``."""
+        present = [
+            kept[options == width]
+            for options, kept, width in zip(self.widths, self.kept, network, strict=True)
+        ]
+        return np.concatenate([now - kept for now, kept in zip(present, self.kept, strict=True)])
 
     def single_changes(self, network: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return ``(N, G)``: ``network`` with one group at each of its widths, group by group."""
@@ -99,8 +112,8 @@ def solve_within(choice: Choice, costs: Costs, limits: Limits) -> NDArray[np.int
     What a group saves depends on its neighbours' widths. So the costs are taken as linear around
     a network, beginning with the present one, the programme is solved, and the costs are looked
     up anew around its solution, until that moves no more. Of all solutions on the way that are
-    within the limits the best is returned. If none is, the last is narrowed on, each time by the
-    step that loses the least importance for what it saves.
+    within the limits the best is returned. If none is, the last is narrowed on, a group at a time,
+    as loses the least importance for what it saves.
 
     Returns:
         ``None`` if no widths are within the limits.
@@ -156,21 +169,37 @@ def knapsack(kept: Sequence[Vector], added: Vector, room: Vector) -> list[int] |
     place = np.concatenate([np.arange(len(values)) / len(values) for values in kept])
     known = ~np.isnan(added).any(axis=0)
     one_each = (group == np.arange(len(kept))[:, None]).astype(np.float64)
-    result = milp(
-        lost * (SCALE / max(float(lost.max()), 1e-300)) + place,
-        integrality=np.ones(len(lost)),
-        bounds=Bounds(0, known.astype(np.float64)),
-        constraints=[
-            LinearConstraint(one_each, 1, 1),
-            LinearConstraint(np.nan_to_num(added), -np.inf, room),
-        ],
-        options={"mip_rel_gap": 0.0, "node_limit": NODES},
-    )
+    with _quiet_stdout():
+        result = milp(
+            lost * (SCALE / max(float(lost.max()), 1e-300)) + place,
+            integrality=np.ones(len(lost)),
+            bounds=Bounds(0, known.astype(np.float64)),
+            constraints=[
+                LinearConstraint(one_each, 1, 1),
+                LinearConstraint(np.nan_to_num(added), -np.inf, room),
+            ],
+            options={"mip_rel_gap": 0.0, "node_limit": NODES},
+        )
     if result.x is None:
         return None
     chosen = np.flatnonzero(np.rint(result.x))
     starts = np.flatnonzero(np.append(True, np.diff(group) != 0))
     return [int(index) for index in chosen - starts]
+
+
+@contextmanager
+def _quiet_stdout() -> Iterator[None]:
+    """Keep HiGHS from printing: one of its lines comes even when it is told to be silent."""
+    sys.stdout.flush()
+    with open(os.devnull, "wb") as nowhere:
+        stdout = os.dup(1)
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield
+        finally:
+            ctypes.CDLL(None).fflush(None)  # what the solver printed may still be in its buffer
+            os.dup2(stdout, 1)
+            os.close(stdout)
 
 
 def _narrowed_on(
@@ -179,19 +208,12 @@ def _narrowed_on(
     network = network.copy()
     while not costs.meet(network[None], limits)[0]:
         load = float(costs.load(network[None], limits)[0])
-        value = choice.value(network)
-        rows = [network.copy() for _ in choice.widths]
-        for column, options in enumerate(choice.widths):
-            narrower = options[options < network[column]]
-            rows[column][column] = narrower[0] if len(narrower) else network[column]
-        loads = costs.load(np.array(rows), limits)
-        best, best_price = None, np.inf
-        for row, after in zip(rows, loads, strict=True):
-            if after < load:
-                price = (value - choice.value(row)) / (load - after)
-                if price < best_price:
-                    best, best_price = row, price
-        if best is None:
+        rows = choice.single_changes(network)
+        narrower = (rows < network).any(axis=1)
+        saved = load - costs.load(rows, limits)
+        lost = choice.lost(network)
+        price = np.where(narrower & (saved > 0), lost / np.where(saved > 0, saved, 1), np.inf)
+        if np.isinf(price).all():
             return None
-        network = best
+        network = rows[np.argmin(price)]
     return network

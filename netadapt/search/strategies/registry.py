@@ -9,11 +9,19 @@ if TYPE_CHECKING:
     from netadapt.search.strategies.base import Strategy
 
 StrategyName = Literal[
-    "netadapt", "uniform", "random", "magnitude", "taylor", "knapsack", "evolution"
+    "netadapt",
+    "netadapt-fast",
+    "uniform",
+    "random",
+    "magnitude",
+    "taylor",
+    "knapsack",
+    "evolution",
 ]
 
 STRATEGIES: dict[StrategyName, str] = {
     "netadapt": "netadapt.search.strategies.netadapt:NetAdaptStrategy",
+    "netadapt-fast": "netadapt.search.strategies.fast:FastStrategy",
     "uniform": "netadapt.search.strategies.uniform:UniformStrategy",
     "random": "netadapt.search.strategies.random:RandomStrategy",
     "magnitude": "netadapt.search.strategies.ranking:MagnitudeStrategy",

@@ -1,0 +1,78 @@
+"""Learning from the unpruned network beside the truth."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from netadapt.training.task import Scores, Split, Targets, Task
+
+WEIGHT = 1.0  # of the teacher beside the truth, in units of the outputs
+
+
+class DistilledTask(Task):
+    """A task whose loss also asks for the answers of a teacher.
+
+    Args:
+        task: the problem.
+        teacher: a network with the same inputs and outputs; copied, and never trained.
+
+    Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, with the mean
+    absolute difference of the outputs in place of their cross-entropy.
+    """
+
+    def __init__(self, task: Task, teacher: nn.Module) -> None:
+        self.name, self.primary = task.name, task.primary
+        self.higher_is_better = task.higher_is_better
+        self.metrics, self.reported = task.metrics, task.reported
+        self.spec, self.input_size = task.spec, task.input_size
+        self._task = task
+        self._teacher = copy.deepcopy(teacher).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of one input."""
+        return self._task.input_shape
+
+    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
+        """As of the task."""
+        return self._task.train_batch(draw, batch_size, seed)
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """As of the task."""
+        return self._task.batches_per_epoch(batch_size)
+
+    def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
+        """The task's loss and the mean absolute difference from the teacher's answers."""
+        answers: list[Tensor] = []
+        hook = model.register_forward_hook(lambda _, __, output: answers.extend(_tensors(output)))
+        try:
+            loss = self._task.loss(model, inputs, targets)
+        finally:
+            hook.remove()
+        if not answers:  # the task's loss reads something else than what the network answers
+            answers = _tensors(model(inputs))
+        with torch.no_grad():
+            wanted = _tensors(self._teacher.to(inputs.device)(inputs))
+        differences = [
+            (answer.float() - want.float()).abs().mean()
+            for answer, want in zip(answers, wanted, strict=True)
+        ]
+        return loss + WEIGHT * torch.stack(differences).mean()
+
+    def score(self, model: nn.Module, split: Split) -> Scores:
+        """As of the task."""
+        return self._task.score(model, split)
+
+    def check(self, model: nn.Module) -> None:
+        """As of the task."""
+        self._task.check(model)
+
+
+def _tensors(output: object) -> list[Tensor]:
+    if isinstance(output, Tensor):
+        return [output]
+    if isinstance(output, dict):
+        output = list(output.values())
+    assert isinstance(output, list | tuple)
+    return [tensor for part in output for tensor in _tensors(part)]

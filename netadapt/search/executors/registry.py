@@ -1,0 +1,39 @@
+"""The executors by name, imported when they are used."""
+
+from typing import TYPE_CHECKING, Literal
+
+from netadapt.errors import UserError
+
+if TYPE_CHECKING:
+    from netadapt.search.executors.base import Executor
+    from netadapt.search.networks import Networks
+    from netadapt.search.problem import Problem
+    from netadapt.search.progress import SearchProgress
+
+ExecutorName = Literal["inline", "ray"]
+EXECUTORS: tuple[ExecutorName, ...] = ("inline", "ray")
+
+
+def open_executor(
+    problem: "Problem", networks: "Networks", progress: "SearchProgress"
+) -> "Executor":
+    """Return the executor that the settings of ``problem`` ask for, ready to work.
+
+    Raises:
+        UserError: it is not installed, or its cluster cannot be reached.
+    """
+    from netadapt.search.evaluation import Evaluator
+
+    if problem.settings.executor == "inline":
+        from netadapt.search.executors.inline import InlineExecutor
+
+        return InlineExecutor(Evaluator(problem, networks))
+    try:
+        from netadapt.search.executors.ray import open_ray
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UserError(
+            "executor ray needs the package ray; run: pip install 'netadapt[ray]'"
+        ) from error
+    return open_ray(problem, networks.folder, progress)

@@ -1,0 +1,118 @@
+"""Candidates that another target's search has already evaluated."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from netadapt.files import replacing, write_atomic
+from netadapt.search.candidate import Candidate
+from netadapt.search.evaluation import Job, peak_mb
+from netadapt.search.executors.base import Executor
+from netadapt.search.journal import Retried
+from netadapt.search.problem import Problem
+
+# what a candidate's weights and scores depend on, besides its job
+SHARED_SETTINGS = {
+    "task", "data", "loss", "input_size", "on_bad_sample", "batch_size", "optimizer", "short_steps",
+    "short_lr", "long_steps", "long_lr", "saliency_batches", "recalibration_batches", "seed",
+}  # fmt: skip
+
+
+class SharingExecutor(Executor):
+    """Asks what sibling runs have scored before it lets ``inner`` evaluate.
+
+    Scores are kept, weights are not: those of a candidate that another run scored and dropped are
+    made again if it is picked here. (They come out the same: on the CPU, bit for bit.)
+
+    Args:
+        inner: evaluates what nobody has.
+        problem: of this run.
+        folder: this run's.
+        shared: what the siblings have in common: a file a candidate, named after all that the
+            candidate depends on.
+    """
+
+    def __init__(self, inner: Executor, problem: Problem, folder: Path, shared: Path) -> None:
+        self._inner = inner
+        self._problem = problem
+        self._folder = folder
+        self._shared = shared
+
+    def map(self, jobs: Sequence[Job]) -> Iterator[Candidate | Retried]:
+        """Yield the candidates that are known already, then those of ``inner``."""
+        digests: dict[str, str] = {}
+        keys = {job.name: self._key(job, digests) for job in jobs}
+        unknown = []
+        for job in jobs:
+            known = self._known(job, keys[job.name])
+            if known is None:
+                unknown.append(job)
+            else:
+                yield known
+        for outcome in self._inner.map(unknown):
+            if isinstance(outcome, Candidate) and outcome.failure is None:
+                self._tell(keys[outcome.name], outcome)
+            yield outcome
+
+    def keep(self, job: Job) -> None:
+        """Make the weights of a candidate that is to go on, if only its score is here."""
+        if not (self._folder / job.checkpoint).exists():
+            for _ in self._inner.map([job]):
+                pass
+
+    @property
+    def draining(self) -> bool:  # type: ignore[override]
+        """Whether it was told to begin no further job."""
+        return self._inner.draining
+
+    def drain(self) -> None:
+        """Begin no further job; those in flight are finished."""
+        self._inner.drain()
+
+    def close(self) -> None:
+        """Let go of all that ``inner`` holds."""
+        self._inner.close()
+
+    def _key(self, job: Job, digests: dict[str, str]) -> str:
+        for weights in (job.parent, job.teacher):
+            if weights is not None and weights not in digests:
+                content = (self._folder / weights).read_bytes()
+                digests[weights] = hashlib.sha256(content).hexdigest()
+        settings = self._problem.settings.model_dump_json(include=SHARED_SETTINGS)
+        widths = sorted(job.proposal.widths.items())
+        facts = (
+            settings, widths, job.stage, job.seed, job.importance, job.adaptation, job.accumulate,
+            job.proposal.iteration, digests[job.parent], digests.get(job.teacher or ""),
+        )  # fmt: skip
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    def _known(self, job: Job, key: str) -> Candidate | None:
+        try:
+            owner, text = (self._shared / f"{key}.json").read_text("utf-8").split("\n", 1)
+            found = Candidate.model_validate_json(text)
+        except (OSError, ValueError, ValidationError):  # nobody's, or damaged: evaluate it
+            return None
+        weights = self._shared.parent / owner / found.checkpoint
+        here = self._folder / job.checkpoint
+        if weights.exists():
+            with replacing(here) as temporary:
+                shutil.copyfile(weights, temporary)
+        elif (job.stage != "short" or job.adaptation != "fine-tune") and not here.exists():
+            return None  # it may go on without being picked: its weights are needed
+        return found.model_copy(
+            update={
+                "name": job.name,
+                "checkpoint": job.checkpoint,
+                "predicted_ms": job.proposal.predicted_ms,
+                "training_samples": 0,  # none were read here
+                "peak_mb": peak_mb(self._problem, job.proposal.widths),
+            }
+        )
+
+    def _tell(self, key: str, candidate: Candidate) -> None:
+        self._shared.mkdir(exist_ok=True)
+        text = f"{self._folder.name}\n{candidate.model_dump_json()}"
+        write_atomic(self._shared / f"{key}.json", text)

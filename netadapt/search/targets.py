@@ -1,0 +1,104 @@
+"""One search for several targets."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netadapt.errors import UserError
+from netadapt.files import existing_file, provisional_folder, write_atomic
+from netadapt.search.run import resume_search, start_search
+from netadapt.search.search_run import SearchRun
+from netadapt.search.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from netadapt.search.progress import SearchProgress
+
+TARGETS = "targets.json"
+SHARED = "shared"
+
+
+def is_for_targets(out: Path) -> bool:
+    """Whether ``out`` is a search for several targets."""
+    return (out / TARGETS).exists()
+
+
+def search_targets(
+    luts: Sequence[str],
+    budgets_ms: Sequence[float],
+    given: Mapping[str, object],
+    out: Path,
+    progress: "SearchProgress | None" = None,
+) -> dict[str, SearchRun]:
+    """Search for each table's target in turn; candidates that coincide are evaluated once.
+
+    Each target gets a run of its own in ``out``, named after its table. Two runs evaluate the
+    same candidate if they cut the same widths from the same weights with the same seed: the base,
+    the first iterations, and whatever follows from the same picks.
+
+    Args:
+        luts: the tables' folders.
+        budgets_ms: one budget for all, or one for each; none if ``given`` has another goal.
+        given: the other arguments of ``SearchSettings``.
+        out: a new folder.
+        progress: told of every step of every run.
+
+    Returns:
+        the runs, by their names.
+
+    Raises:
+        UserError: what any of the searches raises; those before it are finished by then.
+    """
+    if len(budgets_ms) not in (0, 1, len(luts)):
+        raise UserError(
+            f"{len(budgets_ms)} budgets for {len(luts)} tables; give one for all or one for each"
+        )
+    names = [Path(lut).name for lut in luts]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"two tables are called {twice[0]}; each target has one")
+    asked: dict[str, dict[str, Any]] = {}
+    for place, (name, lut) in enumerate(zip(names, luts, strict=True)):
+        values = {**given, "lut": lut}
+        if budgets_ms:
+            values["budget_ms"] = budgets_ms[place if len(budgets_ms) > 1 else 0]
+        asked[name] = SearchSettings.parse(values).model_dump()
+
+    def begun() -> bool:
+        return any((out / name).exists() for name in asked)
+
+    with provisional_folder(out, "run folder", begun):
+        write_atomic(out / TARGETS, json.dumps(asked, indent=2) + "\n")
+        return _all(asked, out, progress)
+
+
+def resume_targets(out: Path, progress: "SearchProgress | None" = None) -> dict[str, SearchRun]:
+    """Go on with a search for several targets.
+
+    Raises:
+        UserError: ``targets.json`` is damaged, and what the searches raise.
+    """
+    path = existing_file(out / TARGETS, "list of targets")
+    try:
+        asked = json.loads(path.read_text("utf-8", errors="replace"))
+        settings = {name: SearchSettings.parse(values) for name, values in asked.items()}
+    except (ValueError, AttributeError, TypeError, UserError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    if any(Path(name).name != name for name in settings):
+        raise UserError(f"{path} is damaged: a run lies outside the folder")
+    return _all({name: one.model_dump() for name, one in settings.items()}, out, progress)
+
+
+def _all(
+    asked: Mapping[str, Mapping[str, Any]], out: Path, progress: "SearchProgress | None"
+) -> dict[str, SearchRun]:
+    shared = out / SHARED
+    runs = {}
+    for name, values in asked.items():
+        folder = out / name
+        if (folder / "run.json").exists():
+            runs[name] = resume_search(folder, {}, progress, shared)
+        else:
+            settings = SearchSettings.parse(dict(values))
+            runs[name] = start_search(settings, folder, progress, shared)
+    return runs

@@ -1,0 +1,130 @@
+"""Files cut short or with flipped bits: refused in one line, or read as what was written."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from faulty import faulty_case
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import netadapt
+from netadapt.errors import UserError
+from netadapt.latency.table import LatencyTable
+from netadapt.search.journal import Journal
+from netadapt.training.checkpoint import load_checkpoint
+
+PLACES = st.integers(0, 10**9)
+BITS = st.integers(0, 7)
+thorough = settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return faulty_case(tmp_path_factory.mktemp("faulty"))
+
+
+@pytest.fixture(scope="module")
+def journal(case, tmp_path_factory):
+    return netadapt.search(**case, out=tmp_path_factory.mktemp("runs") / "run").folder
+
+
+def flipped(path, place, bit):
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    return bytes(content)
+
+
+def cut(path, place):
+    content = path.read_bytes()
+    return content[: place % len(content)]
+
+
+def read_or_refused(load):
+    """What ``load`` gives and None, or None and the one line that refuses it."""
+    try:
+        return load(), None
+    except UserError as error:
+        line = str(error)
+    assert "\n" not in line
+    return None, line
+
+
+@thorough
+@given(place=PLACES, bit=BITS)
+def test_a_checkpoint_with_a_flipped_bit_is_never_loaded(case, tmp_path, place, bit):
+    path = tmp_path / "flipped.safetensors"
+    path.write_bytes(flipped(Path(case["model"]), place, bit))
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+@thorough
+@given(place=PLACES)
+def test_a_checkpoint_cut_short_is_never_loaded(case, tmp_path, place):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(cut(Path(case["model"]), place))
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_older_than_the_checksum_loads(case, tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path = tmp_path / "old.safetensors"
+    with safe_open(case["model"], framework="pt") as file:
+        metadata = file.metadata()["netadapt"]
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    start = metadata.index(',"checksum"')
+    save_file(stored, path, {"netadapt": metadata[:start] + "}"})
+    old, new = load_checkpoint(path).state_dict(), load_checkpoint(case["model"]).state_dict()
+    assert all(torch.equal(old[name], new[name]) for name in new)
+
+
+@thorough
+@given(place=PLACES, bit=BITS)
+def test_a_journal_with_a_flipped_bit_is_refused_or_only_its_torn_end_is_lost(
+    journal, tmp_path, place, bit
+):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(flipped(journal / "journal.jsonl", place, bit))
+    whole = Journal(journal / "journal.jsonl").events
+    opened, refused = read_or_refused(lambda: Journal(path))
+    if opened is None:
+        assert " is damaged: " in refused
+    else:
+        assert opened.events in (whole, whole[:-1])
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=PLACES)
+def test_a_run_whose_journal_was_cut_goes_on_to_the_same_front(journal, tmp_path, place):
+    out = tmp_path / "run"
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(journal, out)
+    (out / "journal.jsonl").write_bytes(cut(journal / "journal.jsonl", place))
+    run, refused = read_or_refused(lambda: netadapt.search(out=out, resume=True))
+    if run is None:  # weights that were dropped since cannot be asked for again
+        assert "does not exist" in refused
+    else:
+        for name in ("journal.jsonl", "pareto.csv"):
+            assert (out / name).read_bytes() == (journal / name).read_bytes()
+
+
+@thorough
+@given(place=PLACES)
+def test_a_table_cut_short_has_only_rows_that_were_measured(case, tmp_path, place):
+    whole = LatencyTable.load(case["lut"])
+    folder = tmp_path / whole.folder.name
+    shutil.copytree(whole.folder, folder, dirs_exist_ok=True)
+    (folder / "latency.csv").write_bytes(cut(whole.folder / "latency.csv", place))
+    table, _ = read_or_refused(lambda: LatencyTable.load(folder))
+    assert table is None or table.rows.items() <= whole.rows.items()

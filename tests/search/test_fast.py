@@ -1,0 +1,240 @@
+"""netadapt-fast: its saliency, what it learns from the base, its cost, and that it resumes."""
+
+import multiprocessing
+import signal
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from search_case import SIZE, made_up_table, search_until
+from strategy_case import Case
+
+import netadapt
+from netadapt.errors import UserError
+from netadapt.models.fastdepth import GROUPS
+from netadapt.search.distillation import DistilledTask
+from netadapt.search.fisher import fisher_scores
+from netadapt.search.journal import IterationBegan, Journal
+from netadapt.training.checkpoint import save_checkpoint
+from netadapt.training.task import Task
+
+QUICK = {
+    "initial_reduction": 0.004,
+    "short_steps": 3,
+    "saliency_batches": 1,
+    "long_points": 1,
+    "long_steps": 1,
+}
+
+
+class Regression(Task):
+    """Any network on noise; the loss is a mean over examples."""
+
+    name, primary, higher_is_better = "regression", "error", False
+    metrics: ClassVar[tuple[str, ...]] = ("error",)
+
+    def __init__(self, channels=3, size=(8, 8)):
+        self.spec, self.input_size, self.channels = "noise", size, channels
+
+    def train_batch(self, draw, batch_size, seed):
+        random = torch.Generator().manual_seed(1000 * seed + draw)
+        shape = (batch_size, self.channels, *self.input_size)
+        return torch.randn(shape, generator=random), torch.randn(batch_size, generator=random)
+
+    def batches_per_epoch(self, batch_size):
+        return 1
+
+    def loss(self, model, inputs, targets):
+        outputs = model(inputs)
+        first = outputs[0] if isinstance(outputs, tuple) else outputs
+        return (first.reshape(len(first), -1).mean(1) - targets).square().mean()
+
+    def score(self, model, split):
+        return {"error": 0.0}
+
+    def check(self, model):
+        pass
+
+
+class Branching(torch.nn.Module):
+    """Adds, concats, depthwise and grouped convolutions, a linear layer behind a flattening."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.depthwise = torch.nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.back = torch.nn.Conv2d(8, 8, 1)
+        self.side = torch.nn.Conv2d(8, 4, 1)
+        self.joined = torch.nn.Conv2d(12, 6, 3, stride=4, groups=2)
+        self.head = torch.nn.Linear(6 * 2 * 2, 2)
+
+    def forward(self, x):
+        first = torch.relu(self.norm(self.stem(x)))
+        second = first + self.back(self.depthwise(first))
+        joined = torch.cat([second, torch.relu(self.side(second))], dim=1)
+        return self.head(torch.relu(self.joined(joined)).flatten(1))
+
+
+@pytest.fixture(scope="module")
+def case(elsewhere, tmp_path_factory):
+    return Case(elsewhere, tmp_path_factory.mktemp("case"))
+
+
+def zeroed_reads(prunable, group, step, share):
+    """The network whose layers read ``share`` of one step, by scaling the weights that do."""
+    narrower = prunable.widths[group] - prunable.groups[group].step
+    masked = prunable.masked({group: narrower}, one_out(prunable, group, step))
+    part = prunable.pruned({})
+    for ours, none in zip(part.parameters(), masked.parameters(), strict=True):
+        with torch.no_grad():
+            ours.copy_(share * ours + (1 - share) * none)
+    return part
+
+
+def one_out(prunable, group, step):
+    scores = {name: np.ones(steps) for name, steps in steps_of(prunable).items()}
+    scores[group][step] = 0.0
+    return scores
+
+
+def steps_of(prunable):
+    return {name: group.width // group.step for name, group in prunable.groups.items()}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_fisher_scores_are_squared_slopes_of_each_example(batch_size):
+    torch.manual_seed(0)
+    prunable = netadapt.trace(Branching().eval(), torch.rand(1, 3, 8, 8))
+    prunable.model.double()
+    task = DoubleRegression()
+    got = fisher_scores(prunable, task, batches=2, batch_size=batch_size, seed=5)
+    assert {group: len(values) for group, values in got.items()} == steps_of(prunable)
+    difference = 1e-6
+    for group, steps in steps_of(prunable).items():
+        for step in (0, steps - 1):
+            wanted = []
+            for draw in range(2):
+                inputs, targets = task.train_batch(draw, batch_size, 5)
+                for each in range(batch_size):
+                    one = inputs[each : each + 1], targets[each : each + 1]
+                    losses = [
+                        task.loss(zeroed_reads(prunable, group, step, 1 + d), *one)
+                        for d in (difference, -difference)
+                    ]
+                    wanted.append((losses[0] - losses[1]).item() / (2 * difference))
+            assert got[group][step] == pytest.approx(np.mean(np.square(wanted)) / 2, rel=1e-3)
+
+
+class DoubleRegression(Regression):
+    def train_batch(self, draw, batch_size, seed):
+        inputs, targets = super().train_batch(draw, batch_size, seed)
+        return inputs.double(), targets.double()
+
+
+def test_a_teacher_adds_the_distance_from_its_answers():
+    torch.manual_seed(0)
+    teacher, student, task = Branching(), Branching().eval(), Regression()
+    inputs, targets = task.train_batch(0, 4, 0)
+    with torch.no_grad():
+        distance = (student(inputs) - teacher.eval()(inputs)).abs().mean()
+        wanted = task.loss(student, inputs, targets) + distance
+    distilled = DistilledTask(task, teacher.train())
+    loss = distilled.loss(student, inputs, targets)
+    torch.testing.assert_close(loss, wanted)
+    loss.backward()
+    assert student.stem.weight.grad is not None
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert teacher.training  # a copy of it answers, in eval mode
+    assert not student._forward_hooks
+
+
+def test_a_network_of_several_answers_learns_from_all():
+    class Two(torch.nn.Module):
+        def __init__(self, bias):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.tensor(bias))
+
+        def forward(self, x):
+            return x[:, 0, 0, 0] + self.bias, {"far": x[:, 0, 0, 0] - 3 * self.bias}
+
+    task = Regression()
+    inputs, targets = task.train_batch(0, 4, 0)
+    loss = DistilledTask(task, Two(1.0)).loss(Two(0.0), inputs, targets)
+    torch.testing.assert_close(loss, task.loss(Two(0.0), inputs, targets) + (1.0 + 3.0) / 2)
+
+
+def test_gradients_that_are_no_numbers_are_told(case):
+    strategy = case.strategy("netadapt-fast")
+    prunable = strategy.networks.prunable("checkpoints/0.safetensors")
+    with torch.no_grad():
+        prunable.model.conv0[0].weight.fill_(float("nan"))
+    with pytest.raises(UserError, match="no finite score"):
+        strategy.scores(case.state)
+
+
+@pytest.fixture(scope="module")
+def arguments(elsewhere, tmp_path_factory):
+    """A search for a network whose 16 groups can all be narrowed."""
+    folder = tmp_path_factory.mktemp("wide")
+    model = netadapt.load_model("fastdepth", widths=dict.fromkeys(GROUPS, 16))
+    model.set_depth_statistics(3.0, 1.5)
+    save_checkpoint(model, folder / "base.safetensors", input_size=SIZE)
+    lut = made_up_table(folder, model, torch.rand(1, 3, *SIZE), attached=False)
+    predictor = netadapt.LatencyPredictor(
+        netadapt.trace(model.eval(), torch.rand(1, 3, *SIZE)), netadapt.LatencyTable.load(lut)
+    )
+    changes = {"model": str(folder / "base.safetensors"), "lut": str(lut)}
+    return elsewhere | QUICK | changes | {"budget_ms": 0.99 * predictor({})}
+
+
+@pytest.fixture(scope="module")
+def runs(arguments, tmp_path_factory):
+    """The paper's search and ours, asked for the same."""
+    folder = tmp_path_factory.mktemp("fast")
+    return {
+        name: netadapt.search(**arguments, strategy=name, out=folder / name)
+        for name in ("netadapt", "netadapt-fast")
+    }
+
+
+def test_it_keeps_the_budget_at_a_fifth_of_the_samples(runs, arguments):
+    fast, paper = runs["netadapt-fast"], runs["netadapt"]
+    read, allowed = fast.summary["training_samples"], paper.summary["training_samples"]
+    assert read["proposing"] == arguments["batch_size"] * fast.summary["iterations"]
+    assert read["short"] + read["proposing"] <= allowed["short"] / 5
+    rows = fast.candidates.set_index("candidate")
+    assert rows.loc[fast.final.stem, "predicted_ms"] <= arguments["budget_ms"]
+    events = Journal(fast.folder / "journal.jsonl").events
+    for event in (event for event in events if isinstance(event, IterationBegan)):
+        assert all(proposal.predicted_ms <= event.target_ms for proposal in event.proposals)
+
+
+def test_all_budgets_hold_together(case):
+    full = case.problem.prunable.vector({})[None]
+    limits = {
+        kind: 0.9 * float(case.problem.costs.batch(kind, full)[0])
+        for kind in ("ms", "macs", "params", "mb")
+    }
+    for proposal in case.strategy("netadapt-fast").propose(case.state, limits):
+        row = case.problem.prunable.vector(proposal.widths)[None]
+        assert case.problem.costs.meet(row, limits)[0]
+
+
+def test_killed_it_resumes_to_the_same(runs, arguments, tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["search_case"])
+    out = tmp_path / "run"
+    asked = arguments | {"strategy": "netadapt-fast"}
+    # before the score of a candidate whose fine-tune and saliencies are done with
+    child = context.Process(target=search_until, args=(asked, out, 3, "torn"))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    resumed, undisturbed = netadapt.search(out=out, resume=True), runs["netadapt-fast"]
+    pd.testing.assert_frame_equal(resumed.candidates, undisturbed.candidates)
+    pd.testing.assert_frame_equal(resumed.front, undisturbed.front)
+    assert resumed.final.read_bytes() == undisturbed.final.read_bytes()
+    assert resumed.summary == undisturbed.summary
