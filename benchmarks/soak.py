@@ -87,7 +87,9 @@ def table(samples: Sequence[Sample], candidates: int, seconds: float) -> str:
     growth = 100 * (last.memory_mb / first.memory_mb - 1)
     said = (
         f"{len(samples)} iterations, {candidates} candidates, {seconds:.0f} s, inline. "
-        f"Memory grew by {growth:.1f} % after iteration {warm_up(samples) + 1}."
+        f"Memory grew by {growth:.1f} % after iteration {warm_up(samples) + 1}. PyTorch's cache of "
+        "compiled kernels was held at 16 (1024 by default: each new width adds some, and memory "
+        "grew by 18 % until it was full)."
     )
     return "\n".join(["# Soak", "", "By `python benchmarks/soak.py`.", "", said, "", *rows, ""])
 
