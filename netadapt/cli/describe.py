@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+HIDDEN = {"protocol", "calibration", "latency_bytes", "latency_crc32"}
 FIGURES = (
     "networks",
     "mape_percent",
@@ -72,7 +73,7 @@ def table(folder: Path) -> dict[str, Any]:
     calibration = loaded.target.calibration
     facts: dict[str, Any] = {
         "lut": str(folder),
-        "target": loaded.target.model_dump(exclude={"protocol", "calibration"}),
+        "target": loaded.target.model_dump(exclude=HIDDEN),
         "calibration": calibration
         and {name: round(value, 4) for name, value in calibration.model_dump().items()},
         "workloads": len(loaded.rows),

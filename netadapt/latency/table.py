@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,9 @@ class LatencyTable:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the file"
             raise UserError(f"{path} is not a target: {place}: {first['msg']}") from None
-        return cls(folder, target, _read_rows(folder / "latency.csv"))
+        rows = _read_rows(folder / "latency.csv")
+        _check_sum(folder / "latency.csv", target)
+        return cls(folder, target, rows)
 
     @classmethod
     def open(cls, lut: Path, target: Target) -> "LatencyTable":
@@ -95,7 +98,12 @@ class LatencyTable:
             self.save_target(self.target)
 
     def save_target(self, target: Target) -> None:
-        """Write ``target.json``, whole or not at all."""
+        """Write ``target.json``, whole or not at all; once calibrated, with the rows' checksum."""
+        latency = self.folder / "latency.csv"
+        if target.calibration is not None and latency.exists():
+            content = _content(latency)
+            checksum = {"latency_bytes": len(content), "latency_crc32": zlib.crc32(content)}
+            target = target.model_copy(update=checksum)
         self.target = target
         text = json.dumps(target.model_dump(), indent=2, ensure_ascii=False) + "\n"
         write_atomic(self.folder / "target.json", text)
@@ -127,6 +135,21 @@ class LatencyTable:
     def missing(self, workloads: Iterable[Workload]) -> list[Workload]:
         """Return those of ``workloads`` that have no row, each once."""
         return [w for w in dict.fromkeys(workloads) if w not in self.rows]
+
+
+def _content(latency: Path) -> bytes:
+    return latency.read_bytes().replace(b"\r\n", b"\n")
+
+
+def _check_sum(latency: Path, target: Target) -> None:
+    if target.latency_bytes is None:
+        return
+    content = _content(latency)[: target.latency_bytes]
+    if len(content) < target.latency_bytes or zlib.crc32(content) != target.latency_crc32:
+        raise UserError(
+            f"{latency} is damaged: its rows are not those that were measured; restore it, or "
+            "profile again into another folder"
+        )
 
 
 def _row(workload: Workload, latency: Latency) -> list[str]:
@@ -209,8 +232,8 @@ def parse_workload(fields: Sequence[str]) -> Workload:
         activation=values["activation"],
         dtype=values["dtype"],
     )
-    if workload.out_channels < 1:
-        raise ValueError("no channels")
+    if workload.out_channels < 1 or workload.groups < 1:
+        raise ValueError("no channels or no groups")
     for name, pattern in WORDS.items():
         if not re.fullmatch(pattern, values[name]):
             raise ValueError(f"{values[name]!r} is no {name}")

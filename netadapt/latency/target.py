@@ -95,7 +95,11 @@ class Calibration(BaseModel):
 
 
 class Target(Options):
-    """One target, as ``target.json`` stores it."""
+    """One target, as ``target.json`` stores it.
+
+    ``latency_crc32`` is the checksum of the first ``latency_bytes`` of the table's rows; tables
+    older than it have none.
+    """
 
     format: Literal[1] = 1
     device: Text = "cpu"
@@ -107,6 +111,8 @@ class Target(Options):
     date: Text = Field(default_factory=lambda: datetime.date.today().isoformat())
     protocol: dict[str, str | int | float] = Field(default_factory=dict)
     calibration: Calibration | None = None
+    latency_bytes: Annotated[int, Field(ge=0)] | None = None
+    latency_crc32: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
     @property
     def dtype(self) -> str:

@@ -1,6 +1,8 @@
 """Files cut short or with flipped bits: refused in one line, or read as what was written."""
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,12 +121,37 @@ def test_a_run_whose_journal_was_cut_goes_on_to_the_same_front(journal, tmp_path
             assert (out / name).read_bytes() == (journal / name).read_bytes()
 
 
+def damaged_table(case, tmp_path, content):
+    whole = Path(case["lut"])
+    folder = tmp_path / whole.name
+    shutil.copytree(whole, folder, dirs_exist_ok=True)
+    (folder / "latency.csv").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        LatencyTable.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+@thorough
+@given(place=PLACES, bit=BITS)
+def test_a_table_with_a_flipped_bit_is_refused(case, tmp_path, place, bit):
+    damaged_table(case, tmp_path, flipped(Path(case["lut"]) / "latency.csv", place, bit))
+
+
 @thorough
 @given(place=PLACES)
-def test_a_table_cut_short_has_only_rows_that_were_measured(case, tmp_path, place):
+def test_a_table_cut_short_is_refused(case, tmp_path, place):
+    damaged_table(case, tmp_path, cut(Path(case["lut"]) / "latency.csv", place))
+
+
+def test_a_table_older_than_the_checksum_loads_and_one_that_grew_does(case, tmp_path):
     whole = LatencyTable.load(case["lut"])
     folder = tmp_path / whole.folder.name
-    shutil.copytree(whole.folder, folder, dirs_exist_ok=True)
-    (folder / "latency.csv").write_bytes(cut(whole.folder / "latency.csv", place))
-    table, _ = read_or_refused(lambda: LatencyTable.load(folder))
-    assert table is None or table.rows.items() <= whole.rows.items()
+    shutil.copytree(whole.folder, folder)
+    table = LatencyTable.load(folder)
+    more = {replace(one, dtype="float16"): latency for one, latency in whole.rows.items()}
+    table.append(more)
+    assert LatencyTable.load(folder).rows == whole.rows | more
+    target = json.loads((folder / "target.json").read_text())
+    del target["latency_bytes"], target["latency_crc32"]
+    (folder / "target.json").write_text(json.dumps(target))
+    assert LatencyTable.load(folder).rows == whole.rows | more
