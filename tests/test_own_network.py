@@ -1,5 +1,6 @@
 """The page that takes a user's own network and task to a front says what is true."""
 
+import json
 import os
 import re
 import subprocess
@@ -47,9 +48,16 @@ def test_the_page_leads_to_a_front(blocks, tmp_path, monkeypatch):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         if words[1] == "profile-lut":
             table = next((tmp_path / "work" / "lut").iterdir())
+            _detach(table)
             known = {"SLUG": table.name, "MS": _most_of_it(tmp_path, table)}
     assert (tmp_path / "work" / "run" / "pareto.csv").exists()
     assert (tmp_path / "work" / "run" / "plots" / "front.png").exists()
+
+
+def _detach(table: Path) -> None:
+    """Say that it is of another machine: a clock that counts microseconds is no test."""
+    target = json.loads((table / "target.json").read_text())
+    (table / "target.json").write_text(json.dumps(target | {"hardware": "another board"}))
 
 
 def _most_of_it(folder: Path, table: Path) -> str:

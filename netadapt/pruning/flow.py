@@ -21,7 +21,7 @@ MOVES = {
     "_to_copy", "channel_shuffle", "clone", "flip", "index_select", "pixel_shuffle",
     "pixel_unshuffle", "repeat", "roll", "stack",
 }  # fmt: skip
-POINTWISE = {  # that torch, or torch 2.6, does not tag
+POINTWISE = {  # that torch, or torch 2.9, does not tag
     "copy_", "hardswish", "hardswish_", "hardtanh", "hardtanh_", "native_dropout",
 }  # fmt: skip
 REDUCTIONS = {

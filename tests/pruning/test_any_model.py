@@ -47,12 +47,9 @@ FAMILIES = {
     "super_resolution": surgery.SuperResolution,
     "mobilenetv3": small("mobilenetv3_small_050"),
     "resnet": small("resnet10t"),
-    "regnet": small("regnety_002"),
     "convnext": small("convnext_atto", depths=(1, 1, 1, 1), dims=(16, 24, 32, 48)),
     "densenet": small("densenet121", block_config=(2, 3, 2, 2), growth_rate=8),
-    "ghostnet": small("ghostnet_050"),
     "resnext": resnext,
-    "nf_resnet": small("nf_resnet26"),
 }
 
 

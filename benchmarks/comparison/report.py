@@ -1,0 +1,152 @@
+"""Fronts side by side: the table of all points, medians over seeds, and a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from netadapt.files import replacing, write_atomic
+from netadapt.search.front import hypervolume
+from netadapt.viz import style
+
+BASE = "base"
+COLUMNS = ("delta1", "rmse")
+
+
+def interpolated(front: pd.DataFrame, share: float, column: str) -> float:
+    """Return ``column`` of a front at ``share`` of the base's measured latency.
+
+    Linear between the two points around it, or through the two nearest where there is none
+    beyond it.
+    """
+    rows = front.sort_values("measured_share").drop_duplicates("measured_share")
+    x, y = rows["measured_share"].to_numpy(), rows[column].to_numpy()
+    right = int(np.clip(np.searchsorted(x, share), 1, len(x) - 1))
+    slope = (y[right] - y[right - 1]) / (x[right] - x[right - 1])
+    return float(y[right] + slope * (share - x[right]))
+
+
+def summarised(points: pd.DataFrame, shares: Sequence[float], column: str) -> pd.DataFrame:
+    """Return a row a method and seed: scores at ``shares``, hypervolume, cost.
+
+    The base, fine-tuned as long with the same seed, ends every front. The hypervolume is that of
+    ``column`` over measured latency as a share of the base's, from the base's latency and the
+    worst score of all points.
+    """
+    worst = float(points[column].min())
+    base = points[points["method"] == BASE].set_index("seed")
+    rows = []
+    for (method, seed), found in points[points["method"] != BASE].groupby(["method", "seed"]):
+        if len(found) < len(shares):  # interrupted
+            continue
+        front = pd.concat([found, base.loc[[seed]].reset_index()])
+        row = {"method": method, "seed": seed, "points": len(found)}
+        for share in shares:
+            for name in {column, *COLUMNS}:
+                row[f"{name} {share:g}"] = interpolated(front, share, name)
+        row["lost 0.5"] = float(base.loc[seed, column]) - interpolated(front, 0.5, column)
+        row["hypervolume"] = hypervolume(
+            front["measured_share"].to_numpy(), front[column].to_numpy(), (1.0, worst)
+        )
+        row["samples"], row["seconds"] = found["samples"].max(), found["seconds"].max()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def markdown(rows: pd.DataFrame, shares: Sequence[float]) -> str:
+    """Return one line a method, best hypervolume first: medians over seeds, and the range."""
+    grouped = rows.groupby("method")
+    order = grouped["hypervolume"].median().sort_values(ascending=False).index
+    headers = ["method", "seeds"]
+    headers += [f"δ1 at {share:g}x" for share in shares]
+    headers += [f"RMSE at {share:g}x, m" for share in shares]
+    headers += ["hypervolume", "training images", "search, s"]
+    lines = [headers, ["---"] * len(headers)]
+    for method in order:
+        of = grouped.get_group(method)
+        cells = [str(method), str(len(of))]
+        for name in COLUMNS:
+            cells += [_spread(of[f"{name} {share:g}"], 3) for share in shares]
+        cells.append(_spread(of["hypervolume"], 4))
+        cells += [f"{of['samples'].median():,.0f}", f"{of['seconds'].median():.0f}"]
+        lines.append(cells)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _spread(values: pd.Series, digits: int) -> str:
+    middle, low, high = values.median(), values.min(), values.max()
+    text = f"{middle:.{digits}f}"
+    return text if len(values) == 1 else f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def bars(rows: pd.DataFrame, ours: str = "netadapt-fast", paper: str = "netadapt") -> list[str]:
+    """Say of each bar by how much it is met or missed, in medians over seeds."""
+    medians = rows.groupby("method").median(numeric_only=True)
+    if ours not in medians.index:
+        return []
+    said = []
+    for column in ("delta1 0.5", "delta1 0.33", "hypervolume"):
+        if column not in medians.columns:
+            continue
+        others = medians[column].drop(ours)
+        if others.empty:
+            continue
+        best = others.idxmax()
+        ahead = medians.loc[ours, column] - others[best]
+        said.append(
+            f"{column.replace('delta1', 'δ1 at')}: {ours} is "
+            f"{abs(ahead):.4f} {'ahead of' if ahead >= 0 else 'behind'} the best other ({best})"
+        )
+    if paper in medians.index:
+        share = medians.loc[ours, "samples"] / medians.loc[paper, "samples"]
+        gained = medians.loc[ours, "hypervolume"] - medians.loc[paper, "hypervolume"]
+        said.append(
+            f"training images: {share:.3f} of {paper}'s, for a hypervolume {gained:+.4f} of its"
+        )
+    said.append(f"δ1 lost against the base at 0.5x: {medians.loc[ours, 'lost 0.5']:.4f}")
+    return said
+
+
+def plot(points: pd.DataFrame, column: str, label: str, file: Path) -> None:
+    """Draw the median front of each method with the range over seeds, as ``file``.png and .svg."""
+    figure = Figure(figsize=(style.WIDTH_INCHES, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    style.tidy(axes)
+    base = points[points["method"] == BASE]
+    for index, (method, found) in enumerate(points[points["method"] != BASE].groupby("method")):
+        colour = style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)]
+        rows = pd.concat([found, base.assign(share=1.0)]).groupby("share")
+        x = rows["measured_share"].median()
+        axes.plot(
+            x,
+            rows[column].median(),
+            color=colour,
+            linestyle=style.SERIES_LINES[index // len(style.SERIES_COLOURS)],
+            marker=style.SERIES_MARKERS[index % len(style.SERIES_MARKERS)],
+            markersize=5,
+            label=method,
+        )
+        axes.fill_between(
+            x, rows[column].min(), rows[column].max(), color=colour, alpha=0.1, linewidth=0
+        )
+    axes.set_xlabel("measured latency, share of the base's")
+    axes.set_ylabel(label)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=style.SMALL)
+    for suffix in (".png", ".svg"):
+        with replacing(file.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, dpi=120, metadata={"Date": None} if suffix == ".svg" else {})
+
+
+def write_tables(
+    points: pd.DataFrame, shares: Sequence[float], notes: Sequence[str], file: Path
+) -> str:
+    """Write ``file``.csv, .md, .png and .svg; return the text of the Markdown."""
+    rows = summarised(points, shares, "delta1")
+    text = "\n".join(notes) + "\n\n" + markdown(rows, shares)
+    text += "\n" + "".join(f"- {line}\n" for line in bars(rows))
+    write_atomic(file.with_suffix(".csv"), points.to_csv(index=False, float_format="%.6g"))
+    write_atomic(file.with_suffix(".md"), text)
+    plot(points, "delta1", style.score_axis("delta1", "test split"), file)
+    return text

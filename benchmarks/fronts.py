@@ -1,0 +1,164 @@
+"""Every strategy, and two pruners from elsewhere, from one base down to a third of its latency.
+
+pip install -e '.[bench,evolution]'
+python benchmarks/fronts.py --base MODEL --data DATA --lut LUT --out WORK [--seeds 0 1 2]
+
+Each method walks down to the smallest share of the base's predicted latency; the points nearest
+to the shares are fine-tuned equally long, with the same batches, as is the base; then all are
+timed on the device in interleaved rounds, and the tables are written to RESULTS (.csv, .md, .png,
+.svg). What is in WORK is not done again. The table's target must be this machine.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from comparison import others
+from comparison.arena import Arena, compete
+from comparison.report import BASE, write_tables
+
+from netadapt.files import write_atomic
+from netadapt.latency.measurement import measure_all
+from netadapt.search.journal import Journal, Scored
+from netadapt.search.settings import SearchSettings
+from netadapt.search.strategies import STRATEGIES, load_strategy
+from netadapt.training.checkpoint import load_checkpoint
+
+EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS)
+ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitude", "random")
+OWN = ("short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction")
+OWN += ("decay", "saliency_batches", "candidates", "population", "generations")
+OWN += ("recalibration_batches",)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    given = _parser().parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    changes = {name: getattr(given, name) for name in OWN if getattr(given, name) is not None}
+    settings = SearchSettings.parse(
+        {"model": given.base, "data": given.data, "lut": given.lut, "budget_ms": 1.0, **changes}
+    )
+    given.out.mkdir(parents=True, exist_ok=True)
+    arena = Arena(given.out, settings, sorted(given.shares, reverse=True))
+    for seed in given.seeds:
+        compete(arena, BASE, load_strategy("uniform"), arena.problem(seed, budget_ms=1e9), (1.0,))
+        for method in given.methods:
+            _compete(arena, method, seed)
+    if others.FASTNAS in given.methods:
+        others.compete_with_fastnas(arena, {seed: arena.problem(seed) for seed in given.seeds})
+    notes = [_heading(arena, given), *repeated(arena, given.seeds)]
+    print(write_tables(measured(arena), arena.shares, notes, given.results))
+
+
+def repeated(arena: Arena, seeds: Sequence[int], method: str = "netadapt") -> list[str]:
+    """Say which group the first iteration picks, seed by seed, and how alike its scores are.
+
+    That iteration starts from the same network with the same candidates; batches differ.
+    """
+    scores = {}
+    for seed in seeds:
+        journal = arena.folder / f"{method}-{seed}" / "journal.jsonl"
+        scored = [e.candidate for e in Journal(journal).events if isinstance(e, Scored)]
+        first = {row.name: row.score for row in scored if row.iteration == 1}
+        if first:
+            scores[seed] = pd.Series(first)
+    if len(scores) < 2:
+        return []
+    picks = [rows.idxmax() for rows in scores.values()]
+    alike = max(picks.count(pick) for pick in picks)
+    ranks = pd.DataFrame(scores).corr("spearman").to_numpy()[np.triu_indices(len(scores), 1)]
+    return [
+        f"The first iteration of {method}, repeated with {len(picks)} seeds, picks "
+        f"{', '.join(picks)}: the same group in {alike} of {len(picks)}. Spearman between the "
+        f"seeds' scores of its candidates: {ranks.mean():.2f} on average."
+    ]
+
+
+def _compete(arena: Arena, method: str, seed: int) -> None:
+    if method == others.FASTNAS:  # searches once for all seeds, at the end
+        return
+    if method == others.TORCH_PRUNING:
+        others.compete_with_torch_pruning(arena, arena.problem(seed))
+    else:
+        compete(arena, method, load_strategy(method), arena.problem(seed, strategy=method))
+    found = [p for p in arena.points if (p.method, p.seed) == (method, seed)]
+    text = ", ".join(f"{p.share:g}x {p.holdout:.4f}" for p in found)
+    print(
+        f"{method}, seed {seed}: on the holdout {text}; {found[0].samples} images read, "
+        f"{found[0].seconds:.0f} s",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def measured(arena: Arena) -> pd.DataFrame:
+    """Return all points, with their p50 in ms as timed in interleaved rounds with the base."""
+    file = arena.folder / "measured.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    if set(known) != {point.checkpoint for point in arena.points}:
+        problem = arena.shared
+        models = [load_checkpoint(arena.folder / p.checkpoint) for p in arena.points]
+        stats = measure_all(
+            models, problem.example_input, problem.table.target, traced=problem.prunable
+        )
+        known = {p.checkpoint: s.p50_ms for p, s in zip(arena.points, stats, strict=True)}
+        write_atomic(file, json.dumps(known))
+    rows = pd.DataFrame(
+        [
+            {
+                "method": point.method,
+                "seed": point.seed,
+                "share": point.share,
+                "predicted_ms": point.predicted_ms,
+                "measured_ms": known[point.checkpoint],
+                "delta1_holdout": point.holdout,
+                **point.test,
+                "samples": point.samples,
+                "seconds": point.seconds,
+            }
+            for point in arena.points
+        ]
+    )
+    base_ms = rows.loc[rows["method"] == BASE, "measured_ms"].median()
+    rows.insert(5, "measured_share", rows["measured_ms"] / base_ms)
+    return rows
+
+
+def _heading(arena: Arena, given: argparse.Namespace) -> str:
+    settings = arena.problem(given.seeds[0]).settings
+    base = [point.test["delta1"] for point in arena.points if point.method == BASE]
+    return (
+        f"Base: δ1 {sum(base) / len(base):.3f} on the test split (fine-tuned as long as the "
+        f"points, mean over seeds), {arena.shared.input_size[0]}x{arena.shared.input_size[1]}. "
+        f"Short-term fine-tunes of {settings.short_steps} steps, long of {settings.long_steps}, "
+        f"{settings.batch_size} images each. Medians over seeds (range)."
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    known = [*ORDER, *(name for name in STRATEGIES if name not in ORDER), *EXTERNAL]
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--lut", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/fronts"))
+    parser.add_argument("--methods", nargs="+", choices=known, default=known)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.7, 0.5, 0.33])
+    parser.add_argument("--threads", type=int)
+    for name in OWN:
+        kind = float if name.endswith(("lr", "decay", "reduction")) else int
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
