@@ -65,6 +65,9 @@ def search(
     ] = None,
     decay: Annotated[float | None, typer.Option(help="Of the reduction, an iteration.")] = None,
     select: Annotated[str | None, typer.Option(help="Of netadapt: accuracy or ratio.")] = None,
+    importance: Annotated[
+        str | None, typer.Option(help="Which channels go first: by l2 norm, or share of weights.")
+    ] = None,
     candidates: Annotated[
         int | None, typer.Option(help="Of random: candidates an iteration.")
     ] = None,
@@ -115,6 +118,7 @@ def search(
         "initial_reduction": initial_reduction,
         "decay": decay,
         "select": select,
+        "importance": importance,
         "candidates": candidates,
         "saliency_batches": saliency_batches,
         "population": population,

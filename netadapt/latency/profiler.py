@@ -79,10 +79,13 @@ def profile(
     """Measure what ``table`` lacks of ``prunable``'s workloads; calibrate and validate it.
 
     Raises:
-        UserError: the table's target is not attached, or the runtime cannot run the network.
+        UserError: the table's target is not attached, the runtime cannot run the network, or
+            nothing of it can be pruned.
     """
     target = table.target
     require_attached(target)
+    if not prunable.groups:
+        raise UserError("no layer of the network can be pruned; netadapt info says why")
     runtime = load_runtime(target.runtime)
     schedule = schedule or runtime.schedule
     mapped = workload_map(prunable.operations, runtime.fusion, target.dtype)

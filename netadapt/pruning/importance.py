@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from netadapt.errors import UserError
 from netadapt.pruning.folding import TRANSPOSED, weight_of
 from netadapt.pruning.groups import ROOT_TYPES, ChannelGroup
-from netadapt.pruning.surgery import Slot
+from netadapt.pruning.surgery import Side, Slot
 
 Importance = str | Mapping[str, ArrayLike]
 
@@ -24,8 +25,8 @@ def channel_importance(
         model: the network whose weights (and, for ``taylor``, gradients) are read.
         group: the group.
         slots: where the group's channels lie.
-        importance: ``l2``, ``taylor``, or a mapping from group to ``(width,)`` scores, those of a
-            step being added up, or to ``(steps,)`` scores.
+        importance: ``l2``, ``share``, ``taylor``, or a mapping from group to ``(width,)``
+            scores, those of a step being added up, or to ``(steps,)`` scores.
 
     Raises:
         UserError: unknown importance, missing scores, or ``taylor`` without gradients.
@@ -87,8 +88,48 @@ def _taylor(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.f
     return total
 
 
+def _share(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.float64]:
+    """The channel's share of the group's squared weights in a layer, averaged over its layers.
+
+    Those that write the channel, those that scale it (norms), and those that read it. A share
+    does not change with the scale of a layer, which a norm behind it makes meaningless.
+
+    Source: Fang et al., DepGraph, CVPR 2023, section 3.3 (the norm over a whole group), with each
+    layer normalised by itself.
+    """
+    total, layers = np.zeros(steps), 0
+    for slot in slots:
+        squares = _squares(model.get_submodule(slot.module), slot.side)
+        if squares is not None and squares[slot.indices].any():
+            own = squares[slot.indices].sum(1)
+            total += own / own.sum()
+            layers += 1
+    return total / max(layers, 1)
+
+
+def _squares(module: Any, side: Side) -> NDArray[np.float64] | None:
+    """Return ``(channels,)``: the squared weights of each that ``module`` has on a side, if any."""
+    if not isinstance(module, (*ROOT_TYPES, _NormBase, nn.GroupNorm)):
+        return None
+    if isinstance(module, _NormBase | nn.GroupNorm) and module.weight is None:
+        return None
+    weight = weight_of(module).detach().double().square().cpu()
+    if weight.dim() == 1:
+        channels = weight
+    elif side == "out":
+        channels = _filters(module, weight).flatten(1).sum(1)
+    elif isinstance(module, TRANSPOSED):
+        channels = weight.flatten(1).sum(1)
+    else:  # (groups, outputs of each, inputs of each, positions)
+        groups = getattr(module, "groups", 1)
+        by_input = weight.flatten(2) if weight.dim() > 2 else weight[:, :, None]
+        channels = by_input.reshape(groups, -1, *by_input.shape[1:]).sum((1, 3)).flatten()
+    return np.asarray(channels.numpy(), dtype=np.float64)
+
+
 CRITERIA: dict[str, Callable[[nn.Module, Sequence[Slot], int], NDArray[np.float64]]] = {
     "l2": _l2,
+    "share": _share,
     "taylor": _taylor,
 }
 

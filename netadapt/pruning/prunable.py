@@ -72,8 +72,9 @@ class PrunableModel:
 
         Args:
             widths: ``{group: channels}``; a group left out keeps its channels.
-            importance: ``l2`` (channels of the smallest norm over the whole group go first),
-                ``taylor`` (needs gradients), or ``{group: (channels,) scores}``.
+            importance: ``l2`` (channels whose filters have the smallest norm go first), ``share``
+                (those with the smallest share of the group's weights), ``taylor`` (needs
+                gradients), or ``{group: (channels,) scores}``.
 
         Raises:
             UserError: unknown group or importance, or a width outside 1 to the group's own or
@@ -89,8 +90,9 @@ class PrunableModel:
 
     def masked(self, widths: Widths, importance: Importance = "l2") -> nn.Module:
         """Return the full-size network that must answer as ``pruned(widths, importance)`` does."""
-        kept = self.kept_channels(self._complete(widths), importance)
-        return surgery.masked(self.model, self._slots, kept)
+        whole = surgery.independent_copy(self.model)
+        surgery.mask(whole, self._slots, self.kept_channels(self._complete(widths), importance))
+        return whole
 
     def kept_channels(
         self, widths: Widths, importance: Importance = "l2"
@@ -181,7 +183,7 @@ def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
             sizes.map(list(chosen)),
         )
 
-    locked |= failures(without_locked())
+    locked |= failures(without_locked(), {c.group.name for c in couplings if c.sliced})
     return without_locked()
 
 

@@ -5,12 +5,13 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from netadapt.training.task import Scores, Split, Targets, Task
+from netadapt.training.task import Targets, Task
+from netadapt.training.wrapped import WrappedTask
 
 WEIGHT = 1.0  # of the teacher beside the truth, in units of the outputs
 
 
-class DistilledTask(Task):
+class DistilledTask(WrappedTask):
     """A task whose loss also asks for the answers of a teacher.
 
     Args:
@@ -22,32 +23,15 @@ class DistilledTask(Task):
     """
 
     def __init__(self, task: Task, teacher: nn.Module) -> None:
-        self.name, self.primary = task.name, task.primary
-        self.higher_is_better = task.higher_is_better
-        self.metrics, self.reported = task.metrics, task.reported
-        self.spec, self.input_size = task.spec, task.input_size
-        self._task = task
+        super().__init__(task)
         self._teacher = copy.deepcopy(teacher).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """``(C, H, W)`` of one input."""
-        return self._task.input_shape
-
-    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
-        """As of the task."""
-        return self._task.train_batch(draw, batch_size, seed)
-
-    def batches_per_epoch(self, batch_size: int) -> int:
-        """As of the task."""
-        return self._task.batches_per_epoch(batch_size)
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
         """The task's loss and the mean absolute difference from the teacher's answers."""
         answers: list[Tensor] = []
         hook = model.register_forward_hook(lambda _, __, output: answers.extend(_tensors(output)))
         try:
-            loss = self._task.loss(model, inputs, targets)
+            loss = self.task.loss(model, inputs, targets)
         finally:
             hook.remove()
         if not answers:  # the task's loss reads something else than what the network answers
@@ -59,14 +43,6 @@ class DistilledTask(Task):
             for answer, want in zip(answers, wanted, strict=True)
         ]
         return loss + WEIGHT * torch.stack(differences).mean()
-
-    def score(self, model: nn.Module, split: Split) -> Scores:
-        """As of the task."""
-        return self._task.score(model, split)
-
-    def check(self, model: nn.Module) -> None:
-        """As of the task."""
-        self._task.check(model)
 
 
 def _tensors(output: object) -> list[Tensor]:

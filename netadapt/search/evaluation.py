@@ -11,10 +11,11 @@ from netadapt.search.distillation import DistilledTask
 from netadapt.search.networks import Networks
 from netadapt.search.problem import Problem
 from netadapt.search.recalibration import recalibrate
-from netadapt.search.saliency import Criterion
+from netadapt.search.saliency import OF_WEIGHTS, Criterion
 from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import save_checkpoint
 from netadapt.training.loop import TrainingDiverged, TrainSettings, fit
+from netadapt.training.wrapped import KeptBatches
 
 Adaptation = Literal["fine-tune", "recalibrate"]
 
@@ -62,6 +63,7 @@ class Evaluator:
         self._problem = problem
         self._networks = networks
         self._device = device
+        self._batches = KeptBatches(problem.task, device)
 
     def __call__(self, job: Job) -> Candidate:
         """Prune, fine-tune and score; the weights are written before this returns.
@@ -101,22 +103,23 @@ class Evaluator:
     def _pruned(self, job: Job) -> nn.Module:
         parent: PrunableModel = self._networks.prunable(job.parent)
         widths = job.proposal.widths
-        if widths == parent.widths or job.importance == "l2":
-            return parent.pruned(widths, "l2")
+        if widths == parent.widths:
+            return parent.pruned(widths)
+        if job.importance in OF_WEIGHTS:
+            return parent.pruned(widths, job.importance)
         scores = self._networks.scores(job.parent, job.importance, job.proposal.iteration)
         return parent.pruned(widths, scores)
 
     def _adapt(self, model: nn.Module, job: Job) -> None:
-        settings, task = self._problem.settings, self._problem.task
+        settings, task = self._problem.settings, self._batches
         if job.adaptation == "recalibrate":
             batches = settings.recalibration_batches
             recalibrate(model, task, batches, settings.batch_size, job.seed)
             return
         tuning = tune_settings(settings, job.stage, job.seed, job.accumulate)
         if tuning is not None:
-            if job.teacher is not None:
-                task = DistilledTask(task, self._networks.teacher(job.teacher))
-            fit(model, task, tuning)
+            teacher = None if job.teacher is None else self._networks.teacher(job.teacher)
+            fit(model, task if teacher is None else DistilledTask(task, teacher), tuning)
 
 
 def peak_mb(problem: Problem, widths: Widths) -> float | None:

@@ -8,7 +8,7 @@ from netadapt.pruning import PrunableModel
 from netadapt.search.problem import Problem
 from netadapt.search.saliency import Criterion, Scores, channel_scores, reads_data
 from netadapt.search.seeds import derive_seed
-from netadapt.training.checkpoint import load_checkpoint
+from netadapt.training.checkpoint import load_pruned
 
 
 class Networks:
@@ -24,8 +24,8 @@ class Networks:
     def prunable(self, checkpoint: str) -> PrunableModel:
         """Return the network in ``checkpoint``, a path relative to the run folder."""
         if self._name != checkpoint:
-            model = load_checkpoint(self.folder / checkpoint)
-            self._prunable = self._problem.prunable.descend(model)
+            base = self._problem.prunable
+            self._prunable = base.descend(load_pruned(self.folder / checkpoint, base))
             self._name = checkpoint
             self._scores = {}
         return self._prunable
@@ -33,7 +33,7 @@ class Networks:
     def teacher(self, checkpoint: str) -> nn.Module:
         """Return the network in ``checkpoint`` to learn from; the last one is kept."""
         if self._teacher_name != checkpoint:
-            self._teacher = load_checkpoint(self.folder / checkpoint)
+            self._teacher = load_pruned(self.folder / checkpoint, self._problem.prunable)
             self._teacher_name = checkpoint
         return self._teacher
 

@@ -119,6 +119,8 @@ class Problem:
     def check(self) -> None:
         """Raise a ``UserError`` for what could only fail later: network, scores, the budget."""
         self.task.check(self.model)
+        if not self.prunable.groups:
+            raise UserError("no layer of the network can be pruned; netadapt info says why")
         known = self.task.metrics
         unknown = [name for name in self.reported if name not in known]
         if unknown:

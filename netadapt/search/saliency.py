@@ -6,10 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch_pruning
 from numpy.typing import NDArray
 from torch import nn
-from torch_pruning.pruner.importance import GroupMagnitudeImportance, GroupTaylorImportance
 
 from netadapt.errors import UserError
 from netadapt.pruning import PrunableModel
@@ -17,15 +15,16 @@ from netadapt.pruning.groups import ROOT_TYPES
 from netadapt.search.fisher import fisher_scores
 from netadapt.training.task import Task
 
-Criterion = Literal["l2", "magnitude", "taylor", "first-order", "fisher"]
+Criterion = Literal["l2", "share", "magnitude", "taylor", "first-order", "fisher"]
+OF_WEIGHTS: tuple[Criterion, ...] = ("l2", "share")  # that pruning itself reads off a network
 Scores = dict[str, NDArray[np.float64]]
 
 # Torch-Pruning's own, raw: it is for the strategy to say how groups compare. The last keeps the
 # sign within a filter, which makes it the first-order change of the loss.
 _IMPORTANCE: dict[Criterion, Callable[[], Any]] = {
-    "magnitude": lambda: GroupMagnitudeImportance(p=2, normalizer=None),
-    "taylor": lambda: GroupTaylorImportance(normalizer=None),
-    "first-order": lambda: GroupTaylorImportance(normalizer=None, multivariable=True),
+    "magnitude": lambda: _importance().GroupMagnitudeImportance(p=2, normalizer=None),
+    "taylor": lambda: _importance().GroupTaylorImportance(normalizer=None),
+    "first-order": lambda: _importance().GroupTaylorImportance(normalizer=None, multivariable=True),
 }
 
 
@@ -76,8 +75,16 @@ def channel_scores(
     return total
 
 
+def _importance() -> Any:
+    from torch_pruning.pruner import importance  # takes seconds, and most strategies do without
+
+    return importance
+
+
 def _groups(model: nn.Module, prunable: PrunableModel) -> dict[str, Any]:
     """Torch-Pruning's groups of ``model`` under our names, in our order."""
+    import torch_pruning
+
     with torch.enable_grad():
         graph = torch_pruning.DependencyGraph().build_dependency(
             model, example_inputs=prunable.example_input, verbose=False

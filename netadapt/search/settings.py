@@ -61,7 +61,9 @@ class SearchSettings(BaseModel):
         population: of ``evolution``: networks a generation.
         generations: of ``evolution``.
         recalibration_batches: training batches for the batch norms of ``evolution``'s networks.
-        importance: which channels of a group go first, where the strategy does not say it.
+        importance: which channels of a group go first, by their filters' ``l2`` norm or by their
+            ``share`` of the group's weights; None is what the strategy holds right. Those that
+            rank channels by scores of their own take none.
         channel_multiple: widths are multiples of it.
         lowest_share: no group goes below this share of its width.
         loss: of task ``depth``: the loss of every fine-tune; that of the network's recipe (l1
@@ -106,7 +108,7 @@ class SearchSettings(BaseModel):
     population: Annotated[int, Field(ge=4, le=10_000)] = 16
     generations: Annotated[int, Field(ge=1, le=100_000)] = 10
     recalibration_batches: Annotated[int, Field(ge=1, le=100_000)] = 8
-    importance: Literal["l2"] = "l2"
+    importance: Literal["l2", "share"] | None = None
     channel_multiple: Positive = 8
     lowest_share: Share = 0.125
     metrics: tuple[Text, ...] | None = None

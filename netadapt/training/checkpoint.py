@@ -17,7 +17,7 @@ from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
 from netadapt.models import BUILDERS, ModelSpec, build, load_official
 from netadapt.models.inputs import input_channels
-from netadapt.pruning import reshaped
+from netadapt.pruning import PrunableModel, reshaped
 
 KEY = "netadapt"
 OPTIMIZER = "optimizer/"
@@ -42,6 +42,10 @@ class _Metadata(BaseModel):
     input_size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None
     info: dict[str, str | int | float]
     checksum: Annotated[str, Field(pattern="^[0-9a-f]{8}$")] | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        return None if self.input_size is None else (self.input_size[0], self.input_size[1])
 
 
 def save_checkpoint(
@@ -108,7 +112,7 @@ def load_checkpoint(path: Path | str) -> nn.Module:
     path = Path(path)
     metadata = _read_metadata(path)
     _check_whole(path, metadata)
-    size = None if metadata.input_size is None else (metadata.input_size[0], metadata.input_size[1])
+    size = metadata.size
     try:
         model = build(metadata.model, **metadata.options)
         if metadata.widths is not None:
@@ -116,6 +120,26 @@ def load_checkpoint(path: Path | str) -> nn.Module:
             model = reshaped(model, example, metadata.widths)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
+    return _with_weights(model, path, size)
+
+
+def load_pruned(path: Path | str, base: PrunableModel) -> nn.Module:
+    """As ``load_checkpoint``, for a network pruned from ``base``: nothing is built or traced.
+
+    Raises:
+        UserError: as ``load_checkpoint``, or a network that ``base`` cannot become.
+    """
+    path = Path(path)
+    metadata = _read_metadata(path)
+    _check_whole(path, metadata)
+    try:
+        model = base.pruned(metadata.widths or {})
+    except UserError as error:
+        raise UserError(f"checkpoint {path}: {error}") from error
+    return _with_weights(model, path, metadata.size)
+
+
+def _with_weights(model: nn.Module, path: Path, size: tuple[int, int] | None) -> nn.Module:
     model.load_state_dict(_fitting_tensors(path, model))
     spec = model.spec
     assert isinstance(spec, ModelSpec)

@@ -16,6 +16,7 @@ from netadapt.training.schedule import Schedule, learning_rate
 from netadapt.training.task import Targets, Task, on_device
 
 OnStep = Callable[[int, float, float], None]
+READ_EVERY = 20  # steps, on CUDA: reading a loss waits for all that the GPU has still to do
 Optimizer = Literal["sgd", "adamw", "amsgrad"]
 
 
@@ -105,7 +106,8 @@ def fit(
     Args:
         start: where to go on from; None is the beginning.
         until: the step to stop before; None is ``settings.steps``.
-        on_step: told the number of steps done, the loss and the learning rate after each.
+        on_step: told the number of steps done, the loss and the learning rate of each; on CUDA
+            of ``READ_EVERY`` at a time.
 
     Raises:
         TrainingDiverged: a loss is not finite; names the step and the rate.
@@ -119,6 +121,7 @@ def fit(
     optimizer = _optimizer(model, settings)
     _restore(optimizer, model, start.moments)
     decay_every = settings.decay_every or -(-settings.steps // 3)
+    unread: list[tuple[int, float, Tensor]] = []
     with (
         _training(model, device),
         _batches(task, settings, range(start.step, until), on_cuda) as batches,
@@ -130,22 +133,32 @@ def fit(
             _seed(device, (settings.seed << 32) + step)
             inputs = inputs.to(device, memory_format=torch.channels_last, non_blocking=True)
             optimizer.zero_grad(set_to_none=True)
-            value = _backward(model, task, inputs, on_device(targets, device), settings.accumulate)
-            if not abs(value) < float("inf"):
-                raise TrainingDiverged(
-                    f"training diverged: the loss is {value} at step {step + 1}, with learning "
-                    f"rate {rate:.3g}; give a lower one"
-                )
+            loss = _backward(model, task, inputs, on_device(targets, device), settings.accumulate)
+            unread.append((step + 1, rate, loss))
+            if not on_cuda or len(unread) == READ_EVERY or step + 1 == until:
+                _read(unread, on_step)
+                unread.clear()
             optimizer.step()
-            if on_step is not None:
-                on_step(step + 1, value, rate)
     optimizer.zero_grad(set_to_none=True)
     return TrainState(max(until, start.step), _moments(optimizer, model))
 
 
-def _backward(model: nn.Module, task: Task, inputs: Tensor, targets: Targets, parts: int) -> float:
-    """Compute the gradients of a batch in ``parts`` and return its loss."""
-    total = 0.0
+def _read(steps: list[tuple[int, float, Tensor]], on_step: OnStep | None) -> None:
+    """Raise if one of the losses is no number; tell ``on_step`` of the others."""
+    values = torch.stack([loss for _, _, loss in steps]).tolist()
+    for (step, rate, _), value in zip(steps, values, strict=True):
+        if not abs(value) < float("inf"):
+            raise TrainingDiverged(
+                f"training diverged: the loss is {value} at step {step}, with learning "
+                f"rate {rate:.3g}; give a lower one"
+            )
+        if on_step is not None:
+            on_step(step, value, rate)
+
+
+def _backward(model: nn.Module, task: Task, inputs: Tensor, targets: Targets, parts: int) -> Tensor:
+    """Compute the gradients of a batch in ``parts`` and return its loss, on its device."""
+    total = torch.zeros((), device=inputs.device)
     for places in torch.arange(len(inputs)).chunk(parts):
         part = slice(int(places[0]), int(places[-1]) + 1)
         wanted = (
@@ -156,7 +169,7 @@ def _backward(model: nn.Module, task: Task, inputs: Tensor, targets: Targets, pa
         with torch.autocast("cuda", torch.bfloat16, enabled=inputs.is_cuda):
             loss = task.loss(model, inputs[part], wanted) * (len(places) / len(inputs))
         torch.autograd.backward(loss)
-        total += float(loss.detach())
+        total += loss.detach()
     return total
 
 

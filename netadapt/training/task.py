@@ -63,7 +63,7 @@ class Task(ABC):
         """Run ``model`` on a batch and return the scalar to be minimised, float32.
 
         On CUDA it is called under bfloat16 autocast; turn outputs to float32 before arithmetic
-        that needs it.
+        that needs it. The batch is not to be changed in place: candidates share it.
         """
 
     @abstractmethod

@@ -4,20 +4,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from quick_profile import BRIEF, Stages, target, wanted
 from tiny_network import tiny
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.latency.design import design_networks
-from netadapt.latency.devices import load_device
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.profiler import fit_calibration, profile, revalidate
-from netadapt.latency.runtimes import fusion_of, load_runtime
-from netadapt.latency.schedule import Schedule
+from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.table import LatencyTable, load_validation
-from netadapt.latency.target import Target
 from netadapt.latency.validation import summarise
-from netadapt.latency.workloads import Workload, workload_map
 from netadapt.pruning import PrunableModel, trace
 
 
@@ -32,53 +29,12 @@ class Renamed(nn.Module):
         return self.inner(x)
 
 
-SCHEDULE = Schedule(
-    rounds=1,
-    runs=2,
-    refinements=0,
-    calibration_networks=6,
-    validation_networks=5,
-    validation_rounds=8,
-    validation_runs=3,
-)
-
-
-class Stages:
-    """Notes what a profile reports, and interrupts it after so many steps."""
-
-    def __init__(self, interrupt_after: int | None = None) -> None:
-        self.totals: dict[str, int] = {}
-        self.steps: dict[str, int] = {}
-        self.interrupt_after = interrupt_after
-        self._stage = ""
-
-    def started(self, stage: str, total: int) -> None:
-        self._stage = stage
-        self.totals[stage] = self.totals.get(stage, 0) + total
-        self.steps.setdefault(stage, 0)
-
-    def advanced(self) -> None:
-        self.steps[self._stage] += 1
-        if sum(self.steps.values()) == self.interrupt_after:
-            raise KeyboardInterrupt
-
-
-def target(runtime: str) -> Target:
-    return load_device("cpu").target(load_runtime(runtime))
-
-
-def wanted(prunable: PrunableModel, runtime: str) -> set[Workload]:
-    mapped = workload_map(prunable.operations, fusion_of(runtime))
-    rows = design_networks(mapped, prunable.widths, SCHEDULE.channel_multiple)
-    return {one for row in rows for one in mapped.at(row)}
-
-
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
 def test_a_profile_fills_calibrates_and_validates_a_table(
     small: PrunableModel, runtime: str, tmp_path: Path
 ) -> None:
     stages = Stages()
-    report = profile(small, LatencyTable.open(tmp_path, target(runtime)), stages, SCHEDULE)
+    report = profile(small, LatencyTable.open(tmp_path, target(runtime)), stages, BRIEF)
     assert stages.steps == stages.totals
 
     table = LatencyTable.open(tmp_path, target(runtime))
@@ -100,7 +56,7 @@ def test_a_profile_fills_calibrates_and_validates_a_table(
     assert summarise(validation).mape == pytest.approx(report.mape, rel=1e-2)
 
     rows = (table.folder / "latency.csv").read_bytes()
-    second = profile(small, table, Stages(), SCHEDULE)
+    second = profile(small, table, Stages(), BRIEF)
     assert second.added == 0
     assert second.workloads == report.workloads
     assert (table.folder / "latency.csv").read_bytes() == rows
@@ -110,12 +66,12 @@ def test_another_network_adds_only_what_the_table_lacks(
     small: PrunableModel, tmp_path: Path
 ) -> None:
     table = LatencyTable.open(tmp_path, target("torch"))
-    profile(small, table, Stages(), SCHEDULE)
+    profile(small, table, Stages(), BRIEF)
     before = (table.folder / "latency.csv").read_bytes()
     other = trace(*tiny(heads=3))
     lacking = wanted(other, "torch") - wanted(small, "torch")
     assert {one.out_channels for one in lacking} == {3}  # only its head is new
-    report = profile(other, table, Stages(), SCHEDULE)
+    report = profile(other, table, Stages(), BRIEF)
     assert report.added == len(lacking)
     assert report.workloads == len(wanted(other, "torch"))
     content = (table.folder / "latency.csv").read_bytes()
@@ -128,12 +84,12 @@ def test_another_network_adds_only_what_the_table_lacks(
 def test_an_interrupted_profile_goes_on_where_it_was(small: PrunableModel, tmp_path: Path) -> None:
     table = LatencyTable.open(tmp_path, target("torch"))
     with pytest.raises(KeyboardInterrupt):
-        profile(small, table, Stages(interrupt_after=20), SCHEDULE)
+        profile(small, table, Stages(interrupt_after=20), BRIEF)
     kept = LatencyTable.open(tmp_path, target("torch"))
     assert 0 < len(kept.rows) < len(wanted(small, "torch"))
     with pytest.raises(UserError, match=r"has no calibration: its profile was interrupted"):
         LatencyPredictor(small, LatencyTable(kept.folder, kept.target, table.rows))({})
-    report = profile(small, kept, Stages(), SCHEDULE)
+    report = profile(small, kept, Stages(), BRIEF)
     assert report.added == len(wanted(small, "torch")) - len(table.rows)
     for workload, latency in table.rows.items():
         assert kept.rows[workload] == latency
@@ -143,7 +99,14 @@ def test_a_table_of_another_machine_is_not_filled(small: PrunableModel, tmp_path
     elsewhere = target("torch").model_copy(update={"hardware": "another machine"})
     table = LatencyTable.open(tmp_path, elsewhere)
     with pytest.raises(UserError, match="is not attached"):
-        profile(small, table, Stages(), SCHEDULE)
+        profile(small, table, Stages(), BRIEF)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_which_nothing_can_be_pruned_is_refused(tmp_path: Path) -> None:
+    one = trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8))
+    with pytest.raises(UserError, match="no layer of the network can be pruned"):
+        profile(one, LatencyTable.open(tmp_path, target("torch")), Stages(), BRIEF)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -185,7 +148,7 @@ def test_a_report_compares_predicted_with_measured() -> None:
 
 
 def test_a_refined_table_knows_more_widths(small: PrunableModel, tmp_path: Path) -> None:
-    schedule = replace(SCHEDULE, refinements=2, chunk=3)
+    schedule = replace(BRIEF, refinements=2, chunk=3)
     stages = Stages()
     table = LatencyTable.open(tmp_path, target("onnxruntime"))
     report = profile(small, table, stages, schedule)
@@ -202,7 +165,7 @@ def test_a_refined_table_knows_more_widths(small: PrunableModel, tmp_path: Path)
 
 def test_a_table_is_held_against_the_clock_again(small: PrunableModel, tmp_path: Path) -> None:
     table = LatencyTable.open(tmp_path, target("onnxruntime"))
-    profile(small, table, Stages(), SCHEDULE)
+    profile(small, table, Stages(), BRIEF)
     then = load_validation(table.folder)
     content = {path.name: path.read_bytes() for path in table.folder.iterdir()}
     stages = Stages()

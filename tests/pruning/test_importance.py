@@ -57,6 +57,55 @@ def test_l2_weighs_every_layer_of_the_group() -> None:
     assert torch.equal(pruned.head.weight, model.head.weight[:, stays])
 
 
+def test_share_weighs_writers_norms_and_readers_alike() -> None:
+    prunable = traced(NETWORKS[0])
+    model = prunable.model
+    squares = [
+        model.stem.weight.square().sum((1, 2, 3)),
+        model.branch.weight.square().sum((1, 2, 3)),
+        model.branch.weight.square().sum((0, 2, 3)),
+        model.norm.weight.square(),
+        model.head.weight.square().sum((0, 2, 3)),
+    ]
+    shares = np.mean([(one / one.sum()).detach().numpy() for one in squares], axis=0)
+    for width in (3, 6):
+        kept = prunable.kept_channels({"stem": width}, "share")["stem"]
+        assert kept.tolist() == weakest(shares, width)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_share_does_not_change_with_the_scale_of_a_layer(network: Network) -> None:
+    prunable = traced(network)
+    scaled = copy.copy(prunable)
+    scaled.model = copy.deepcopy(prunable.model)
+    scales = iter(np.random.default_rng(0).uniform(0.1, 10, 100))
+    with torch.no_grad():
+        for module in scaled.model.modules():
+            scale = next(scales)
+            for parameter in module.parameters(recurse=False):
+                parameter.mul_(scale)
+    widths = {name: max(1, width // 2) for name, width in prunable.widths.items()}
+    kept, same = prunable.kept_channels(widths, "share"), scaled.kept_channels(widths, "share")
+    assert {name: rows.tolist() for name, rows in kept.items()} == {
+        name: rows.tolist() for name, rows in same.items()
+    }
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_share_reads_the_columns_of_grouped_layers(groups: int) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 6, 3, groups=groups))
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+        model[2].weight.fill_(1.0)
+        for channel in range(8):  # what reads channel c weighs c
+            each = 8 // groups
+            rows = slice(channel // each * 6 // groups, (channel // each + 1) * 6 // groups)
+            model[2].weight[rows, channel % each] = float(channel)
+    prunable = trace(model, torch.rand(1, 3, 8, 8))
+    kept = prunable.kept_channels({"0": 4}, "share")["0"]
+    assert kept.tolist() == ([4, 5, 6, 7] if groups == 1 else [2, 3])  # steps of both groups
+
+
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_taylor_equals_its_naive_twin(network: Network) -> None:
     prunable = copy.copy(traced(network))
@@ -95,7 +144,7 @@ def test_nested_widths_keep_nested_channels(thin: PrunableModel) -> None:
 @pytest.mark.parametrize(
     ("importance", "words"),
     [
-        ("magic", "unknown importance 'magic'; known: l2, taylor"),
+        ("magic", "unknown importance 'magic'; known: l2, share, taylor"),
         ({}, "no scores for group conv4.3"),
         ({"conv4.3": [1.0, 2.0]}, r"group conv4.3 has shape \(2,\); expected \(16,\)"),
         ({"conv4.3": [float("nan")] * 16}, "importance of group conv4.3 is not finite"),

@@ -12,7 +12,7 @@ from netadapt.errors import UserError
 from netadapt.models import build
 from netadapt.pruning import trace
 from netadapt.training import checkpoint_info, load_checkpoint, load_model, save_checkpoint
-from netadapt.training.checkpoint import load_moments
+from netadapt.training.checkpoint import load_moments, load_pruned
 
 USERS_OWN = """
 from torch import nn
@@ -58,11 +58,15 @@ def test_a_pruned_network_comes_back_with_its_widths(tmp_path):
     torch.manual_seed(0)
     model = build("fastdepth", widths=TINY | {"conv13.3": 24})
     widths = {"conv13.3": 16, "conv5.3": 3, "decode_conv5.1.0": 5}
-    smaller = trace(model, torch.zeros(1, 3, *SIZE)).pruned(widths)
+    base = trace(model, torch.zeros(1, 3, *SIZE))
+    smaller = base.pruned(widths)
     save_checkpoint(smaller, tmp_path / "small.safetensors", input_size=SIZE)
     again = load_checkpoint(tmp_path / "small.safetensors")
     assert again.spec.widths == TINY | widths
     assert same_output(smaller, again)
+    cut = load_pruned(tmp_path / "small.safetensors", base)
+    assert cut.spec == again.spec
+    assert same_output(smaller, cut)
     save_checkpoint(again, tmp_path / "again.safetensors")  # it remembers its input size
     first, second = (tmp_path / name for name in ("small.safetensors", "again.safetensors"))
     assert first.read_bytes() == second.read_bytes()

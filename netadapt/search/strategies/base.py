@@ -9,7 +9,7 @@ from netadapt.search.evaluation import Adaptation, Job
 from netadapt.search.goal import Goal, Limits
 from netadapt.search.networks import Networks
 from netadapt.search.problem import Problem
-from netadapt.search.saliency import Criterion, Scores
+from netadapt.search.saliency import OF_WEIGHTS, Criterion, Scores
 from netadapt.search.schedule import Schedule
 from netadapt.search.seeds import derive_seed
 from netadapt.search.state import SearchState, best
@@ -24,7 +24,8 @@ class Strategy(ABC):
     Attributes:
         problem: the base network, its task, costs and width grid, and the run's settings.
         networks: the networks candidates are cut from, and how much their channels matter.
-        importance: which channels of a group go first.
+        importance: which channels of a group go first; one read off the weights gives way to
+            the one that was asked for.
         adaptation: what a candidate gets before it is scored.
         distils: whether candidates learn from the base network too, in both fine-tunes.
     """
@@ -76,7 +77,7 @@ class Strategy(ABC):
         """Return how ``proposal`` is to be evaluated."""
         seed = derive_seed(self.problem.settings.seed, proposal.iteration, "short")
         parent, teacher = self.parent(state).checkpoint, self.teacher(state)
-        return Job(proposal, "short", parent, seed, self.importance, self.adaptation, teacher)
+        return Job(proposal, "short", parent, seed, self.order, self.adaptation, teacher)
 
     def long_job(self, state: SearchState, name: str) -> Job:
         """Return how the candidate called ``name`` is to be fine-tuned long."""
@@ -90,6 +91,12 @@ class Strategy(ABC):
         )
         seed = derive_seed(self.problem.settings.seed, 0, "long")
         return Job(proposal, "long", row.checkpoint, seed, teacher=self.teacher(state))
+
+    @property
+    def order(self) -> Criterion:
+        """Which channels of a group go first."""
+        asked = self.problem.settings.importance
+        return asked if asked and self.importance in OF_WEIGHTS else self.importance
 
     def teacher(self, state: SearchState) -> str | None:
         """Return the weights that candidates learn from beside the truth, if any."""

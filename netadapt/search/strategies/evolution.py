@@ -14,6 +14,7 @@ from pymoo.operators.repair.rounding import RoundingRepair  # type: ignore[impor
 from netadapt.search.candidate import Candidate, Proposal
 from netadapt.search.evaluation import Adaptation, Job
 from netadapt.search.goal import Goal, Limits
+from netadapt.search.saliency import Criterion
 from netadapt.search.seeds import derive_seed
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
@@ -36,6 +37,7 @@ class EvolutionStrategy(Strategy):
     Source: Deb et al., NSGA-II, 2002; pymoo's, with its defaults for integers.
     """
 
+    importance: ClassVar[Criterion] = "share"
     adaptation: ClassVar[Adaptation] = "recalibrate"
 
     def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
@@ -88,7 +90,7 @@ class EvolutionStrategy(Strategy):
         """As any; all networks ever see the same batches, so that their scores compare."""
         seed = derive_seed(self.problem.settings.seed, 0, "recalibration")
         parent = self.parent(state).checkpoint
-        return Job(proposal, "short", parent, seed, self.importance, self.adaptation)
+        return Job(proposal, "short", parent, seed, self.order, self.adaptation)
 
     def _possible(self, limits: Limits) -> bool:
         narrowest = self.problem.prunable.vector(self.problem.grid.narrowest())

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from netadapt.search.candidate import Proposal
 from netadapt.search.goal import Goal, Limits
-from netadapt.search.saliency import Criterion
+from netadapt.search.saliency import Criterion, Scores
 from netadapt.search.schedule import Schedule
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
@@ -15,9 +15,13 @@ STRIDE = 2.0  # times the reduction of the paper's iterations: many groups share
 
 
 class FastStrategy(Strategy):
-    """The widths that keep the most Fisher importance; both fine-tunes learn from the base too."""
+    """The widths that keep the most Fisher importance; both fine-tunes learn from the base too.
 
-    importance: ClassVar[Criterion] = "fisher"
+    Which channels of a group go is not left to that: it is summed up well over many channels,
+    but a channel's own value, from a few batches, is mostly noise. Weights have none.
+    """
+
+    importance: ClassVar[Criterion] = "share"
     distils: ClassVar[bool] = True
 
     def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
@@ -28,6 +32,15 @@ class FastStrategy(Strategy):
         if found is None:
             return []
         return [self.proposal(state, "fast", dict(zip(choice.groups, found, strict=True)))]
+
+    def scores(self, state: SearchState) -> Scores:
+        """Return the Fisher information of the current network's channels."""
+        checkpoint = self.parent(state).checkpoint
+        return self.networks.scores(checkpoint, "fisher", state.iteration)
+
+    def proposing_samples(self) -> int:
+        """Return how many training images an iteration reads to propose."""
+        return self.networks.scoring_samples("fisher")
 
     def schedule(self, state: SearchState, goal: Goal) -> Schedule:
         """As the paper's, with larger reductions."""

@@ -1,10 +1,13 @@
 """Random widths: how much of a result is owed to choosing well."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from netadapt.search.candidate import Proposal
 from netadapt.search.goal import Limits
 from netadapt.search.proposals import narrowed_until
+from netadapt.search.saliency import Criterion
 from netadapt.search.seeds import derive_seed
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
@@ -16,6 +19,8 @@ class RandomStrategy(Strategy):
     Each group of a candidate is narrowed at a random rate of its own, uniform between 0 and
     all it has in the same time, until the limits are met.
     """
+
+    importance: ClassVar[Criterion] = "share"
 
     def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
         """Draw ``candidates`` networks; of equal ones the first counts."""

@@ -1,17 +1,22 @@
 """Scaling all groups alike: what one would do without a search."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from netadapt.search.candidate import Proposal
 from netadapt.search.goal import Limits
 from netadapt.search.proposals import WidthGrid
+from netadapt.search.saliency import Criterion
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
 
 
 class UniformStrategy(Strategy):
     """One factor for all groups: the largest that meets the iteration's limits."""
+
+    importance: ClassVar[Criterion] = "share"
 
     def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
         """Scale the base network's widths down until the limits are met."""
