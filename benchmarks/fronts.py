@@ -6,7 +6,8 @@ python benchmarks/fronts.py --base MODEL --data DATA --lut LUT --out WORK [--see
 Each method walks down to the smallest share of the base's predicted latency; the points nearest
 to the shares are fine-tuned equally long, with the same batches, as is the base; then all are
 timed on the device in interleaved rounds, and the tables are written to RESULTS (.csv, .md, .png,
-.svg). What is in WORK is not done again. The table's target must be this machine.
+.svg). What is in WORK is not done again; processes with other seeds or methods can share it. The
+table's target must be this machine.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies import STRATEGIES, load_strategy
 from netadapt.training.checkpoint import load_checkpoint
 
+VARIANTS = {"netadapt, share": ("netadapt", {"importance": "share"})}  # strategies, otherwise set
 EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS)
 ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitude", "random")
 OWN = ("short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction")
@@ -86,7 +88,9 @@ def _compete(arena: Arena, method: str, seed: int) -> None:
     if method == others.TORCH_PRUNING:
         others.compete_with_torch_pruning(arena, arena.problem(seed))
     else:
-        compete(arena, method, load_strategy(method), arena.problem(seed, strategy=method))
+        strategy, changes = VARIANTS.get(method, (method, {}))
+        problem = arena.problem(seed, strategy=strategy, **changes)
+        compete(arena, method, load_strategy(strategy), problem)
     found = [p for p in arena.points if (p.method, p.seed) == (method, seed)]
     text = ", ".join(f"{p.share:g}x {p.holdout:.4f}" for p in found)
     print(
@@ -144,7 +148,7 @@ def _heading(arena: Arena, given: argparse.Namespace) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    known = [*ORDER, *(name for name in STRATEGIES if name not in ORDER), *EXTERNAL]
+    known = [*ORDER, *(name for name in STRATEGIES if name not in ORDER), *VARIANTS, *EXTERNAL]
     parser.add_argument("--base", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--lut", required=True)

@@ -51,9 +51,12 @@ class Arena:
         self.folder = folder
         self.shares = tuple(shares)
         self._settings = settings
-        self._file = folder / "points.json"
-        rows = json.loads(self._file.read_text()) if self._file.exists() else []
-        self.points = [Point(**row) for row in rows]
+
+    @property
+    def points(self) -> list[Point]:
+        """All points found so far, by this process or another, method by method."""
+        files = sorted(self.folder.glob("*.points.json"))
+        return [Point(**row) for file in files for row in json.loads(file.read_text())]
 
     @cached_property
     def shared(self) -> Problem:
@@ -78,8 +81,9 @@ class Arena:
 
     def add(self, point: Point) -> None:
         """Keep ``point`` for good."""
-        self.points.append(point)
-        write_atomic(self._file, json.dumps([asdict(p) for p in self.points], indent=1) + "\n")
+        file = self.folder / f"{point.method}-{point.seed}.points.json"
+        rows = json.loads(file.read_text()) if file.exists() else []
+        write_atomic(file, json.dumps([*rows, asdict(point)], indent=1) + "\n")
 
 
 def compete(
