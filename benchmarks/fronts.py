@@ -6,8 +6,8 @@ python benchmarks/fronts.py --base MODEL --data DATA --lut LUT --out WORK [--see
 Each method walks down to the smallest share of the base's predicted latency; the points nearest
 to the shares are fine-tuned equally long, with the same batches, as is the base; then all are
 timed on the device in interleaved rounds, and the tables are written to RESULTS (.csv, .md, .png,
-.svg). What is in WORK is not done again; processes with other seeds or methods can share it. The
-table's target must be this machine.
+.svg). What is in WORK is not done again; processes with other seeds or methods can share it, all
+but the last with --points-only. The table's target must be this machine.
 """
 
 import argparse
@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
             _compete(arena, method, seed)
     if others.FASTNAS in given.methods:
         others.compete_with_fastnas(arena, {seed: arena.problem(seed) for seed in given.seeds})
+    if given.points_only:
+        return
     notes = [_heading(arena, given), *repeated(arena, given.seeds)]
     print(write_tables(measured(arena), arena.shares, notes, given.results))
 
@@ -105,13 +107,14 @@ def measured(arena: Arena) -> pd.DataFrame:
     """Return all points, with their p50 in ms as timed in interleaved rounds with the base."""
     file = arena.folder / "measured.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    if set(known) != {point.checkpoint for point in arena.points}:
+    points = arena.points
+    if set(known) != {point.checkpoint for point in points}:
         problem = arena.shared
-        models = [load_checkpoint(arena.folder / p.checkpoint) for p in arena.points]
+        models = [load_checkpoint(arena.folder / p.checkpoint) for p in points]
         stats = measure_all(
             models, problem.example_input, problem.table.target, traced=problem.prunable
         )
-        known = {p.checkpoint: s.p50_ms for p, s in zip(arena.points, stats, strict=True)}
+        known = {p.checkpoint: s.p50_ms for p, s in zip(points, stats, strict=True)}
         write_atomic(file, json.dumps(known))
     rows = pd.DataFrame(
         [
@@ -126,7 +129,7 @@ def measured(arena: Arena) -> pd.DataFrame:
                 "samples": point.samples,
                 "seconds": point.seconds,
             }
-            for point in arena.points
+            for point in points
         ]
     )
     base_ms = rows.loc[rows["method"] == BASE, "measured_ms"].median()
@@ -158,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.7, 0.5, 0.33])
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--points-only", action="store_true", help="write no tables")
     for name in OWN:
         kind = float if name.endswith(("lr", "decay", "reduction")) else int
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind)

@@ -53,10 +53,10 @@ class Distilled(NetAdaptStrategy):
 class Screened(NetAdaptStrategy):
     """The paper's search, with the candidates that lose the least Fisher importance alone."""
 
-    importance: ClassVar[Criterion] = "fisher"
-
     def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
-        scores, proposals = self.scores(state), super().propose(state, limits)
+        checkpoint = self.parent(state).checkpoint
+        scores = self.networks.scores(checkpoint, "fisher", state.iteration)
+        proposals = super().propose(state, limits)
 
         def lost(proposal: Proposal) -> float:
             before, after = state.current.widths[proposal.group], proposal.widths[proposal.group]
@@ -64,6 +64,9 @@ class Screened(NetAdaptStrategy):
 
         kept = {p.name for p in sorted(proposals, key=lost)[:FINALISTS]}
         return [p for p in proposals if p.name in kept]
+
+    def proposing_samples(self) -> int:
+        return self.networks.scoring_samples("fisher")
 
 
 class ZeroStep(NetAdaptStrategy):
@@ -89,6 +92,18 @@ class WarmStart(NetAdaptStrategy):
         return Job(proposal, "short", fits[-1].checkpoint, job.seed, job.importance)
 
 
+class NetAdaptShare(NetAdaptStrategy):
+    """The paper's search with the channels that netadapt-fast keeps."""
+
+    importance: ClassVar[Criterion] = "share"
+
+
+class UniformL2(UniformStrategy):
+    """Uniform widths with the paper's channels."""
+
+    importance: ClassVar[Criterion] = "l2"
+
+
 class UniformDistilled(UniformStrategy):
     """Uniform widths, learning from the base too."""
 
@@ -108,12 +123,16 @@ class FisherPlain(FisherDistilled):
     distils: ClassVar[bool] = False
 
 
-class FisherL2(FisherDistilled):
+class FisherL2(FisherPlain):
     """Fisher decides on the widths, the l2 norm on the channels."""
 
-    def job(self, state: SearchState, proposal: Proposal) -> Job:
-        job = super().job(state, proposal)
-        return Job(proposal, "short", job.parent, job.seed, "l2", teacher=job.teacher)
+    importance: ClassVar[Criterion] = "l2"
+
+
+class FisherChannels(FisherPlain):
+    """Fisher decides on the channels, too."""
+
+    importance: ClassVar[Criterion] = "fisher"
 
 
 class FisherRace(FisherDistilled):
@@ -147,9 +166,7 @@ class FisherRace(FisherDistilled):
 
     def _zero_step(self, state: SearchState, widths: Mapping[str, int]) -> float:
         task, settings = self.problem.task, self.problem.settings
-        model = self.networks.prunable(self.parent(state).checkpoint).pruned(
-            widths, self.scores(state)
-        )
+        model = self.networks.prunable(self.parent(state).checkpoint).pruned(widths, "share")
         seed = derive_seed(settings.seed, state.iteration, "recalibration")
         recalibrate(model, task, RECALIBRATION, settings.batch_size, seed)
         return task.score(model, "holdout")[task.primary]
@@ -193,15 +210,18 @@ def _maps(model: nn.Module) -> Iterator[list[Tensor]]:
 
 LEVERS: dict[str, type[Strategy]] = {
     "uniform": UniformStrategy,
+    "uniform, l2 channels": UniformL2,
     "uniform, distilled": UniformDistilled,
     "knapsack": KnapsackStrategy,
     "fisher": FisherPlain,
+    "fisher, l2 channels": FisherL2,
+    "fisher, fisher channels": FisherChannels,
     "fisher, distilled": FisherDistilled,
-    "fisher, distilled, l2 channels": FisherL2,
     "fisher, distilled, race": FisherRace,
     "fisher, distilled, features": FisherDistilled,
     "fisher, distilled, large steps": FastStrategy,
     "netadapt": NetAdaptStrategy,
+    "netadapt, share channels": NetAdaptShare,
     "netadapt, screened": Screened,
     "netadapt, zero-step": ZeroStep,
     "netadapt, warm start": WarmStart,

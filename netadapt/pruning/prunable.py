@@ -59,6 +59,11 @@ class PrunableModel:
         """The channels of every group now."""
         return {name: group.width for name, group in self.groups.items()}
 
+    @property
+    def slots(self) -> Mapping[str, tuple[Slot, ...]]:
+        """For each group, where the modules hold its channels."""
+        return self._slots
+
     def vector(self, widths: Widths) -> NDArray[np.int64]:
         """Return ``widths`` as ``(G,)`` in the order of ``groups``; a missing group keeps its own.
 

@@ -60,7 +60,7 @@ def fisher_scores(
 
 def _reads(prunable: PrunableModel) -> Reads:
     reads: Reads = {}
-    for group, slots in prunable._slots.items():
+    for group, slots in prunable.slots.items():
         for slot in slots:
             if slot.side == "in":
                 reads.setdefault(slot.module, []).append((group, slot))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from netadapt.files import replacing
 from netadapt.search.candidate import Candidate
@@ -14,7 +15,10 @@ COUNT = 3
 
 
 def write_samples(problem: Problem, folder: RunFolder, final: Candidate) -> None:
-    """Write ``samples.npz``: rgb uint8 ``(N, H, W, 3)``; truth, base, pruned ``(N, H, W)`` m."""
+    """Write ``samples.npz``: rgb uint8 ``(N, H, W, 3)``; truth, base, pruned ``(N, H, W)`` m.
+
+    Predictions of another size are interpolated to the photograph's.
+    """
     task = problem.task
     if not isinstance(task, DepthTask):
         return
@@ -26,8 +30,10 @@ def write_samples(problem: Problem, folder: RunFolder, final: Candidate) -> None
     for name, checkpoint in (("base", "checkpoints/0.safetensors"), ("pruned", final.checkpoint)):
         model = load_checkpoint(folder.path / checkpoint).eval()
         with torch.no_grad():
-            depth = model(torch.from_numpy(images))[:, 0].numpy()
-        predictions[name] = depth.astype(np.float32)
+            depth = model(torch.from_numpy(images))
+        if depth.shape[2:] != images.shape[2:]:
+            depth = F.interpolate(depth, images.shape[2:], mode="bilinear", align_corners=False)
+        predictions[name] = depth[:, 0].numpy().astype(np.float32)
     with replacing(folder.samples) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
