@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal
 
 from netadapt.data.dataset import DepthData, DepthDataset
-from netadapt.data.frames import Frame, Item, Splits, Triplet
+from netadapt.data.frames import Item, Splits
 from netadapt.data.kitti import open_kitti, open_kitti_triplets
 from netadapt.data.nyu import open_nyu
 from netadapt.data.pairs import open_pairs
@@ -22,21 +23,40 @@ DEFAULT_SCENES = 2000
 MAX_SCENES = 1_000_000
 NAMED = 10  # bad frames named one by one
 OnBadSample = Literal["fail", "skip"]
-SYNTHETIC = "synthetic[:N]"
-FOLDERS: Mapping[str, Callable[[Path], Splits[Frame]]] = {
-    "nyu": open_nyu,
-    "tum": open_tum,
-    "pairs": open_pairs,
-    "kitti": open_kitti,
-    "sequence": open_sequence,
-}
-KNOWN = f"{SYNTHETIC}, nyu:DIR, nyu:FILE.mat, tum:DIR, pairs:DIR, kitti:DIR or sequence:DIR"
-RECORDINGS: Mapping[str, Callable[[Path], Splits[Triplet]]] = {
-    "tum": open_tum_triplets,
-    "kitti": open_kitti_triplets,
-    "sequence": open_sequence_triplets,
-}
-KNOWN_RECORDINGS = f"{SYNTHETIC}, tum:DIR, kitti:DIR or sequence:DIR"
+
+
+@dataclass(frozen=True)
+class Sources(Generic[Item]):
+    """What can be opened: scenes that are drawn, and folders by the word before their colon.
+
+    ``known`` lists the words, for those who used another.
+    """
+
+    synthetic: Callable[[int, Size, float], Splits[Item]]
+    folders: Mapping[str, Callable[[Path], Splits[Item]]]
+    known: str
+
+
+FRAMES = Sources(
+    open_synthetic,
+    {
+        "nyu": open_nyu,
+        "tum": open_tum,
+        "pairs": open_pairs,
+        "kitti": open_kitti,
+        "sequence": open_sequence,
+    },
+    "synthetic[:N], nyu:DIR, nyu:FILE.mat, tum:DIR, pairs:DIR, kitti:DIR or sequence:DIR",
+)
+TRIPLETS = Sources(
+    open_synthetic_triplets,
+    {
+        "tum": open_tum_triplets,
+        "kitti": open_kitti_triplets,
+        "sequence": open_sequence_triplets,
+    },
+    "synthetic[:N], tum:DIR, kitti:DIR or sequence:DIR",
+)
 
 
 def open_data(
@@ -66,13 +86,7 @@ def open_data(
             frames.
     """
     size = _checked_size(input_size)
-    _check_holdout(holdout_fraction)
-    kind, argument = _words(spec, FOLDERS, KNOWN)
-    if kind == "synthetic":
-        splits = open_synthetic(_scenes(spec, argument), size, holdout_fraction)
-    else:
-        splits = FOLDERS[kind](Path(argument).expanduser())
-    splits = _divided(spec, splits, holdout_fraction, seed)
+    splits = _splits(FRAMES, spec, size, holdout_fraction, seed)
     train, holdout, test = (
         DepthDataset(part, size) for part in (splits.train, splits.holdout, splits.test)
     )
@@ -91,13 +105,7 @@ def open_sequences(
     ``kitti:DIR`` and ``sequence:DIR``. Depth need not be known.
     """
     size = _checked_size(input_size)
-    _check_holdout(holdout_fraction)
-    kind, argument = _words(spec, RECORDINGS, KNOWN_RECORDINGS)
-    if kind == "synthetic":
-        splits = open_synthetic_triplets(_scenes(spec, argument), size, holdout_fraction)
-    else:
-        splits = RECORDINGS[kind](Path(argument).expanduser())
-    splits = _divided(spec, splits, holdout_fraction, seed)
+    splits = _splits(TRIPLETS, spec, size, holdout_fraction, seed)
     train, holdout, test = (
         TripletDataset(part, size) for part in (splits.train, splits.holdout, splits.test)
     )
@@ -121,28 +129,30 @@ def _skipped(spec: str, note: str, parts: Mapping[str, DepthDataset]) -> str:
     return f"{note}; {text}" if note else text
 
 
-def _words(spec: str, kinds: Mapping[str, object], known: str) -> tuple[str, str]:
+def _splits(
+    sources: Sources[Item], spec: str, size: Size, holdout_fraction: float, seed: int
+) -> Splits[Item]:
+    if not 0 < holdout_fraction < 1:
+        raise UserError(f"holdout fraction {holdout_fraction} is not between 0 and 1")
     kind, _, argument = spec.partition(":")
-    if kind != "synthetic" and kind not in kinds:
-        unknown = (
-            f"data {spec!r} holds no triplets" if kind in FOLDERS else f"unknown data {spec!r}"
-        )
-        raise UserError(f"{unknown}; use {known}")
-    if kind != "synthetic" and not argument:
-        raise UserError(f"data {spec!r} names no folder; use {known}")
-    return kind, argument
-
-
-def _divided(spec: str, splits: Splits[Item], holdout_fraction: float, seed: int) -> Splits[Item]:
+    if kind == "synthetic":
+        opened = sources.synthetic(_scenes(spec, argument), size, holdout_fraction)
+    else:
+        opened = _folder_opener(sources, spec)(Path(argument).expanduser())
     try:
-        return divided(splits, holdout_fraction, seed)
+        return divided(opened, holdout_fraction, seed)
     except UserError as error:
         raise UserError(f"data {spec}: {error}") from error
 
 
-def _check_holdout(fraction: float) -> None:
-    if not 0 < fraction < 1:
-        raise UserError(f"holdout fraction {fraction} is not between 0 and 1")
+def _folder_opener(sources: Sources[Item], spec: str) -> Callable[[Path], Splits[Item]]:
+    kind, _, argument = spec.partition(":")
+    if kind not in sources.folders:
+        unknown = "data {!r} holds no triplets" if kind in FRAMES.folders else "unknown data {!r}"
+        raise UserError(f"{unknown.format(spec)}; use {sources.known}")
+    if not argument:
+        raise UserError(f"data {spec!r} names no folder; use {sources.known}")
+    return sources.folders[kind]
 
 
 def _scenes(spec: str, argument: str) -> int:

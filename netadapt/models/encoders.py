@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +37,8 @@ def timm_network(name: str, imagenet: bool, **options: Any) -> Any:
     Raises:
         UserError: timm has no such network, or its weights cannot be had.
     """
+    import timm  # takes seconds, and many networks do without
+
     try:
         network = timm.create_model(name, pretrained=imagenet, **options)
     except Exception as error:  # timm, and each of its download back ends, raises its own errors

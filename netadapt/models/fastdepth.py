@@ -90,10 +90,10 @@ class FastDepth(nn.Module):
             complete[ENCODER_GROUPS[SKIPS[stage]] if stage in SKIPS else DECODER_GROUPS[stage]]
             for stage in range(1, 6)
         ]
-        self.conv0 = _conv_bn(3, encoder[0], STRIDES[0])
+        self.conv0 = nn.Sequential(*conv_norm(3, encoder[0], 3, STRIDES[0], activation=nn.ReLU6))
         for block in range(1, 14):
             self.add_module(
-                f"conv{block}", _conv_dw(encoder[block - 1], encoder[block], STRIDES[block])
+                f"conv{block}", _separable(encoder[block - 1], encoder[block], STRIDES[block])
             )
         given = encoder[-1]
         for stage, channels in enumerate(decoder, start=1):
@@ -136,10 +136,7 @@ class FastDepth(nn.Module):
         The head ends in a BN, so an untrained network answers with mean 0 and deviation 1
         whatever the data; its scale and bias move too slowly to learn metres.
         """
-        head = self.decode_conv6[1]
-        assert isinstance(head, nn.BatchNorm2d)
-        nn.init.constant_(head.weight, std)
-        nn.init.constant_(head.bias, mean)
+        start_answering(self.decode_conv6, mean, std)
 
 
 def _complete(widths: Widths) -> dict[str, int]:
@@ -163,38 +160,42 @@ def _complete(widths: Widths) -> dict[str, int]:
     return {name: widths.get(name, full) for name, full in PRESETS["full"].items()}
 
 
-def _conv_bn(given: int, channels: int, stride: int) -> nn.Sequential:
+def _separable(given: int, channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(given, channels, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU6(inplace=True),
-    )
-
-
-def _conv_dw(given: int, channels: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(given, given, 3, stride, 1, groups=given, bias=False),
-        nn.BatchNorm2d(given),
-        nn.ReLU6(inplace=True),
-        nn.Conv2d(given, channels, 1, 1, 0, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU6(inplace=True),
+        *conv_norm(given, given, 3, stride, given, nn.ReLU6),
+        *conv_norm(given, channels, 1, activation=nn.ReLU6),
     )
 
 
 def depthwise(channels: int) -> nn.Sequential:
     """The 5x5 half of a decoder stage; the channels stay."""
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 5, 1, 2, groups=channels, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(inplace=True),
-    )
+    return nn.Sequential(*conv_norm(channels, channels, 5, groups=channels))
 
 
 def pointwise(given: int, channels: int) -> nn.Sequential:
     """The 1x1 half of a decoder stage."""
-    return nn.Sequential(
-        nn.Conv2d(given, channels, 1, 1, 0, bias=False),
+    return nn.Sequential(*conv_norm(given, channels, 1))
+
+
+def conv_norm(
+    given: int,
+    channels: int,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+    activation: type[nn.Module] = nn.ReLU,
+) -> list[nn.Module]:
+    """A convolution without bias, its batch norm and activation."""
+    return [
+        nn.Conv2d(given, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(channels),
-        nn.ReLU(inplace=True),
-    )
+        activation(inplace=True),
+    ]
+
+
+def start_answering(head: nn.Sequential, mean: float, std: float) -> None:
+    """Make a head that :func:`pointwise` made answer, while training, with mean and deviation."""
+    norm = head[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    nn.init.constant_(norm.weight, std)
+    nn.init.constant_(norm.bias, mean)

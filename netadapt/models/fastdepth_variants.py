@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.models.encoders import normalise_for, require_multiple, timm_network
-from netadapt.models.fastdepth import depthwise, pointwise
+from netadapt.models.fastdepth import conv_norm, depthwise, pointwise, start_answering
 
 SKIP_STRIDES = (2, 4, 8)
 LAST_WIDTH = 32
@@ -87,10 +87,7 @@ class FastDepthVariant(nn.Module):
 
     def set_depth_statistics(self, mean: float, std: float) -> None:
         """Make the head answer, while training, with this mean and deviation of depth (metres)."""
-        norm = self.head[1]
-        assert isinstance(norm, nn.BatchNorm2d)
-        nn.init.constant_(norm.weight, std)
-        nn.init.constant_(norm.bias, mean)
+        start_answering(self.head, mean, std)
 
 
 def _strides(name: str, encoder: nn.Module) -> list[int]:
@@ -110,8 +107,4 @@ def _strides(name: str, encoder: nn.Module) -> list[int]:
 def _stage(decoder: str, given: int, width: int) -> nn.Sequential:
     if decoder == "depthwise":
         return nn.Sequential(depthwise(given), pointwise(given, width))
-    return nn.Sequential(
-        nn.Conv2d(given, width, 5, padding=2, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-    )
+    return nn.Sequential(*conv_norm(given, width, 5))

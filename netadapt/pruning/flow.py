@@ -52,6 +52,7 @@ class Flow:
             the order of execution.
         reads: for each module that mixes channels, the ``(channels,)`` labels of its input.
         book: which labels stand or fall together.
+        sliced: the labels of tensors of which only a part of the channels was taken.
         output: shapes of the output.
     """
 
@@ -60,6 +61,7 @@ class Flow:
     writes: dict[str, Tensor]
     reads: dict[str, Tensor]
     book: LabelBook
+    sliced: tuple[Tensor, ...]
     output: tuple[tuple[int, ...], ...]
 
 
@@ -84,6 +86,7 @@ def follow_channels(model: nn.Module, example_input: Tensor) -> Flow:
         follower.writes,
         follower.reads,
         follower.book,
+        tuple(follower.sliced),
         tuple(tuple(tensor.shape) for tensor in tensors_in(output)),
     )
 
@@ -92,6 +95,7 @@ class _Follower(Recorder):  # type: ignore[no-untyped-call]
     def __init__(self, running: Sequence[str], modules: dict[str, nn.Module]) -> None:
         super().__init__(running)
         self.book = LabelBook()
+        self.sliced: list[Tensor] = []
         self.sizings: list[Sizing] = []
         self.writes: dict[str, Tensor] = {}
         self.reads: dict[str, Tensor] = {}
@@ -297,7 +301,10 @@ class _Follower(Recorder):  # type: ignore[no-untyped-call]
         moved = list(tensors_in(func(*tree_map(self._spread, args))))
         if name == "split" and isinstance(args[1], int) and len(moved) > 1:
             self._chunked(moved, args[2] if len(args) > 2 else 0)
-        return [compressed(labels) for labels in moved]
+        parts = [compressed(labels) for labels in moved]
+        if name in VIEWS and any(part.numel() < self._of(source).numel() for part in parts):
+            self.sliced.append(self._of(source))
+        return parts
 
     def _chunked(self, parts: list[Tensor], dim: int) -> None:
         """Halves of a channel axis stay halves only if they lose as many channels."""

@@ -5,9 +5,11 @@ is computed from would change all others. A plain layer that holds the computed 
 same output, and can be cut; from then on it trains as a plain layer does.
 """
 
+import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
@@ -17,7 +19,23 @@ from netadapt.errors import UserError
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
-PLAIN = {*CONVOLUTIONS, nn.Linear, NonDynamicallyQuantizableLinear}
+
+
+class SamePadded(nn.Conv2d):
+    """A convolution that pads its input so that ``ceil(size / stride)`` positions are left."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, out, ceil(H / stride), ceil(W / stride))``."""
+        sides = zip(x.shape[2:], self.kernel_size, self.stride, self.dilation, strict=True)
+        padding: list[int] = []
+        for size, kernel, stride, dilation in sides:
+            reach = (math.ceil(size / stride) - 1) * stride + dilation * (kernel - 1) + 1
+            missing = max(reach - size, 0)
+            padding = [missing // 2, missing - missing // 2, *padding]
+        return super().forward(F.pad(x, padding))
+
+
+PLAIN = {*CONVOLUTIONS, nn.Linear, NonDynamicallyQuantizableLinear, SamePadded}
 
 
 def computes_weight(module: nn.Module) -> bool:
@@ -73,36 +91,40 @@ def fold_all(model: nn.Module) -> None:
 def _plain(module: Any) -> Any:
     """Return a plain layer with the weight that ``module`` computes."""
     used, wanted = _used_weight(module)
-    plain = _unfilled(module, used)
-    with torch.no_grad():
-        plain.weight.copy_(used)
-        if plain.bias is not None:
-            plain.bias.copy_(module.bias)
-        got = plain(_probe(module))
-    plain.requires_grad_(any(parameter.requires_grad for parameter in module.parameters()))
-    if got.shape != wanted.shape or not torch.allclose(got, wanted, rtol=1e-4, atol=1e-6):
-        raise UserError(
-            f"{type(module).__name__} computes its weight and does more than a plain layer would"
-        )
-    return plain
+    for kind in _kinds(module):
+        plain = _unfilled(module, kind, used)
+        with torch.no_grad():
+            plain.weight.copy_(used)
+            if plain.bias is not None:
+                plain.bias.copy_(module.bias)
+            got = plain(_probe(module))
+        if got.shape == wanted.shape and torch.allclose(got, wanted, rtol=1e-4, atol=1e-6):
+            plain.requires_grad_(any(parameter.requires_grad for parameter in module.parameters()))
+            return plain
+    raise UserError(
+        f"{type(module).__name__} computes its weight and does more than a plain layer would"
+    )
 
 
-def _unfilled(module: Any, weight: Tensor) -> Any:
+def _kinds(module: nn.Module) -> list[Any]:
+    """The plain layers that could stand for ``module``."""
+    kind = next(kind for kind in (*CONVOLUTIONS, nn.Linear) if isinstance(module, kind))
+    return [kind, SamePadded] if kind is nn.Conv2d else [kind]
+
+
+def _unfilled(module: Any, kind: Any, weight: Tensor) -> Any:
     placed = {"device": weight.device, "dtype": weight.dtype}
     if isinstance(module, nn.Linear):
-        return nn.Linear(module.in_features, module.out_features, module.bias is not None, **placed)
-    kind: Any = next(kind for kind in CONVOLUTIONS if isinstance(module, kind))
-    settings: dict[str, Any] = {
-        name: getattr(module, name)
-        for name in ("stride", "padding", "dilation", "groups", "padding_mode", "output_padding")
-        if name != "output_padding" or kind in TRANSPOSED
-    }
+        return kind(module.in_features, module.out_features, module.bias is not None, **placed)
+    names = ["stride", "padding", "dilation", "groups", "padding_mode"]
+    if isinstance(module, TRANSPOSED):
+        names.append("output_padding")
     return kind(
         module.in_channels,
         module.out_channels,
         module.kernel_size,
         bias=module.bias is not None,
-        **settings,
+        **{name: getattr(module, name) for name in names},
         **placed,
     )
 
@@ -129,7 +151,8 @@ def _probe(module: Any) -> Tensor:
         shape: tuple[int, ...] = (2, module.in_features)
     else:
         extent = zip(module.kernel_size, module.dilation, module.stride, strict=True)
-        sides = (dilation * (kernel - 1) + 1 + stride for kernel, dilation, stride in extent)
+        sides = [dilation * (kernel - 1) + 1 + stride for kernel, dilation, stride in extent]
+        sides[-1] += 1  # a layer may pad an odd side as a plain one does, and an even one not
         shape = (1, module.in_channels, *sides)
     return torch.rand(shape, generator=random).to(any_parameter)
 

@@ -37,12 +37,17 @@ class ChannelGroup:
 
 @dataclass(frozen=True)
 class Coupling:
-    """A group, wherever its channels lie; ``reason`` is why it cannot be pruned."""
+    """A group, wherever its channels lie.
+
+    ``reason`` is why it cannot be pruned; ``sliced`` whether it is cut at a position that may be
+    a fixed one.
+    """
 
     group: ChannelGroup
     slots: tuple[Slot, ...]
     classes: NDArray[np.int64]
     reason: str | None
+    sliced: bool
 
 
 def traced_flow(model: nn.Module, example_input: Tensor) -> Flow:
@@ -74,6 +79,10 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
             f"{type(model).__name__} has no convolution or linear layer that can be pruned"
         )
     reasons, notes = flow.book.reasons(classes), flow.book.notes(classes)
+    sliced = {
+        number for labels in flow.sliced for number in classes[labels.numpy()].ravel().tolist()
+    }
+    tied = _tied(model)
     alike: dict[object, list[int]] = defaultdict(list)  # classes that lie in the same layers
     places = _places(flow, classes)
     for number, found in places.items():
@@ -93,11 +102,14 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
             producers, next(slot.indices for slot in slots if slot.module == producers[0])
         )
         reason = next((reasons[number] for number in numbers if number in reasons), None)
+        if reason is None and any(slot.module in tied for slot in slots):
+            reason = next(tied[slot.module] for slot in slots if slot.module in tied)
         if reason is None and not any(slot.side == "in" for slot in slots):
             reason = "no layer reads its channels"
         if reason is None and len(numbers) == 1:
             reason = notes.get(numbers[0], "it has a single channel")
-        couplings.append(Coupling(group, slots, np.array(numbers), reason))
+        cut = not sliced.isdisjoint(numbers)
+        couplings.append(Coupling(group, slots, np.array(numbers), reason, cut))
     rank = {name: place for place, name in enumerate(flow.writes)}
     return sorted(couplings, key=lambda coupling: rank[coupling.group.producers[0]])
 
@@ -141,6 +153,21 @@ def is_training_only(model: nn.Module, name: str) -> bool:
     """Whether ``name`` is, or is of, a module that deployment never calls."""
     only: tuple[str, ...] = getattr(model, "training_only", ())
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in only)
+
+
+def _tied(model: nn.Module) -> dict[str, str]:
+    """Return, for layers that share their weight with others, why it cannot be cut."""
+    holders: dict[int, list[str]] = defaultdict(list)
+    for name, module in model.named_modules():
+        weight = module._parameters.get("weight")
+        if weight is not None:
+            holders[id(weight)].append(name)
+    return {
+        name: f"{' and '.join(names)} share one weight"
+        for names in holders.values()
+        for name in names
+        if len(names) > 1
+    }
 
 
 def _group(producers: tuple[str, ...], positions: NDArray[np.intp]) -> ChannelGroup:

@@ -2,7 +2,8 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -108,24 +109,34 @@ def _copied(model: nn.Module, memo: dict[int, Tensor]) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def masked(
-    model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
-) -> nn.Module:
-    """Return a copy of ``model`` that ignores the channels ``cut`` would remove.
+def mask(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]) -> None:
+    """Let ``model`` ignore the channels ``cut`` would remove, in place.
 
     Every layer that reads a removed channel reads it with zero weights, so the output is
     what the cut network must give.
     """
-    model = independent_copy(model)
     for (name, side), positions in _removed(slots, kept).items():
         if side == "in":
             module = fold(model, name)
             weight = module.weight
-            assert isinstance(weight, Tensor)
-            with torch.no_grad():
-                index = torch.from_numpy(_rows(module, positions)).to(weight.device)
-                weight.index_fill_(_input_dim(module), index, 0.0)
-    return model
+            assert isinstance(weight, nn.Parameter)
+            index = torch.from_numpy(_rows(module, positions)).to(weight.device)
+            zeroed = weight.detach().index_fill(_input_dim(module), index, 0.0)
+            module.weight = nn.Parameter(zeroed, requires_grad=weight.requires_grad)
+
+
+@contextmanager
+def undone(model: nn.Module) -> Iterator[None]:
+    """While open, layers may be cut, masked and hooked; at the end all is as it was."""
+    attributes = [vars(module) for module in model.modules()]
+    registries = [value for own in attributes for value in own.values() if isinstance(value, dict)]
+    before = [(changing, dict(changing)) for changing in (*attributes, *registries)]
+    try:
+        yield
+    finally:
+        for changing, was in before:
+            changing.clear()
+            changing.update(was)
 
 
 def _removed(

@@ -2,15 +2,16 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from counting import deployed_size
+from random_norms import randomise_norms
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.models import FastDepth, fastdepth_widths, imagenet
-from netadapt.models.fastdepth import GROUPS, PRESETS
+from netadapt.models import FastDepth, build, fastdepth_widths, imagenet
+from netadapt.models.fastdepth import PRESETS
 
 STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-TINY = dict.fromkeys(GROUPS, 8)
 
 
 def official_names() -> list[str]:
@@ -57,30 +58,6 @@ def twin(state: dict[str, Tensor], x: Tensor) -> Tensor:
     return layer(x, "decode_conv6.0", "decode_conv6.1", 1, torch.inf)
 
 
-def randomise_norms(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0.2, 0.1)
-            nn.init.normal_(module.running_mean, 0.0, 0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-
-
-def weights_and_macs(model: nn.Module, side: int) -> tuple[int, int]:
-    macs = 0
-
-    def count(conv: nn.Conv2d, _: object, output: Tensor) -> None:
-        nonlocal macs
-        macs += conv.weight.numel() * output.shape[-2] * output.shape[-1]
-
-    convs = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-    for conv in convs:
-        conv.register_forward_hook(count)
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, 3, side, side))
-    return sum(conv.weight.numel() for conv in convs), macs
-
-
 def test_parameters_have_the_official_names_in_the_official_order():
     assert list(FastDepth().state_dict()) == official_names()
 
@@ -99,12 +76,13 @@ def test_forward_is_the_official_one(widths):
 
 
 @pytest.mark.parametrize(
-    ("widths", "weights", "gmacs"), [(None, 3.93, 0.737), ("pruned", 1.34, 0.366)]
+    ("name", "weights", "gmacs"), [("fastdepth", 3.93, 0.737), ("fastdepth-pruned", 1.34, 0.366)]
 )
-def test_sizes_are_those_of_the_paper_at_224(widths, weights, gmacs):
-    counted, macs = weights_and_macs(FastDepth(widths), 224)
+def test_sizes_are_those_of_the_paper_at_224(name, weights, gmacs):
+    convolutions = [module for module in build(name).modules() if isinstance(module, nn.Conv2d)]
+    counted = sum(module.weight.numel() for module in convolutions)
     assert counted / 1e6 == pytest.approx(weights, abs=0.005)
-    assert macs / 1e9 == pytest.approx(gmacs, abs=0.0005)
+    assert deployed_size(name, (224, 224))[1] == pytest.approx(gmacs, abs=0.0005)
 
 
 def test_widths_can_be_a_pair_a_mapping_or_a_preset():
@@ -135,20 +113,6 @@ def test_widths_can_be_a_pair_a_mapping_or_a_preset():
 def test_widths_that_do_not_fit_are_refused(widths, message):
     with pytest.raises(UserError, match=message):
         FastDepth(widths)
-
-
-def test_a_size_that_does_not_halve_five_times_is_refused():
-    with pytest.raises(UserError, match="multiples of 32, not 100x96"):
-        FastDepth(TINY)(torch.zeros(1, 3, 100, 96))
-
-
-def test_head_starts_at_the_depth_statistics():
-    torch.manual_seed(0)
-    model = FastDepth().train()
-    model.set_depth_statistics(4.0, 0.8)  # five deviations above 0: the ReLU cuts nothing
-    depth = model(torch.rand(4, 3, 64, 64)).detach()
-    assert depth.mean() == pytest.approx(4.0, abs=0.05)
-    assert depth.std() == pytest.approx(0.8, abs=0.05)
 
 
 def test_encoder_takes_the_weights_of_timm():
@@ -185,15 +149,6 @@ def test_normalisation_folds_into_the_first_layer():
         got = model.conv0(image)
     inside = (..., slice(1, None), slice(1, None))  # padding touches the first row and column only
     torch.testing.assert_close(got[inside], wanted[inside], rtol=1e-4, atol=1e-5)
-
-
-def test_imagenet_weights_that_cannot_be_had_are_said_so(monkeypatch):
-    def offline(*_: object, **__: object) -> nn.Module:
-        raise OSError("no route to host\nmore")
-
-    monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(UserError, match="mobilenetv1_100: no route to host; check the network"):
-        FastDepth(imagenet=True)
 
 
 def test_imagenet_weights_need_the_full_encoder():

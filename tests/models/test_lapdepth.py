@@ -154,8 +154,3 @@ def test_max_depth_scales_the_answer(model):
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         build("lapdepth", **options)
-
-
-def test_a_size_that_does_not_halve_four_times_is_refused(model):
-    with pytest.raises(UserError, match=r"LapDepth takes .* multiples of 16, not 72x64"):
-        model(torch.zeros(1, 3, 72, 64))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from timm.layers import StdConv2dSame
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
@@ -152,8 +153,9 @@ def legacy_weight_norm() -> nn.Module:
         lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 3, padding=1)),
         lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(8, 8, 3, padding=1)),
         legacy_weight_norm,
+        lambda: StdConv2dSame(8, 8, 3, stride=2),
     ],
-    ids=["standardised", "weight_norm", "spectral_norm", "legacy_weight_norm"],
+    ids=["standardised", "weight_norm", "spectral_norm", "legacy_weight_norm", "same_padding"],
 )
 def test_a_layer_that_computes_its_weight_is_plain_once_cut_and_answers_as_masked(
     middle: Callable[[], nn.Module],
@@ -161,12 +163,12 @@ def test_a_layer_that_computes_its_weight_is_plain_once_cut_and_answers_as_maske
     torch.manual_seed(0)
     model = Chain(middle()).double()  # in training mode, in which a spectral norm changes
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    prunable = trace(model, torch.rand(1, 3, 8, 8, dtype=torch.float64))
+    prunable = trace(model, torch.rand(1, 3, 8, 9, dtype=torch.float64))
     assert list(prunable.groups) == ["stem", "middle"]
     untouched, pruned = prunable.pruned({}), prunable.pruned({"stem": 5, "middle": 3})
     assert computes_weight(untouched.middle)
-    assert type(pruned.middle) is nn.Conv2d
-    image = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    assert not computes_weight(pruned.middle)
+    image = torch.rand(2, 3, 9, 8, dtype=torch.float64)
     with torch.no_grad():
         wanted = prunable.masked({"stem": 5, "middle": 3}).eval()(image)
         assert torch.allclose(pruned.eval()(image), wanted, rtol=1e-9, atol=0)
@@ -175,10 +177,13 @@ def test_a_layer_that_computes_its_weight_is_plain_once_cut_and_answers_as_maske
     shell.load_state_dict(pruned.state_dict())
 
 
-def test_a_standardised_layer_that_pads_by_itself_is_locked_not_guessed() -> None:
-    from timm.layers import StdConv2dSame
+class StandardisedAndScaled(Standardised):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
 
-    prunable = traced(Chain(StdConv2dSame(8, 8, 3, stride=2)))
+
+def test_a_standardised_layer_that_does_more_is_locked_not_guessed() -> None:
+    prunable = traced(Chain(StandardisedAndScaled(8, 8, 3, padding=1)))
     assert "does more than a plain layer would" in prunable.locked["stem"]
 
 

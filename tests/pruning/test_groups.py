@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -225,16 +227,69 @@ class ChannelMean(nn.Module):
         return torch.sigmoid(self.stem(x)).mean(1, keepdim=True)
 
 
-def test_layers_that_cutting_would_change_beyond_masking_are_locked() -> None:
+def test_layers_that_share_a_weight_are_locked() -> None:
     prunable = trace(TiedWeights(), torch.rand(1, 8, 4, 4))
-    assert "first" not in prunable.groups
-    assert "changes the output" in prunable.locked["first"]
+    assert not prunable.groups
+    assert prunable.locked["first"] == "first and second share one weight"
+
+
+class Counting(nn.Module):
+    """Multiplies by how many channels it has, which no operation tells."""
+
+    def __init__(self, output: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 1)
+        self.after = nn.Conv2d(8, 8, 1)
+        self.head = nn.Conv2d(8, 2, 1)
+        self.output = output
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x) * self.stem.out_channels
+        return self.output(self.head(torch.relu(self.after(x))))
+
+
+@pytest.mark.parametrize(
+    "output",
+    [lambda x: x, lambda x: torch.sigmoid(1e6 + x), lambda x: x * torch.nan],
+    ids=["plain", "saturated", "not a number"],
+)
+def test_layers_that_cutting_would_change_beyond_masking_are_locked(
+    output: Callable[[Tensor], Tensor],
+) -> None:
+    prunable = trace(Counting(output), torch.rand(1, 3, 4, 4))
+    assert "stem" not in prunable.groups
+    assert "changes the output" in prunable.locked["stem"]
 
 
 def test_channels_that_are_averaged_are_never_pruned_unnoticed() -> None:
     prunable = trace(ChannelMean(), torch.rand(1, 3, 4, 4))
     assert prunable.groups == {}
     assert "stem" in prunable.locked
+
+
+class FixedSplits(nn.Module):
+    """Splits every eighth layer at its fourth channel, however many there are."""
+
+    runs = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3 if n == 0 else 8, 8, 1) for n in range(40))
+
+    def forward(self, x: Tensor) -> Tensor:
+        FixedSplits.runs += 1
+        for number, layer in enumerate(self.layers):
+            x = layer(x)
+            if number % 8 == 3:
+                left, right = x.split(4, dim=1)
+                x = torch.cat([right, torch.tanh(left)], 1)
+        return x
+
+
+def test_splits_at_a_fixed_channel_are_found_without_trying_every_group() -> None:
+    prunable = trace(FixedSplits(), torch.rand(1, 3, 4, 4))
+    assert prunable.locked.keys() == {f"layers.{n}" for n in (3, 11, 19, 27, 35, 39)}
+    assert FixedSplits.runs < len(prunable.groups)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_cutting_answers_as_masking(network: Network, data: st.DataObject) -> No
     assert relative_difference(got, wanted) < 1e-9
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_cutting_fastdepth_answers_as_masking(thin: PrunableModel, data: st.DataObject) -> None:
     widths, scores, stays = data.draw(choices(thin))
@@ -85,7 +85,7 @@ def test_cutting_fastdepth_answers_as_masking(thin: PrunableModel, data: st.Data
         assert relative_difference(got, wanted) < tolerance
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_a_pruned_fastdepth_is_a_fastdepth_of_those_widths(
     thin: PrunableModel, data: st.DataObject
