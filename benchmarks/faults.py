@@ -1,76 +1,83 @@
-"""Kill a search at every line of its journal in turn, resume it, and compare all that it wrote.
+"""Kill a search, a training and a profile at each of their writes in turn, and let them go on.
 
     python benchmarks/faults.py
 
-Each line is killed before it is written, in its middle, and after it (SIGKILL). Writes
-``benchmarks/results/faults.md``; fails if a file differs from the search that nobody disturbed.
+Each write, of a journal's line, a checkpoint, a batch of a table's rows or anything else, is the
+last that one process makes: killed (SIGKILL) in its middle, and once it is whole but has no effect
+yet. Writes ``benchmarks/results/faults.md``; fails if what is there in the end differs from what a
+command leaves that nobody disturbed. Of a profile, that is which workloads and networks were
+measured, and that rows measured before the kill have stayed; latencies are the clock's.
 """
 
-import multiprocessing
-import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
-import netadapt
 from netadapt.files import write_atomic
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "search"))
+sys.path.extend(
+    str(Path(__file__).parents[1] / "tests" / room)
+    for room in ("", "faults", "search", "training", "latency")
+)
 
-from faulty import faulty_case
-from search_case import search_until
+from killable import Command, commands
+from mortal import MOMENTS, dies, watched_writes
 
-MOMENTS = ("before", "torn", "after")
 RESULT = Path(__file__).parent / "results" / "faults.md"
 
 
-def written(out: Path) -> dict[str, bytes]:
-    """Everything that a run wrote, but for where it says it lies."""
-    files = [path for path in out.rglob("*") if path.is_file() and path.name != "run.lock"]
-    return {str(path.relative_to(out)): path.read_bytes() for path in files}
-
-
-def killed_and_resumed(case: dict[str, object], out: Path, line: int, moment: str) -> None:
-    child = multiprocessing.get_context("forkserver").Process(
-        target=search_until, args=(case, out, line, moment)
-    )
-    child.start()
-    child.join()
-    if child.exitcode != -signal.SIGKILL:
-        sys.exit(f"the search was not killed {moment} line {line}: it ended with {child.exitcode}")
-    netadapt.search(out=out, resume=True)
+def differing(name: str, command: Command, folder: Path) -> tuple[int, list[str]]:
+    """How many writes there are, and the deaths that changed the end."""
+    whole = folder / f"{name} undisturbed"
+    with watched_writes(whole) as writes:
+        command.go_on(whole)
+    expected = command.results(whole)
+    found = []
+    for write in range(1, len(writes) + 1):
+        for moment in MOMENTS:
+            out = folder / f"{name} {write} {moment}"
+            died = dies(command.go_on, out, write, moment)
+            command.go_on(out)
+            if not died or command.results(out) != expected:
+                found.append(f"{name}, write {write}, {moment}")
+            print(f"{name}: write {write} of {len(writes)}, {moment}", file=sys.stderr, flush=True)
+    return len(writes), found
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["search_case", "faulty"])
+    rows = ["| command | writes | kills | ended as if never killed |", "|---|---|---|---|"]
+    wrong = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        case = faulty_case(folder)
-        netadapt.search(**case, out=folder / "undisturbed")
-        expected = written(folder / "undisturbed")
-        lines = expected["journal.jsonl"].count(b"\n")
-        differing = []
-        for line in range(1, lines + 1):
-            for moment in MOMENTS:
-                out = folder / f"{line}-{moment}"
-                killed_and_resumed(case, out, line, moment)
-                if written(out) != expected:
-                    differing.append(f"{moment} line {line}")
-                print(f"{moment} line {line} of {lines}", file=sys.stderr, flush=True)
-    kills = lines * len(MOMENTS)
-    text = (
-        "# Killed at every event\n\nBy `python benchmarks/faults.py`.\n\n"
-        f"A search of {lines} journal lines was killed with SIGKILL at each: before the line was "
-        f"written, in its middle, after it; {kills} kills. Resumed, {kills - len(differing)} of "
-        f"them ended with {len(expected)} files equal byte for byte to the undisturbed search's.\n"
+        for command, what in commands(Path(name)).items():
+            writes, found = differing(command, what, Path(name))
+            kills = writes * len(MOMENTS)
+            rows.append(f"| {command} | {writes} | {kills} | {kills - len(found)} |")
+            wrong += found
+    said = (
+        "Each write was the last of one process, which was killed with SIGKILL in its middle, and "
+        "once it was whole but had no effect yet. Of a search and a training all files were "
+        "compared, byte for byte; of a profile, which workloads and networks were measured and "
+        "that no measured row was lost."
+    )
+    text = "\n".join(
+        [
+            "# Killed at every write",
+            "",
+            "By `python benchmarks/faults.py`.",
+            "",
+            said,
+            "",
+            *rows,
+            "",
+        ]
     )
     write_atomic(RESULT, text)
     print(text)
-    if differing:
-        sys.exit(f"differing: {', '.join(differing)}")
+    if wrong:
+        sys.exit(f"differing: {'; '.join(wrong)}")
 
 
 if __name__ == "__main__":

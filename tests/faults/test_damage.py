@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from faulty import faulty_case
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,13 +24,8 @@ thorough = settings(
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory):
-    return faulty_case(tmp_path_factory.mktemp("faulty"))
-
-
-@pytest.fixture(scope="module")
-def journal(case, tmp_path_factory):
-    return netadapt.search(**case, out=tmp_path_factory.mktemp("runs") / "run").folder
+def journal(undisturbed):
+    return undisturbed.folder
 
 
 def flipped(path, place, bit):

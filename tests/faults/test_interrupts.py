@@ -4,16 +4,11 @@ import os
 import signal
 
 import pytest
-from faulty import faulty_case
+from faulty import assert_same
 
 import netadapt
 from netadapt.search.journal import Journal
 from netadapt.search.progress import SearchProgress
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory):
-    return faulty_case(tmp_path_factory.mktemp("faulty"))
 
 
 class Impatient(SearchProgress):
@@ -37,11 +32,6 @@ def names(out):
     return [event.event for event in Journal(out / "journal.jsonl").events]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(case, tmp_path_factory):
-    return netadapt.search(**case, out=tmp_path_factory.mktemp("runs") / "run")
-
-
 @pytest.mark.parametrize("step", ["proposed", "scored", "selected", "tuned"])
 def test_an_interrupted_search_stops_after_a_whole_event_and_goes_on(
     case, undisturbed, tmp_path, step
@@ -54,11 +44,7 @@ def test_an_interrupted_search_stops_after_a_whole_event_and_goes_on(
     whole = names(undisturbed.folder)
     assert names(out) == whole[: len(names(out))]
     assert len(names(out)) < len(whole)
-    run = netadapt.search(out=out, resume=True)
-    assert (out / "journal.jsonl").read_bytes() == (
-        undisturbed.folder / "journal.jsonl"
-    ).read_bytes()
-    assert run.final.read_bytes() == undisturbed.final.read_bytes()
+    assert_same(netadapt.search(out=out, resume=True), undisturbed)
 
 
 def test_the_second_interrupt_does_not_wait(case, tmp_path):

@@ -203,6 +203,7 @@ def test_a_graph_that_the_runtime_cannot_load_is_named(job: Path) -> None:
 def test_shared_weights_give_the_full_networks_own_output(
     small: PrunableModel, graphs: Graphs, tmp_path: Path, runtime: str
 ) -> None:
+    pytest.importorskip(runtime)
     name, content = graphs.at(np.array(list(small.widths.values())))
     assert len(content) < 20_000
     for file, data in {**graphs.common_files, name: content}.items():

@@ -3,12 +3,10 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_profiler import SCHEDULE as BRIEF
-from test_profiler import Stages, wanted
+from quick_profile import BRIEF, Stages, wanted
 
 from netadapt.errors import UserError
 from netadapt.latency import bundle
@@ -23,8 +21,6 @@ from netadapt.latency.table import load_validation
 from netadapt.latency.target import Options
 from netadapt.pruning import PrunableModel
 
-# enough rounds for a calibration on a busy machine
-SCHEDULE = replace(BRIEF, validation_rounds=6, validation_runs=3)
 # runs a zip as `python3 FILE.zip` does, and then tells what was imported
 WATCHED = """
 import json, runpy, sys
@@ -44,7 +40,7 @@ def packed(small: PrunableModel, graphs: Graphs, tmp_path_factory: pytest.TempPa
     path = tmp_path_factory.mktemp("packed") / "tiny.zip"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bundle, "Graphs", lambda prunable: graphs)
-        write_bundle(small, load_runtime("onnxruntime"), Options(), path, SCHEDULE)
+        write_bundle(small, load_runtime("onnxruntime"), Options(), path, BRIEF)
     return path
 
 
@@ -84,7 +80,7 @@ def test_a_bundle_becomes_the_table_of_where_it_ran(
     assert table.target.difference(here) is None  # this machine was the device
     assert table.folder.name == here.slug
     assert table.target.protocol["rounds"] == 1
-    assert len(load_validation(table.folder)) == SCHEDULE.validation_networks
+    assert len(load_validation(table.folder)) == BRIEF.validation_networks
     assert LatencyPredictor(small, table)({}) > 0
 
     before = {path.name: path.read_bytes() for path in table.folder.iterdir()}

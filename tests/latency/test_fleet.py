@@ -7,15 +7,11 @@ from board import Board, started
 from fleet_case import fatal, traced
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_profile import BRIEFEST
 
 from netadapt.errors import UserError
 from netadapt.latency.fleet import FleetDevice, Outcome, profile_fleet, read_fleet
 from netadapt.latency.table import LatencyTable
-
-BRIEF = {
-    "rounds": 1, "runs": 2, "refinements": 0, "calibration_networks": 6, "validation_networks": 5,
-    "validation_rounds": 6, "validation_runs": 3,
-}  # fmt: skip
 
 
 class Told:
@@ -54,7 +50,7 @@ def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_pa
         "here": FleetDevice(device="cpu"),
     }
     told = Told()
-    outcomes = profile_fleet(fleet, traced, tmp_path, told, **BRIEF)
+    outcomes = profile_fleet(fleet, traced, tmp_path, told, **vars(BRIEFEST))
     assert list(outcomes) == list(fleet)
     assert outcomes == told.outcomes
     assert outcomes["gone"].failure is not None
@@ -74,7 +70,7 @@ def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_pa
 
 
 def test_a_process_that_dies_is_a_device_that_dropped_out(tmp_path: Path) -> None:
-    outcomes = profile_fleet({"here": FleetDevice(device="cpu")}, fatal, tmp_path, Told(), **BRIEF)
+    outcomes = profile_fleet({"here": FleetDevice(device="cpu")}, fatal, tmp_path, Told())
     assert outcomes["here"].failure == "its process was ended by signal SIGKILL"
 
 

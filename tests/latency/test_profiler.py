@@ -44,11 +44,11 @@ def test_a_profile_fills_calibrates_and_validates_a_table(
     convolutions = [row.p50_us for one, row in table.rows.items() if one.kind == "conv2d"]
     assert max(convolutions) > 0
     assert table.target.calibration is not None
-    assert table.target.calibration.networks == 6
+    assert table.target.calibration.networks == BRIEF.calibration_networks
     assert table.target.protocol["rounds"] == 1
 
     validation = load_validation(table.folder)
-    assert len(validation) == 5
+    assert len(validation) == BRIEF.validation_networks
     assert list(validation.columns[4:]) == list(small.groups)
     predictor = LatencyPredictor(small, table)
     again = predictor.batch(validation[list(small.groups)].to_numpy())
@@ -84,7 +84,7 @@ def test_another_network_adds_only_what_the_table_lacks(
 def test_an_interrupted_profile_goes_on_where_it_was(small: PrunableModel, tmp_path: Path) -> None:
     table = LatencyTable.open(tmp_path, target("torch"))
     with pytest.raises(KeyboardInterrupt):
-        profile(small, table, Stages(interrupt_after=20), BRIEF)
+        profile(small, table, Stages(interrupt_after=BRIEF.chunk + 1), BRIEF)
     kept = LatencyTable.open(tmp_path, target("torch"))
     assert 0 < len(kept.rows) < len(wanted(small, "torch"))
     with pytest.raises(UserError, match=r"has no calibration: its profile was interrupted"):

@@ -6,12 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from every_kind import every_kind
+from quick_profile import assert_profiles
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.latency.devices import load_device
-from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.profiler import profile
 from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.runtimes.executorch import (
     FUSION,
@@ -21,9 +19,6 @@ from netadapt.latency.runtimes.executorch import (
     folded_batch_norms,
     lower,
 )
-from netadapt.latency.schedule import Schedule
-from netadapt.latency.table import LatencyTable
-from netadapt.latency.target import Options, Target
 from netadapt.latency.workloads import fuse
 from netadapt.pruning import PrunableModel, trace
 
@@ -36,10 +31,6 @@ def every() -> PrunableModel:
 @pytest.fixture(scope="module")
 def lowered(every: PrunableModel) -> Program:
     return lower(every.model, every.example_input, every.operations.operations)
-
-
-def target() -> Target:
-    return load_device("cpu").target(load_runtime("executorch"), Options())
 
 
 def profiled(prunable: PrunableModel, program: Program) -> ProfiledExecuTorchSession:
@@ -144,28 +135,8 @@ def test_a_network_that_cannot_be_exported_is_refused() -> None:
 
 
 def test_a_table_is_profiled_and_predicts(tmp_path: Path) -> None:
-    small = trace(Branches().eval(), torch.rand(1, 3, 16, 16))
-    table = LatencyTable.open(tmp_path, target())
-    few = Schedule(
-        levels=2,
-        rounds=1,
-        runs=2,
-        refinements=0,
-        calibration_networks=2,
-        validation_networks=2,
-        validation_rounds=8,
-        validation_runs=3,
-    )
-    report = profile(small, table, _Silent(), few)
-    assert report.added == report.workloads == len(table.rows)
-    assert min(row.p50_us for row in table.rows.values()) > 0
-    assert LatencyPredictor(small, LatencyTable.load(table.folder))({}) > 0
-
-
-class _Silent:
-    def started(self, stage: str, total: int) -> None: ...
-
-    def advanced(self) -> None: ...
+    branches = trace(Branches().eval(), torch.rand(1, 3, 16, 16))
+    assert_profiles(branches, "executorch", tmp_path)
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,19 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from every_kind import every_kind
+from quick_profile import assert_profiles, target
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.latency.agent.openvino import OpenVinoSession, ProfiledOpenVinoSession
-from netadapt.latency.devices import load_device
 from netadapt.latency.onnx_model import OnnxTemplate
-from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.profiler import profile
 from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.runtimes.openvino import FUSION
-from netadapt.latency.schedule import Schedule
-from netadapt.latency.table import LatencyTable
-from netadapt.latency.target import Options, Target
 from netadapt.latency.workloads import fuse
 from netadapt.pruning import PrunableModel, trace
 
@@ -27,10 +22,6 @@ from netadapt.pruning import PrunableModel, trace
 @pytest.fixture(scope="module")
 def every() -> PrunableModel:
     return trace(*every_kind())
-
-
-def target() -> Target:
-    return load_device("cpu").target(load_runtime("openvino"), Options())
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +93,7 @@ class Folded(nn.Module):
 def test_an_operation_that_takes_no_time_of_its_own_is_refused() -> None:
     prunable = trace(Folded().eval(), torch.rand(1, 3, 16, 16))
     loader = load_runtime("openvino").loader(
-        prunable.model, prunable.example_input, prunable.operations.operations, target()
+        prunable.model, prunable.example_input, prunable.operations.operations, target("openvino")
     )
     loader.session(prunable.model).run()
     with pytest.raises(UserError, match=r"cannot time pad .*in openvino: it merges"):
@@ -121,27 +112,7 @@ def test_a_disturbed_run_does_not_count(every: PrunableModel, graph: bytes) -> N
 
 
 def test_a_table_is_profiled_and_predicts(every: PrunableModel, tmp_path: Path) -> None:
-    table = LatencyTable.open(tmp_path, target())
-    few = Schedule(
-        rounds=1,
-        runs=2,
-        refinements=0,
-        calibration_networks=4,
-        validation_networks=3,
-        validation_rounds=8,
-        validation_runs=3,
-    )
-    report = profile(every, table, _Silent(), few)
-    assert report.added == report.workloads == len(table.rows)
-    assert min(row.p50_us for row in table.rows.values()) > 0
-    predictor = LatencyPredictor(every, LatencyTable.load(table.folder))
-    assert predictor({}) > 0
-
-
-class _Silent:
-    def started(self, stage: str, total: int) -> None: ...
-
-    def advanced(self) -> None: ...
+    assert_profiles(every, "openvino", tmp_path)
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 import torch
 import torch._inductor.config as inductor
-from test_profiler import Stages
+from quick_profile import assert_profiles
 
 from netadapt.errors import UserError
 from netadapt.latency.devices import load_device
-from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.profiler import profile
 from netadapt.latency.runtimes.base import Loader
 from netadapt.latency.runtimes.inductor import BODY, Kernel, kernels_of, units_of
 from netadapt.latency.runtimes.torch_compile import (
@@ -18,22 +16,9 @@ from netadapt.latency.runtimes.torch_compile import (
     ProfiledCompiledSession,
     TorchCompileRuntime,
 )
-from netadapt.latency.schedule import Schedule
-from netadapt.latency.table import LatencyTable, load_validation
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import fuse
 from netadapt.pruning import PrunableModel
-
-SCHEDULE = Schedule(
-    levels=2,
-    rounds=1,
-    runs=2,
-    refinements=0,
-    calibration_networks=2,
-    validation_networks=2,
-    validation_rounds=8,
-    validation_runs=3,
-)
 
 
 @pytest.fixture(scope="module")
@@ -133,18 +118,8 @@ def test_kernels_that_are_not_the_workloads_are_refused(
         units_of(kernels, units, operations)
 
 
-def test_a_profile_fills_calibrates_and_validates_a_table(
-    small: PrunableModel, tmp_path: Path
-) -> None:
-    target = load_device("cpu").target(TorchCompileRuntime())
-    table = LatencyTable.open(tmp_path, target)
-    report = profile(small, table, Stages(), SCHEDULE)
-    assert report.added == report.workloads == len(table.rows)
-    assert min(row.p50_us for row in table.rows.values()) > 0
-    validation = load_validation(table.folder)
-    predictor = LatencyPredictor(small, LatencyTable.open(tmp_path, target))
-    again = predictor.batch(validation[list(small.groups)].to_numpy())
-    assert again == pytest.approx(validation["predicted_ms"].to_numpy(), rel=1e-3)
+def test_a_table_is_profiled_and_predicts(small: PrunableModel, tmp_path: Path) -> None:
+    assert_profiles(small, "torch-compile", tmp_path)
 
 
 def test_without_a_compiler_the_package_is_named(small: PrunableModel) -> None:

@@ -5,31 +5,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_profiler import Stages
+from quick_profile import assert_profiles
 from tiny_network import tiny
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.latency.devices import load_device
-from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.profiler import profile
 from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.runtimes.tvm import TvmRuntime, require_agreement
-from netadapt.latency.schedule import Schedule
-from netadapt.latency.table import LatencyTable, load_validation
 from netadapt.latency.workloads import fuse
 from netadapt.pruning import PrunableModel, trace
-
-SCHEDULE = Schedule(
-    levels=2,
-    rounds=1,
-    runs=2,
-    refinements=0,
-    calibration_networks=2,
-    validation_networks=2,
-    validation_rounds=8,
-    validation_runs=3,
-)
 
 
 class Joined(nn.Module):
@@ -87,18 +72,8 @@ def test_every_workload_of_fastdepth_is_one_kernel(thin: PrunableModel) -> None:
     assert all(times[:, list(unit.members)].sum(axis=1).min() > 0 for unit in units)
 
 
-def test_a_profile_fills_calibrates_and_validates_a_table(
-    small: PrunableModel, tmp_path: Path
-) -> None:
-    target = load_device("cpu").target(TvmRuntime())
-    table = LatencyTable.open(tmp_path, target)
-    report = profile(small, table, Stages(), SCHEDULE)
-    assert report.added == report.workloads == len(table.rows)
-    assert min(row.p50_us for row in table.rows.values()) > 0
-    validation = load_validation(table.folder)
-    predictor = LatencyPredictor(small, LatencyTable.open(tmp_path, target))
-    again = predictor.batch(validation[list(small.groups)].to_numpy())
-    assert again == pytest.approx(validation["predicted_ms"].to_numpy(), rel=1e-3)
+def test_a_table_is_profiled_and_predicts(small: PrunableModel, tmp_path: Path) -> None:
+    assert_profiles(small, "tvm", tmp_path)
 
 
 def test_a_fusion_that_the_workloads_do_not_have_is_refused(small: PrunableModel) -> None:

@@ -3,13 +3,11 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from board import Board, started
-from test_profiler import SCHEDULE as BRIEF
-from test_profiler import Stages, wanted
+from quick_profile import BRIEF, Stages, wanted
 
 from netadapt.errors import UserError
 from netadapt.latency.devices import load_device, ssh
@@ -24,8 +22,6 @@ from netadapt.latency.table import LatencyTable, load_validation
 from netadapt.latency.target import Options, Target
 from netadapt.pruning import PrunableModel
 
-# enough rounds for a calibration on a busy machine
-SCHEDULE = replace(BRIEF, validation_rounds=6, validation_runs=3)
 CUTTING = """\
 #!{python}
 import os, signal, subprocess, sys
@@ -128,7 +124,7 @@ def test_a_profile_over_ssh_is_a_profile(
 
     stages = Stages()
     table = LatencyTable.open(tmp_path, there)
-    report = profile(small, table, stages, SCHEDULE)
+    report = profile(small, table, stages, BRIEF)
     assert stages.steps == stages.totals
     assert set(LatencyTable.load(table.folder).rows) == wanted(small, "onnxruntime")
     assert report.added == len(table.rows)
@@ -136,7 +132,7 @@ def test_a_profile_over_ssh_is_a_profile(
     assert LatencyPredictor(small, table)({}) > 0
     assert board.jobs() == []  # nothing but the agent is left there
 
-    again = profile(small, table, Stages(), SCHEDULE)
+    again = profile(small, table, Stages(), BRIEF)
     assert again.added == 0
 
 
@@ -152,7 +148,7 @@ def test_a_connection_killed_mid_profile_loses_nothing(
     cuts = cutting("graph", "loaded", "round")
     stages = Stages()
     table = LatencyTable.open(tmp_path / "lut", target(board))
-    profile(small, table, stages, SCHEDULE)
+    profile(small, table, stages, BRIEF)
     assert len(list(cuts.iterdir())) == caplog.text.count("lost the connection to") == 3
     assert stages.steps == stages.totals
     assert set(table.rows) == wanted(small, "onnxruntime")
@@ -165,12 +161,12 @@ def test_a_killed_netadapt_goes_on_with_what_the_board_has_done(
 ) -> None:
     table = LatencyTable.open(tmp_path, target(board))
     with pytest.raises(KeyboardInterrupt):
-        profile(small, table, Stages(interrupt_after=8), SCHEDULE)
+        profile(small, table, Stages(interrupt_after=BRIEF.chunk + 1), BRIEF)
     first = all_units(board)
     assert first
     fresh = LatencyTable.load(table.folder)
     assert 0 < len(fresh.rows) < len(wanted(small, "onnxruntime"))
-    profile(small, fresh, Stages(), SCHEDULE)
+    profile(small, fresh, Stages(), BRIEF)
     assert set(fresh.rows) == wanted(small, "onnxruntime")
     measured = all_units(board)
     assert set(first) <= set(measured)
@@ -183,7 +179,7 @@ def test_a_connection_lost_for_good_says_how_to_go_on(
     cutting("graph", always=True)
     table = LatencyTable.open(tmp_path / "lut", target(board))
     with pytest.raises(UserError, match=r"lost the connection to .*: run the same command again"):
-        profile(small, table, Stages(), SCHEDULE)
+        profile(small, table, Stages(), BRIEF)
 
 
 def test_networks_are_measured_over_ssh_with_their_own_weights(

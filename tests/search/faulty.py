@@ -11,8 +11,6 @@ from search_case import made_up_table
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from netadapt.search.api import search
-from netadapt.search.journal import Journal
 from netadapt.training import DatasetTask
 from netadapt.training.checkpoint import load_model, save_checkpoint
 
@@ -32,7 +30,7 @@ class FaultyTask(DatasetTask):
     folder: Path
 
     def train_batch(self, draw, batch_size, seed):
-        for fault in ("kill", "hang", "memory", "wait"):
+        for fault in ("kill", "hang", "memory", "wait", "pause"):
             if self._claimed(fault):
                 _strike(fault, self.folder)
         return super().train_batch(draw, batch_size, seed)
@@ -50,11 +48,13 @@ def _strike(fault, folder):
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "memory":
         raise torch.OutOfMemoryError("CUDA out of memory")
-    if fault == "wait":
+    if fault in ("wait", "pause"):  # in pipes, on whose other ends the test is
         import ray
 
-        node = ray.get_runtime_context().get_node_id()
-        (folder / "reached").write_text(node)  # a pipe: whoever reads it goes on then
+        (folder / "reached").write_text(ray.get_runtime_context().get_node_id())
+    if fault == "pause":
+        (folder / "go-on").read_text()
+        return
     threading.Event().wait()
 
 
@@ -97,18 +97,19 @@ def faulty_case(folder):
     }
 
 
-def search_until_dead(arguments, out, event):
-    """Search in this process, which dies by SIGKILL after its ``event``-th journal line."""
-    torch.set_num_threads(1)
-    append = Journal.append
-    written = 0
+def assert_same_end(run, undisturbed):
+    """A run ended as if nothing had happened to it; its journal may tell what did."""
+    for name in ("pareto.csv", "candidates.csv", "summary.json"):
+        assert (run.folder / name).read_bytes() == (undisturbed.folder / name).read_bytes(), name
+    assert run.final.read_bytes() == undisturbed.final.read_bytes()
+    kept, expected = (
+        {path.name for path in (one.folder / "checkpoints").iterdir()} for one in (run, undisturbed)
+    )
+    assert kept == expected
 
-    def fatal(journal, line):
-        nonlocal written
-        append(journal, line)
-        written += 1
-        if written == event:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    Journal.append = fatal
-    search(**arguments, out=out)
+def assert_same(run, undisturbed):
+    """As ``assert_same_end``, and nothing happened that a journal tells."""
+    assert_same_end(run, undisturbed)
+    journals = [(one.folder / "journal.jsonl").read_bytes() for one in (run, undisturbed)]
+    assert journals[0] == journals[1]

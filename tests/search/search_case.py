@@ -1,13 +1,11 @@
 """A search small enough for a test, for this process and for children."""
 
-import os
-import signal
+import shutil
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from netadapt.files import write_atomic
 from netadapt.latency.design import design_networks
 from netadapt.latency.devices import load_device
 from netadapt.latency.runtimes import fusion_of, load_runtime
@@ -18,7 +16,6 @@ from netadapt.models import FastDepth
 from netadapt.models.fastdepth import GROUPS
 from netadapt.pruning import trace
 from netadapt.search.api import search
-from netadapt.search.journal import Journal
 from netadapt.training.checkpoint import load_model, save_checkpoint
 
 SIZE = (32, 32)
@@ -71,30 +68,10 @@ def made_up_table(
     return table.folder
 
 
-def search_until(arguments: dict, out: Path, event: int, how: str) -> None:
-    """Search in this process, which dies by SIGKILL at its ``event``-th journal line.
-
-    ``how``: ``before`` the line is written, ``torn`` in its middle, or ``after`` it.
-    """
-    torch.set_num_threads(1)
-    written = 0
-    append = Journal.append
-
-    def fatal(journal: Journal, line: object) -> None:
-        nonlocal written
-        written += 1
-        if written == event and how == "torn":
-            with journal._path.open("ab") as file:
-                file.write(line.model_dump_json().encode()[:20])
-        if written == event and how != "after":
-            os.kill(os.getpid(), signal.SIGKILL)
-        append(journal, line)
-        if written == event:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    Journal.append = fatal
+def search_on(arguments: dict, out: Path) -> None:
+    """Begin a search in ``out``, or go on with the one that was killed there."""
     if (out / "run.json").exists():
         search(out=out, resume=True)
-    else:
-        search(**arguments, out=out)
-    write_atomic(out / "survived", "")
+        return
+    shutil.rmtree(out, ignore_errors=True)  # it died before it was a run
+    search(**arguments, out=out)

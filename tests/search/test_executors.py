@@ -42,13 +42,16 @@ def candidate(done, failure=None):
     )
 
 
+IDLE = float("inf")
+
+
 class MadeUpCrew(Crew):
-    """An engine in virtual time; ``fate(job, attempt)`` is seconds, or a fault to raise."""
+    """An engine in virtual time; ``fate(job, attempt)`` is seconds, IDLE, or a fault to raise."""
 
     def __init__(self, workers, fate):
         self._workers, self._fate = workers, fate
         self._numbers, self._clock = count(), 0.0
-        self._due = {}
+        self._due, self._idle_since = {}, {}
         self.attempts, self.living, self.asked = Counter(), set(), []
 
     def room(self):
@@ -67,6 +70,7 @@ class MadeUpCrew(Crew):
         self.asked.append(job)
         self.attempts[job.name] += 1
         fate = self._fate(job, self.attempts[job.name])
+        self._idle_since[worker] = self._clock if fate == IDLE else IDLE
         if isinstance(fate, Exception):
             return self._ticket(0.5, fate)
         return self._ticket(fate, candidate(job))
@@ -82,6 +86,9 @@ class MadeUpCrew(Crew):
         if isinstance(result, Exception):
             raise result
         return result
+
+    def idle_seconds(self, worker):
+        return max(0.0, self._clock - self._idle_since[worker])
 
     def dismiss(self, worker):
         self.living.remove(worker)
@@ -142,8 +149,19 @@ def test_what_hangs_is_given_longer_each_time():
     ]
 
 
-def test_nothing_hangs_before_a_peer_is_done():
-    crew = MadeUpCrew(2, lambda job, attempt: 1e6)
+def test_an_idle_worker_hangs_though_no_peer_is_done():
+    crew = MadeUpCrew(2, lambda job, attempt: IDLE if attempt < 3 else 10.0)
+    done, retried = outcomes(crew, 2, idle_seconds=25.0)
+    assert sorted(row.name for row in done) == ["1-0", "1-1"]
+    assert Counter(event.reason for event in retried) == {
+        "it hung: its worker was idle for 25 s": 2,
+        "it hung: its worker was idle for 50 s": 2,
+    }
+    assert crew.now() < 90
+
+
+def test_a_worker_that_is_busy_is_waited_for_while_no_peer_is_done():
+    crew = MadeUpCrew(2, lambda job, attempt: 1e4)
     done, retried = outcomes(crew, 2)
     assert len(done) == 2
     assert not retried

@@ -1,14 +1,14 @@
 """netadapt-fast: its saliency, what it learns from the base, its cost, and that it resumes."""
 
-import multiprocessing
-import signal
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from search_case import SIZE, made_up_table, search_until
+from mortal import dies
+from search_case import SIZE, made_up_table, search_on
 from strategy_case import Case
 
 import netadapt
@@ -224,15 +224,10 @@ def test_all_budgets_hold_together(case):
 
 
 def test_killed_it_resumes_to_the_same(runs, arguments, tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["search_case"])
     out = tmp_path / "run"
     asked = arguments | {"strategy": "netadapt-fast"}
     # before the score of a candidate whose fine-tune and saliencies are done with
-    child = context.Process(target=search_until, args=(asked, out, 3, "torn"))
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    assert dies(partial(search_on, asked), out, 3, "torn", of="journal.jsonl")
     resumed, undisturbed = netadapt.search(out=out, resume=True), runs["netadapt-fast"]
     pd.testing.assert_frame_equal(resumed.candidates, undisturbed.candidates)
     pd.testing.assert_frame_equal(resumed.front, undisturbed.front)

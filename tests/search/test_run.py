@@ -1,12 +1,10 @@
 import json
-import multiprocessing
-import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from search_case import WIDTHS, make_case, search_until
+from search_case import WIDTHS, make_case
 
 import netadapt
 from netadapt.errors import UserError
@@ -63,27 +61,6 @@ def test_iterations_follow_the_paper(finished, elsewhere):
             changed = {g for g in WIDTHS if proposal.widths[g] != picked[g].iloc[number - 1]}
             assert changed == {proposal.group}
             assert proposal.predicted_ms <= event.target_ms
-
-
-def test_a_killed_search_resumes_to_the_same_front(finished, elsewhere, tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["search_case"])
-    out = tmp_path / "run"
-    # counted from each resumption, so that every kind of event is hit: the base's score, an
-    # iteration's proposals, scores, selections, the long-term fine-tune, the end
-    moments = [(1, "torn"), (2, "after"), (3, "torn"), (4, "before"), (5, "after"), (4, "torn")]
-
-    for event, how in moments:
-        child = context.Process(target=search_until, args=(elsewhere, out, event, how))
-        child.start()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
-    resumed = netadapt.search(out=out, resume=True)
-    for name in ("pareto.csv", "candidates.csv", "journal.jsonl"):
-        assert (out / name).read_bytes() == (finished.folder / name).read_bytes(), name
-    assert resumed.final.read_bytes() == finished.final.read_bytes()
-    kept = {path.name for path in (out / "checkpoints").iterdir()}
-    assert kept == {path.name for path in (finished.folder / "checkpoints").iterdir()}
 
 
 def test_resuming_a_finished_search_changes_nothing(finished):

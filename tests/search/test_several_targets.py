@@ -46,29 +46,34 @@ def counted(monkeypatch) -> list[str]:
     return evaluated
 
 
+@pytest.fixture(scope="module")
+def both(case, tmp_path_factory):
+    """One search for both boards that nobody disturbed, and what it evaluated."""
+    with pytest.MonkeyPatch.context() as patch:
+        evaluated = counted(patch)
+        return netadapt.search_targets(**case, out=tmp_path_factory.mktemp("both")), evaluated
+
+
 def fronts(runs) -> list[list[tuple]]:
     columns = ["candidate", "predicted_ms", "delta1_holdout", "params"]
     return [list(run.front[columns].itertuples(index=False, name=None)) for run in runs]
 
 
-def test_fronts_are_those_of_separate_searches_at_less_cost(case, tmp_path, monkeypatch):
-    evaluated = counted(monkeypatch)
-    runs = netadapt.search_targets(**case, out=tmp_path / "both")
-    together = len(evaluated)
+def test_fronts_are_those_of_separate_searches_at_less_cost(case, both, tmp_path, monkeypatch):
+    runs, together = both
     assert list(runs) == ["first", "second"]
-    evaluated.clear()
+    evaluated = counted(monkeypatch)
     others = {name: value for name, value in case.items() if name != "luts"}
     apart = [netadapt.search(**others, lut=lut, out=tmp_path / lut.name) for lut in case["luts"]]
     assert fronts(runs.values()) == fronts(apart)
-    assert together < len(evaluated)
+    assert len(together) < len(evaluated)
     for run in runs.values():
         netadapt.load_checkpoint(run.final)
     picture = plot_runs([run.folder for run in runs.values()], tmp_path / "fronts.png")
     assert picture == [tmp_path / "fronts.png"]
 
 
-def test_a_search_for_targets_that_was_stopped_goes_on(case, tmp_path, monkeypatch):
-    whole = netadapt.search_targets(**case, out=tmp_path / "whole")
+def test_a_search_for_targets_that_was_stopped_goes_on(case, both, tmp_path, monkeypatch):
     evaluated = counted(monkeypatch)
 
     def stop(self, job):
@@ -84,18 +89,18 @@ def test_a_search_for_targets_that_was_stopped_goes_on(case, tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             netadapt.search_targets(**case, out=tmp_path / "stopped")
     resumed = netadapt.search_targets([], checkpoint="", out=tmp_path / "stopped", resume=True)
-    assert fronts(resumed.values()) == fronts(whole.values())
+    assert fronts(resumed.values()) == fronts(both[0].values())
 
 
-def test_a_damaged_note_of_another_target_is_not_believed(case, tmp_path, monkeypatch):
+def test_a_damaged_note_of_another_target_is_not_believed(both, tmp_path):
+    runs, _ = both
     out = tmp_path / "both"
-    runs = netadapt.search_targets(**case, out=out)
-    wanted = fronts(runs.values())
+    shutil.copytree(runs["first"].folder.parent, out)
     for note in (out / "shared").iterdir():
         note.write_text("first\n{}")
     shutil.rmtree(out / "second")
     again = netadapt.search_targets([], checkpoint="", out=out, resume=True)
-    assert fronts(again.values()) == wanted
+    assert fronts(again.values()) == fronts(runs.values())
 
 
 def test_budgets_are_for_all_or_for_each(case, tmp_path):

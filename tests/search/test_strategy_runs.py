@@ -1,11 +1,11 @@
 """A whole search, small, with each of the strategies."""
 
-import multiprocessing
-import signal
+from functools import partial
 
 import pandas as pd
 import pytest
-from search_case import WIDTHS, search_until
+from mortal import dies
+from search_case import WIDTHS, search_on
 
 import netadapt
 from netadapt.search.journal import IterationBegan, Journal
@@ -83,16 +83,11 @@ def test_fronts_are_overlaid_under_the_strategies_names(runs):
 
 
 def test_a_killed_evolution_resumes_to_the_same(runs, elsewhere, tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["search_case"])
     out = tmp_path / "run"
     arguments = elsewhere | QUICK | {"strategy": "evolution"}
     # within the first generation, and within the second, which is drawn after a resumption
-    for event, how in [(5, "torn"), (5, "after")]:
-        child = context.Process(target=search_until, args=(arguments, out, event, how))
-        child.start()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
+    for event, moment in [(5, "torn"), (5, "whole")]:
+        assert dies(partial(search_on, arguments), out, event, moment, of="journal.jsonl")
     resumed = netadapt.search(out=out, resume=True)
     undisturbed = runs["evolution"]
     pd.testing.assert_frame_equal(resumed.candidates, undisturbed.candidates)

@@ -1,16 +1,12 @@
 """A depth task in memory, small enough to train in a test, for this process and for children."""
 
-import os
-from multiprocessing.connection import Connection
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from netadapt.data import DepthData
 from netadapt.models import FastDepth
 from netadapt.models.fastdepth import GROUPS
-from netadapt.training import DepthTask, TrainConfig, TrainSettings, train
+from netadapt.training import DepthTask, TrainConfig, TrainSettings
 
 TINY = dict.fromkeys(GROUPS, 8)
 SIZE = (64, 64)
@@ -56,41 +52,3 @@ def config(**changes) -> TrainConfig:
     model = settings.pop("model", "fastdepth")
     options = {"widths": TINY} if model == "fastdepth" else {}
     return TrainConfig(model, "fake", SIZE, "l1", TrainSettings(**settings), eval_every, options)
-
-
-class Told:
-    """Progress that passes every event on, and waits for leave to go on."""
-
-    def __init__(self, parent: Connection) -> None:
-        self.parent = parent
-
-    def started(self, step, total):
-        self.parent.send(("started", step))
-        self.parent.recv()
-
-    def step(self, step, loss, lr):
-        self.parent.send(("step", step))
-        self.parent.recv()
-
-    def evaluated(self, step, scores):
-        self.parent.send(("evaluated", step))
-        self.parent.recv()
-
-
-def train_watched(out: Path, parent: Connection, dying_write: int | None) -> None:
-    """Train in a child process; die for real at the n-th rename of a file, if told so."""
-    torch.set_num_threads(1)
-    if dying_write is not None:
-        renames = 0
-        rename = os.replace
-
-        def dying(source, target):
-            nonlocal renames
-            renames += 1
-            if renames == dying_write:
-                os.kill(os.getpid(), 9)
-            rename(source, target)
-
-        os.replace = dying
-    train(config(), fake_task(), out, resume=True, progress=Told(parent))
-    parent.send(("finished", 0))

@@ -1,10 +1,9 @@
-import multiprocessing
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
-from fake_depth import SIZE, TINY, config, fake_task, tiny, train_watched
+from fake_depth import SIZE, TINY, config, fake_task, tiny
 
 from netadapt.errors import UserError
 from netadapt.training import (
@@ -26,64 +25,6 @@ def uninterrupted(tmp_path_factory):
     out = tmp_path_factory.mktemp("train") / "run"
     train(config(), fake_task(), out)
     return out
-
-
-@pytest.fixture(scope="module")
-def processes():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["netadapt.training", "fake_depth"])
-    return context
-
-
-def run_until(processes, out, event=None, dying_write=None):
-    """Train in a child; kill it (SIGKILL) at ``event``. Returns the last event heard of it."""
-    ours, theirs = processes.Pipe()
-    child = processes.Process(target=train_watched, args=(out, theirs, dying_write))
-    child.start()
-    theirs.close()
-    heard = None
-    try:
-        while True:
-            heard = ours.recv()
-            if heard == event:
-                child.kill()
-                break
-            if heard[0] == "finished":
-                break
-            ours.send("go on")
-    except (EOFError, ConnectionError):
-        pass  # it died by its own hand
-    child.join()
-    return heard
-
-
-def assert_same_run(first, second):
-    for name in MODEL_FILES:
-        assert (first / name).read_bytes() == (second / name).read_bytes(), name
-    histories = [
-        pd.read_csv(out / "history.csv").drop(columns="seconds") for out in (first, second)
-    ]
-    pd.testing.assert_frame_equal(*histories, check_exact=True)
-    assert sorted(p.name for p in first.iterdir()) == sorted(p.name for p in second.iterdir())
-
-
-def test_a_killed_training_resumes_to_the_same_bits(uninterrupted, processes, tmp_path):
-    out = tmp_path / "run"
-    for event in [("started", 0), ("step", 1), ("evaluated", 2), ("step", 5), ("step", 7),
-                  ("evaluated", 9)]:  # fmt: skip
-        assert run_until(processes, out, event) == event
-    assert run_until(processes, out) == ("finished", 0)
-    assert_same_run(uninterrupted, out)
-
-
-@pytest.mark.parametrize("dying_write", [1, 2, 3, 4, 6, 8])
-def test_a_training_that_dies_while_writing_resumes_to_the_same_bits(
-    uninterrupted, processes, tmp_path, dying_write
-):
-    out = tmp_path / "run"
-    assert run_until(processes, out, dying_write=dying_write) != ("finished", 0)
-    assert run_until(processes, out) == ("finished", 0)
-    assert_same_run(uninterrupted, out)
 
 
 def test_the_folder_holds_what_was_done(uninterrupted):

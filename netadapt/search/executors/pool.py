@@ -65,6 +65,10 @@ class Crew(ABC):
         """
 
     @abstractmethod
+    def idle_seconds(self, worker: Any) -> float:
+        """How long ``worker`` has shown no sign that it is at what it was asked to do."""
+
+    @abstractmethod
     def dismiss(self, worker: Any) -> None:
         """End ``worker``, whatever it is doing."""
 
@@ -89,12 +93,15 @@ class Patience:
         attempts: of one candidate, in all.
         factor: a candidate hangs after this many times the median duration of its peers (the
             latest of its stage), doubled at each further attempt;
-        least_seconds: but not before. Without a peer that is done there is no limit.
+        least_seconds: but not before.
+        idle_seconds: it hangs as well once its worker has been idle for so long, doubled alike;
+            this needs no peer that is done.
     """
 
     attempts: int = 5
     factor: float = 5.0
     least_seconds: float = 30.0
+    idle_seconds: float = 25.0
 
 
 @dataclass(frozen=True)
@@ -213,22 +220,26 @@ class Pool(Executor):
         return candidate
 
     def _overdue(self) -> Iterator[Candidate | Retried]:
-        """Give up attempts that take far longer than their peers did."""
+        """Give up attempts that hang."""
         for ticket, flight in list(self._in_flight.items()):
-            peers = self._seconds.get(flight.attempt.job.stage)
-            if not peers:
-                continue
-            median = statistics.median(peers)
-            limit = max(self._patience.least_seconds, self._patience.factor * median)
-            limit *= 2 ** (flight.attempt.number - 1)
-            if self._crew.now() - flight.began > limit:
+            sign = self._sign_of_hanging(flight)
+            if sign is not None:
                 del self._in_flight[ticket]
-                yield self._again(
-                    flight,
-                    WorkerFault(
-                        f"it hung: no result in {limit:.0f} s, its peers took {median:.3g}"
-                    ),
-                )
+                yield self._again(flight, WorkerFault(f"it hung: {sign}"))
+
+    def _sign_of_hanging(self, flight: _InFlight) -> str | None:
+        more = 2 ** (flight.attempt.number - 1)
+        limit = more * self._patience.idle_seconds
+        if self._crew.idle_seconds(flight.worker) > limit:
+            return f"its worker was idle for {limit:.0f} s"
+        peers = self._seconds.get(flight.attempt.job.stage)
+        if not peers:
+            return None
+        median = statistics.median(peers)
+        limit = more * max(self._patience.least_seconds, self._patience.factor * median)
+        if self._crew.now() - flight.began > limit:
+            return f"no result in {limit:.0f} s, its peers took {median:.3g}"
+        return None
 
     def _again(self, flight: _InFlight, fault: WorkerFault) -> Candidate | Retried:
         """Give a job another attempt with another worker, or give it up."""

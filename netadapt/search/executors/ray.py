@@ -4,6 +4,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from netadapt.search.progress import SearchProgress
 CONNECT_SECONDS = 5.0
 LOST_SECONDS = 15.0  # without an answer from the head, after which it is lost
 LOCAL_STORE_BYTES = 2**29
+PULSE_SECONDS = 2.0  # between two questions whether a worker is at work
+BUSY_SECONDS = 0.1  # of processor time in between show that it is; Ray itself takes 0.04
 
 
 def open_ray(problem: Problem, folder: Path, progress: SearchProgress) -> Pool:
@@ -57,6 +61,27 @@ class _Actor:
         fetched = {name: ray.get(ref) for name, ref in weights.items()} if lacking else {}
         return self._worker.evaluate(job, fetched)
 
+    @ray.method(concurrency_group="pulse")
+    def pulse(self) -> float:
+        """Processor time of this process in seconds, also while it evaluates."""
+        return time.process_time()
+
+
+@dataclass
+class _Pulse:
+    """What is known of a worker that was asked to do something.
+
+    Attributes:
+        ticket: of the last question, put at ``asked``.
+        busy: processor time in seconds, by the last answer.
+        seen: when it last was at work.
+    """
+
+    ticket: "ray.ObjectRef[float]"
+    asked: float
+    seen: float
+    busy: float = 0.0
+
 
 class RayCrew(Crew):
     """Actors, each with the data open, on whichever nodes have room.
@@ -85,6 +110,7 @@ class RayCrew(Crew):
         self._answered = self._asked = time.monotonic()
         self._weights: dict[str, ray.ObjectRef[bytes]] = {}
         self._workers: set[Any] = set()
+        self._pulses: dict[Any, _Pulse] = {}
         self._room = self._count_room()
         if not self._room:
             self.close()
@@ -94,9 +120,10 @@ class RayCrew(Crew):
             )
         device = "cuda" if gpus else "cpu"
         self._arguments = (ray.put(recipe()), cpus, device)
-        self._actor: Any = ray.remote(_Actor).options(
-            num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
-        )
+        groups: Any = {"concurrency_groups": {"pulse": 1}}
+        self._actor: Any = ray.remote(
+            num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0, **groups
+        )(_Actor)
 
     def room(self) -> int:
         """How many workers the living nodes have room for."""
@@ -124,6 +151,8 @@ class RayCrew(Crew):
         ticket: Hashable = worker.evaluate.remote(
             job, {name: self._weights[name] for name in names}
         )
+        now = time.monotonic()
+        self._pulses[worker] = _Pulse(worker.pulse.remote(), now, now)
         return ticket
 
     def done(self, tickets: Sequence[Any], seconds: float) -> list[Any]:
@@ -153,9 +182,23 @@ class RayCrew(Crew):
         checked: Candidate = candidate
         return checked
 
+    def idle_seconds(self, worker: Any) -> float:
+        """How long an actor has not answered, or has taken next to no processor time."""
+        pulse, now = self._pulses[worker], time.monotonic()
+        answered = ray.wait([pulse.ticket], timeout=0, fetch_local=False)[0]
+        if answered and now - pulse.asked > PULSE_SECONDS:
+            with suppress(faults.RayError):  # of a dead worker, as its ticket will tell
+                busy = ray.get(pulse.ticket)
+                if busy - pulse.busy >= BUSY_SECONDS:
+                    pulse.seen = now
+                pulse.busy = busy
+            pulse.ticket, pulse.asked = worker.pulse.remote(), now
+        return now - pulse.seen
+
     def dismiss(self, worker: Any) -> None:
         """Kill an actor."""
         self._workers.discard(worker)
+        self._pulses.pop(worker, None)
         ray.kill(worker)
 
     def check(self) -> None:

@@ -50,6 +50,7 @@ class Worker:
     """Evaluates jobs one after the other, in a folder of its own; the data is opened once."""
 
     def __init__(self, recipe: Recipe, threads: int, device: str) -> None:
+        self._threads = threads
         torch.set_num_threads(threads)
         if Path(recipe.folder).is_dir():  # on another machine there may be none
             os.chdir(recipe.folder)
@@ -80,6 +81,7 @@ class Worker:
         Raises:
             OutOfMemory: there is too little here.
         """
+        torch.set_num_threads(self._threads)  # each calling thread has its own number
         self._keep(weights)
         try:
             candidate = self._evaluate(job)

@@ -1,0 +1,31 @@
+"""kill -9 at counted writes of a command, which goes on each time: the end is the same.
+
+Every write of each in turn: ``benchmarks/faults.py``.
+"""
+
+import itertools
+
+import pytest
+from killable import commands
+from mortal import MOMENTS, dies
+
+
+@pytest.fixture(scope="module")
+def killable(tmp_path_factory):
+    return commands(tmp_path_factory.mktemp("commands"))
+
+
+@pytest.mark.parametrize("name", ["search", "train", "profile-lut"])
+def test_a_command_that_is_killed_again_and_again_ends_as_if_never(killable, name, tmp_path):
+    command = killable[name]
+    command.go_on(tmp_path / "undisturbed")
+    out = tmp_path / "out"
+    # each life is to last for a few writes more than the one before
+    lives = zip(itertools.count(1, 2), itertools.cycle(MOMENTS), strict=False)
+    deaths = 0
+    for write, moment in lives:
+        if not dies(command.go_on, out, write, moment):
+            break
+        deaths += 1
+    assert deaths >= 3
+    assert command.results(out) == command.results(tmp_path / "undisturbed")
