@@ -28,7 +28,7 @@ class Half(nn.Module):
 def test_smaller_predictions_are_brought_to_the_photographs_size(tmp_path):
     folder = RunFolder(tmp_path)
     folder.checkpoints.mkdir()
-    network = load_model("test_samples:Half")
+    network = load_model("test_sample_strip:Half")
     save_checkpoint(network, folder.checkpoints / "0.safetensors", input_size=(64, 96))
     problem = SimpleNamespace(task=DepthTask(open_data("synthetic:40", (64, 96))))
     final = SimpleNamespace(checkpoint="checkpoints/0.safetensors")
