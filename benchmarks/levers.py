@@ -123,6 +123,12 @@ class FisherPlain(FisherDistilled):
     distils: ClassVar[bool] = False
 
 
+class LargePlain(FastStrategy):
+    """netadapt-fast, learning from the truth alone."""
+
+    distils: ClassVar[bool] = False
+
+
 class FisherL2(FisherPlain):
     """Fisher decides on the widths, the l2 norm on the channels."""
 
@@ -219,6 +225,7 @@ LEVERS: dict[str, type[Strategy]] = {
     "fisher, distilled": FisherDistilled,
     "fisher, distilled, race": FisherRace,
     "fisher, distilled, features": FisherDistilled,
+    "fisher, large steps": LargePlain,
     "fisher, distilled, large steps": FastStrategy,
     "netadapt": NetAdaptStrategy,
     "netadapt, share channels": NetAdaptShare,
