@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +9,7 @@ from tiny_network import tiny
 import netadapt
 from netadapt.errors import UserError
 from netadapt.latency.agent.session import Session
-from netadapt.latency.agent.timing import interleaved
+from netadapt.latency.agent.timing import Sentinel, interleaved
 from netadapt.latency.devices import load_device
 from netadapt.latency.measurement import LatencyStats, measure
 from netadapt.latency.runtimes import load_runtime
@@ -89,6 +92,18 @@ def test_rounds_visit_every_network_in_changing_order() -> None:
     orders = ["".join(dict.fromkeys(notes[end - 16 : end])) for end in rounds]
     assert {"".join(sorted(order)) for order in orders} == {"abcd"}
     assert len(set(orders)) > 1
+
+
+@pytest.mark.parametrize(("slow", "repeated"), [([2], 1), ([1, 2, 5], 3), (range(99), 5)])
+def test_a_round_of_a_machine_that_slowed_down_is_repeated(
+    monkeypatch: pytest.MonkeyPatch, slow: Sequence[int], repeated: int
+) -> None:
+    looks = count()  # the first one, before any round, tells what is fast
+    monkeypatch.setattr(Sentinel, "slowed", lambda _: next(looks) in slow)
+    notes: list[str] = []
+    timing = interleaved([Noted("a", notes)], 6, 3, order=np.random.default_rng(0))
+    assert timing.seconds.shape == (1, 6, 3)
+    assert len(notes) == 3 + (6 + repeated) * (1 + 3)
 
 
 def test_energy_is_read_around_each_visit() -> None:
