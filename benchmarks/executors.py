@@ -1,10 +1,15 @@
 """What workers on Ray gain and cost.
 
-    python benchmarks/executors.py [--seconds 5]
+    python benchmarks/executors.py [--seconds 5] [--rounds 12]
 
-Three figures, written to ``benchmarks/results/executors.md``: how much faster two workers of one
-thread are than one; what the engine adds to a candidate; and a simulated iteration of 1,000
-candidates over 64 workers that die at every twentieth. Needs two idle cores.
+Written to ``benchmarks/results/executors.md``: how much faster two workers of one thread are than
+one; what the engine adds to a candidate, as a share of one of some seconds and in milliseconds of
+one that is hardly trained; and a simulated iteration of 1,000 candidates over 64 workers that die
+at every twentieth.
+
+All but the last come from rounds, each of which evaluates candidates of equal cost in this process,
+with one worker and with two, in a new order, so that a slow spell of the machine hits all
+three. Needs two idle cores.
 """
 
 import argparse
@@ -19,7 +24,9 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from small_search import arguments
 
 from netadapt.files import write_atomic
@@ -38,28 +45,26 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "search"))
 from test_executors import MadeUpCrew, candidate, job
 
 BASE = "checkpoints/0.safetensors"
-CANDIDATES = 8
+SHORT_ROUNDS = 40
+CANDIDATES = 2  # of a round: in this process, with one worker, and by each of two
 RESULT = Path(__file__).parent / "results" / "executors.md"
 
 
-def jobs(problem: Problem, start: int) -> list[Job]:
+def jobs(problem: Problem, count: int) -> list[Job]:
     """Candidates of equal cost: their widths and seeds differ, their number of steps does not."""
     widths = dict(problem.prunable.widths)
     group = next(iter(widths))
+    narrower = widths | {group: widths[group] - 8}
     return [
         Job(
             Proposal(
-                name=f"1-{number}",
-                iteration=1,
-                group=group,
-                widths=widths | {group: widths[group] - 8},
-                predicted_ms=1.0,
+                name=f"1-{number}", iteration=1, group=group, widths=narrower, predicted_ms=1.0
             ),
             "short",
             BASE,
             seed=number,
         )
-        for number in range(start, start + CANDIDATES)
+        for number in range(count)
     ]
 
 
@@ -67,36 +72,55 @@ def steps_for(given: dict[str, object], folder: Path, seconds: float) -> int:
     """How many steps of fine-tuning take ``seconds`` here."""
     problem = Problem(SearchSettings.parse(given | {"short_steps": 200}), str(given["model"]))
     evaluate = Evaluator(problem, Networks(problem, folder))
-    evaluate(jobs(problem, 0)[0])
+    first, second = jobs(problem, 2)
+    evaluate(first)
     start = time.perf_counter()
-    evaluate(jobs(problem, 0)[1])
+    evaluate(second)
     return max(1, round(200 * seconds / (time.perf_counter() - start)))
 
 
-def inline_seconds(problem: Problem, folder: Path) -> float:
-    evaluate = Evaluator(problem, Networks(problem, folder))
-    evaluate(jobs(problem, 0)[0])
-    start = time.perf_counter()
-    for asked in jobs(problem, 100):
-        evaluate(asked)
-    return time.perf_counter() - start
-
-
-def ray_seconds(problem: Problem, folder: Path, workers: int) -> float:
-    """The time of ``CANDIDATES`` candidates, once the workers are warm."""
+def seconds_a_candidate(problem: Problem, folder: Path, rounds: int) -> NDArray[np.float64]:
+    """Return ``(rounds, 3)`` seconds: in this process, with one worker, with two."""
     import ray
 
-    ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         pool = open_ray(problem, folder, SearchProgress())
-        list(pool.map(jobs(problem, 0)))
-        start = time.perf_counter()
-        list(pool.map(jobs(problem, 100)))
-        seconds = time.perf_counter() - start
+        evaluate = Evaluator(problem, Networks(problem, folder))
+        few, many = jobs(problem, CANDIDATES), jobs(problem, 2 * CANDIDATES)
+
+        def inline() -> None:
+            for job in few:
+                evaluate(job)
+
+        def one_worker() -> None:
+            for job in few:  # the next one is dealt when the last one is back
+                list(pool.map([job]))
+
+        def two_workers() -> None:
+            list(pool.map(many))
+
+        ways = (inline, one_worker, two_workers)
+        for way in reversed(ways):  # two workers first: both are started
+            way()
+        found = np.zeros((rounds, len(ways)))
+        order = np.random.default_rng(0)
+        for number in range(rounds):
+            for way in order.permutation(len(ways)):
+                start = time.perf_counter()
+                ways[way]()
+                found[number, way] = time.perf_counter() - start
+            print(found[number].round(3), flush=True)  # seconds of all candidates of the round
         pool.close()
     finally:
         ray.shutdown()
-    return seconds
+    return found / (CANDIDATES, CANDIDATES, 2 * CANDIDATES)
+
+
+def middle(values: NDArray[np.float64], format_: str) -> str:
+    """Return the median and the quartiles of ``values``."""
+    low, median, high = (format(value, format_) for value in np.percentile(values, (25, 50, 75)))
+    return f"{median} ({low} to {high})"
 
 
 def simulated() -> tuple[Counter[str], int]:
@@ -114,30 +138,37 @@ def simulated() -> tuple[Counter[str], int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a candidate")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--rounds", type=int, default=12)
+    options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         given = arguments(folder) | {"budget_ms": 20.0}
         (folder / "checkpoints").mkdir()
         shutil.copy(str(given["model"]), folder / BASE)
-        steps = steps_for(given, folder, seconds)
+        steps = steps_for(given, folder, options.seconds)
         problem = Problem(SearchSettings.parse(given | {"short_steps": steps}), str(given["model"]))
-        alone = inline_seconds(problem, folder)
-        one, two = (ray_seconds(problem, folder, workers) for workers in (1, 2))
+        inline, one, two = seconds_a_candidate(problem, folder, options.rounds).T
+        problem = Problem(SearchSettings.parse(given | {"short_steps": 1}), str(given["model"]))
+        brief, brief_one, _ = seconds_a_candidate(problem, folder, SHORT_ROUNDS).T
     scored, retried = simulated()
-    gain, overhead = one / two, 100 * (one / alone - 1)
-    each = alone / CANDIDATES
+    gains, overheads = one / two, 100 * (one / inline - 1)
+    gain, overhead = np.median(gains), np.median(overheads)
+    each = np.median(inline)
     rows = [
         "# Executors",
         "",
-        "By `python benchmarks/executors.py`.",
+        f"By `python benchmarks/executors.py`: medians of {options.rounds} interleaved rounds, "
+        "with the quartiles.",
         "",
         "| | measured | bar |",
         "|---|---|---|",
-        f"| two workers of 1 thread against one, {CANDIDATES} candidates of {each:.1f} s | "
-        f"{gain:.2f} times | ≥ 1.7 times |",
-        f"| engine's share of a candidate of {each:.1f} s | {overhead:.1f} % | ≤ 5 % |",
+        f"| two workers of 1 thread against one, candidates of {each:.1f} s | "
+        f"{middle(gains, '.2f')} times | ≥ 1.7 times |",
+        f"| engine's share of a candidate of {each:.1f} s | "
+        f"{middle(overheads, '+.1f')} % | ≤ 5 % |",
+        f"| what the engine adds to a candidate of {1000 * np.median(brief):.0f} ms | "
+        f"{middle(1000 * (brief_one - brief), '.0f')} ms | |",
         f"| 1,000 candidates, 64 workers, 5 % deaths (simulated; {retried} made again): "
         f"scored once | {sum(times == 1 for times in scored.values())} | 1000 |",
         "",

@@ -71,13 +71,19 @@ def existing_folder(path: Path, what: str) -> Path:
 
 
 def new_folder(path: Path, what: str) -> Path:
-    """Create ``path``, which must not exist or be empty; a ``UserError`` says why it cannot."""
+    """Create ``path``, which must not exist or be empty; a ``UserError`` says why it cannot.
+
+    What a process left that was killed in ``replacing`` does not count, and is removed.
+    """
     if path.exists() and not path.is_dir():
         raise UserError(f"{what} {path} exists and is not a folder; choose another name")
-    if path.is_dir() and any(path.iterdir()):
+    leftovers = set(path.glob(".*.tmp*"))
+    if path.is_dir() and set(path.iterdir()) - leftovers:
         raise UserError(f"{what} {path} exists and is not empty; choose another name")
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for leftover in leftovers:
+            leftover.unlink()
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:

@@ -33,10 +33,10 @@ class RunFolder:
         """
         folder = cls(path)
         with provisional_folder(path, "run folder", lambda: has_scored(folder.journal)):
-            folder.checkpoints.mkdir()
             facts = {"score": task.primary, "higher_is_better": task.higher_is_better}
             text = json.dumps(settings.model_dump() | facts, indent=2, ensure_ascii=False)
-            write_atomic(folder.settings_file, text + "\n")
+            write_atomic(folder.settings_file, text + "\n")  # from here on it can be resumed
+            folder.checkpoints.mkdir()
             yield folder
 
     @classmethod

@@ -1,6 +1,5 @@
 """A search small enough for a test, for this process and for children."""
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -72,6 +71,5 @@ def search_on(arguments: dict, out: Path) -> None:
     """Begin a search in ``out``, or go on with the one that was killed there."""
     if (out / "run.json").exists():
         search(out=out, resume=True)
-        return
-    shutil.rmtree(out, ignore_errors=True)  # it died before it was a run
-    search(**arguments, out=out)
+    else:
+        search(**arguments, out=out)
