@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from comparison import others
 from comparison.arena import Arena, compete
+from comparison.arguments import search_parser
 from comparison.report import BASE, write_tables
 
 from netadapt.files import write_atomic
@@ -149,14 +150,9 @@ def _heading(arena: Arena, given: argparse.Namespace) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = search_parser(__doc__, "fronts")
     known = [*ORDER, *(name for name in STRATEGIES if name not in ORDER), *VARIANTS, *EXTERNAL]
-    parser.add_argument("--base", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--lut", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/fronts"))
     parser.add_argument("--methods", nargs="+", choices=known, default=known)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.7, 0.5, 0.33])

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 from comparison.arena import Arena, compete
+from comparison.arguments import search_parser
 from torch import Tensor, nn
 
 from netadapt.files import write_atomic
@@ -260,13 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--base", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--lut", required=True)
+    parser = search_parser(__doc__, "levers.csv")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/levers.csv"))
     parser.add_argument("--levers", nargs="+", choices=LEVERS, default=list(LEVERS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--initial-reduction", type=float, default=0.08)

@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from comparison.arguments import search_parser
 
 import netadapt
 from netadapt.data.dataset import DepthDataset
@@ -150,15 +151,10 @@ def breakdown(clock: Clock, given: argparse.Namespace, candidates: int) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--base", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--lut", required=True)
+    parser = search_parser(__doc__, "overhead.md")
     parser.add_argument("--short-steps", type=int, default=20)
     parser.add_argument("--long-steps", type=int, default=100)
     parser.add_argument("--iterations", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/overhead.md"))
     return parser
 
 
