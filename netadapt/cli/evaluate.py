@@ -28,21 +28,24 @@ def evaluate(
     input_size: Annotated[
         str | None, typer.Option(help="HxW; a checkpoint brings its own.")
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda[:N] or auto.")] = "cpu",
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Score a network on a split: RMSE and MAE in METRES (not millimetres), iRMSE in 1/m."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.errors import UserError
     from netadapt.training.depth import DepthTask
+    from netadapt.training.device import compute_device
     from netadapt.training.metrics import UNITS
     from netadapt.training.tasks import open_task
 
     if split not in ("test", "holdout"):
         raise UserError(f"unknown split {split!r}; known: test, holdout")
+    where = compute_device(device)
     model, example = load_with_input(checkpoint, parse_size(input_size))
     height, width = example.shape[-2:]
     problem = open_task(task, data, (height, width), protocol=protocol)
-    scores = problem.score(model, "test" if split == "test" else "holdout")
+    scores = problem.score(model.to(where), "test" if split == "test" else "holdout")
     say_if_fresh(checkpoint)
     if problem.note:
         say(problem.note)

@@ -84,6 +84,9 @@ def search(
     seed: Annotated[int | None, typer.Option()] = None,
     strategy: Annotated[str | None, typer.Option(help=", ".join(STRATEGIES))] = None,
     executor: Annotated[str | None, typer.Option(help=", ".join(EXECUTORS))] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Of inline: train and score on cpu, cuda[:N] or auto.")
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="Of ray: HOST:PORT of the cluster's head; else this machine.")
     ] = None,
@@ -129,6 +132,7 @@ def search(
         "seed": seed,
         "strategy": strategy,
         "executor": executor,
+        "device": device,
         "address": address,
         "cpus_per_candidate": cpus_per_candidate,
         "gpus_per_candidate": gpus_per_candidate,

@@ -22,7 +22,7 @@ from netadapt.search.strategies import load_strategy
 from netadapt.training.checkpoint import save_checkpoint
 
 BASE = "checkpoints/0.safetensors"
-WHERE = ("executor", "address", "cpus_per_candidate", "gpus_per_candidate")
+WHERE = ("executor", "device", "address", "cpus_per_candidate", "gpus_per_candidate")
 
 
 def start_search(

@@ -40,7 +40,9 @@ class SearchSettings(BaseModel):
             at once, in fp32; defined by ``netadapt.search.costs.Costs.batch``.
         min_accuracy: in place of budgets: the score on the holdout below which the walk ends.
         strategy: what proposes and selects.
-        executor: where candidates are evaluated; nothing of the result depends on it.
+        executor: what evaluates candidates; nothing of the result depends on it.
+        device: of ``inline``: where candidates are fine-tuned and scored: ``cpu``, ``cuda[:N]`` or
+            ``auto``.
         address: of ``ray``: the cluster's head, ``HOST:PORT`` or ``auto``; none is this machine.
         cpus_per_candidate: of ``ray``: cores, and threads, of a candidate.
         gpus_per_candidate: of ``ray``: GPUs of a candidate; several share one by fractions.
@@ -89,6 +91,7 @@ class SearchSettings(BaseModel):
     min_accuracy: Annotated[float, Field(allow_inf_nan=False)] | None = None
     strategy: StrategyName = "netadapt"
     executor: ExecutorName = "inline"
+    device: Text = "cpu"
     address: Text | None = None
     cpus_per_candidate: Annotated[int, Field(ge=1, le=1024)] = 1
     gpus_per_candidate: Annotated[float, Field(ge=0, le=64)] = 0.0
@@ -134,7 +137,12 @@ class SearchSettings(BaseModel):
         return {kind: limit for kind, limit in given.items() if limit is not None}
 
     @model_validator(mode="after")
-    def _whole_gpus(self) -> "SearchSettings":
+    def _gpus(self) -> "SearchSettings":
+        if self.executor == "ray" and self.device != "cpu":
+            raise UserError(
+                "--device is of the inline executor; give Ray's workers GPUs by "
+                "--gpus-per-candidate"
+            )
         if self.gpus_per_candidate > 1 and self.gpus_per_candidate % 1:
             raise UserError(
                 f"--gpus-per-candidate {self.gpus_per_candidate:g} is above 1 and not whole"

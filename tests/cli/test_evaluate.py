@@ -26,6 +26,12 @@ def test_every_score_has_a_line_with_its_unit(netadapt):
     assert units["delta1"] == units["rmse_log"] == []
 
 
+def test_the_device_is_one_that_is_there(netadapt):
+    assert netadapt(EVALUATE, "--device cpu").out == netadapt(EVALUATE).out
+    line = netadapt.refused(EVALUATE, "--device cuda:99")
+    assert line.startswith("device cuda:99 is not there; torch sees ")
+
+
 def test_help_says_what_the_unit_is_and_names_every_protocol(netadapt):
     told = re.sub(r"\s+", " ", netadapt("evaluate --help").out)
     assert "in METRES (not millimetres)" in told

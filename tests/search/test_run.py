@@ -8,7 +8,7 @@ from search_case import WIDTHS, make_case
 
 import netadapt
 from netadapt.errors import UserError
-from netadapt.search import loop
+from netadapt.search import evaluation, loop
 from netadapt.search.front import pareto_front
 from netadapt.search.journal import IterationBegan, Journal, Measured, Tightened
 
@@ -73,6 +73,21 @@ def test_resuming_a_finished_search_changes_nothing(finished):
 def test_a_resumed_search_keeps_its_arguments(finished):
     with pytest.raises(UserError, match="has short_steps 1, not 7"):
         netadapt.search(out=finished.folder, resume=True, short_steps=7)
+
+
+def test_a_resumed_search_may_compute_elsewhere(finished, monkeypatch):
+    devices = []
+
+    class Evaluator(evaluation.Evaluator):
+        def __init__(self, problem, networks, device):
+            devices.append(device)
+            super().__init__(problem, networks, "cpu")
+
+    monkeypatch.setattr(evaluation, "Evaluator", Evaluator)
+    monkeypatch.setattr("netadapt.training.device.torch.cuda.device_count", lambda: 2)
+    netadapt.search(out=finished.folder, resume=True, device="cuda:1")
+    netadapt.search(out=finished.folder, resume=True)
+    assert devices == ["cuda:1", "cpu"]
 
 
 def test_the_clock_has_the_last_word(tmp_path):
@@ -151,6 +166,9 @@ def test_selection_by_ratio_picks_the_least_lost_per_ms(tmp_path, elsewhere):
         ({"lut": "nowhere"}, "latency table nowhere does not exist"),
         ({"data": "pairs:nowhere"}, "nowhere"),
         ({"model": "nowhere.safetensors"}, "nowhere.safetensors"),
+        ({"device": "tpu"}, "unknown device 'tpu'; use auto, cpu or cuda"),
+        ({"device": "cuda:99"}, "device cuda:99 is not there"),
+        ({"device": "cuda", "executor": "ray"}, "--device is of the inline executor"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(

@@ -20,14 +20,15 @@ def open_executor(
     """Return the executor that the settings of ``problem`` ask for, ready to work.
 
     Raises:
-        UserError: it is not installed, or its cluster cannot be reached.
+        UserError: it is not installed, or its device or cluster is not there.
     """
-    from netadapt.search.evaluation import Evaluator
-
     if problem.settings.executor == "inline":
+        from netadapt.search.evaluation import Evaluator
         from netadapt.search.executors.inline import InlineExecutor
+        from netadapt.training.device import compute_device
 
-        return InlineExecutor(Evaluator(problem, networks))
+        device = str(compute_device(problem.settings.device))
+        return InlineExecutor(Evaluator(problem, networks, device))
     try:
         from netadapt.search.executors.ray import open_ray
     except ModuleNotFoundError as error:
