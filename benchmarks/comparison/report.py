@@ -13,6 +13,7 @@ from netadapt.viz import style
 
 BASE = "base"
 COLUMNS = ("delta1", "rmse")
+COLUMNS_OF_PANELS = 5
 
 
 def interpolated(front: pd.DataFrame, share: float, column: str) -> float:
@@ -110,30 +111,47 @@ def bars(rows: pd.DataFrame, ours: str = "netadapt-fast", paper: str = "netadapt
 
 
 def plot(points: pd.DataFrame, column: str, label: str, file: Path) -> None:
-    """Draw the median front of each method with the range over seeds, as ``file``.png and .svg."""
-    figure = Figure(figsize=(style.WIDTH_INCHES, 5.6), layout="constrained")
-    axes = figure.add_subplot()
-    style.tidy(axes)
-    base = points[points["method"] == BASE]
-    for index, (method, found) in enumerate(points[points["method"] != BASE].groupby("method")):
-        colour = style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)]
-        rows = pd.concat([found, base.assign(share=1.0)]).groupby("share")
-        x = rows["measured_share"].median()
-        axes.plot(
-            x,
-            rows[column].median(),
-            color=colour,
-            linestyle=style.SERIES_LINES[index // len(style.SERIES_COLOURS)],
-            marker=style.SERIES_MARKERS[index % len(style.SERIES_MARKERS)],
-            markersize=5,
-            label=method,
-        )
-        axes.fill_between(
-            x, rows[column].min(), rows[column].max(), color=colour, alpha=0.1, linewidth=0
-        )
-    axes.set_xlabel("measured latency, share of the base's")
-    axes.set_ylabel(label)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=style.SMALL)
+    """Draw a panel a method, in the order of the table, as ``file``.png and .svg.
+
+    Each has the method's median front with its range over seeds; behind it, those of all others,
+    ``netadapt-fast``'s dashed.
+    """
+    hypervolumes = summarised(points, (), column).groupby("method")["hypervolume"].median()
+    methods = hypervolumes.sort_values(ascending=False).index
+    base = points[points["method"] == BASE].assign(share=1.0)
+    fronts = {
+        method: pd.concat([points[points["method"] == method], base]).groupby("share")
+        for method in methods
+    }
+    height = -(-len(methods) // COLUMNS_OF_PANELS)
+    figure = Figure(figsize=(style.WIDTH_INCHES * 1.25, 0.6 + 2.1 * height), layout="constrained")
+    grid = figure.subplots(
+        height, COLUMNS_OF_PANELS, sharex=True, sharey=True, squeeze=False
+    ).ravel()
+    for axes, method in zip(grid, methods, strict=False):
+        style.tidy(axes)
+        for other, rows in fronts.items():
+            ours = other == "netadapt-fast"
+            axes.plot(
+                rows["measured_share"].median(),
+                rows[column].median(),
+                color="0.4" if ours else "0.85",
+                linestyle="--" if ours else "-",
+                linewidth=1,
+            )
+        rows = fronts[method]
+        x, colour = rows["measured_share"].median(), style.SERIES_COLOURS[0]
+        low, high = rows[column].min(), rows[column].max()
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(x, rows[column].median(), color=colour, marker="o", markersize=4)
+        axes.set_title(method, fontsize=style.SMALL)
+        axes.tick_params(labelsize=style.SMALL)
+    for axes in grid[len(methods) :]:
+        axes.set_visible(False)
+    figure.supxlabel(
+        "measured latency, share of the base's (dashed: netadapt-fast)", fontsize=style.SMALL
+    )
+    figure.supylabel(label, fontsize=style.SMALL)
     for suffix in (".png", ".svg"):
         with replacing(file.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, dpi=120, metadata={"Date": None} if suffix == ".svg" else {})
