@@ -1,4 +1,7 @@
-"""A table against the clock: its validation, and the official pruned FastDepth's widths.
+"""A table against the clock: its validation, and FastDepth at given widths.
+
+The widths are the full ones, those of the official pruned network, and a half, a quarter and an
+eighth of every group.
 
 python benchmarks/table_accuracy.py lut/SLUG [HxW]
 
@@ -37,14 +40,19 @@ def main() -> None:
     )
     prunable = trace(load_model("fastdepth"), torch.rand(table.target.batch, 3, height, width))
     official = fastdepth_widths(ENCODER, DECODER)
-    rows = np.stack([prunable.vector({}), prunable.vector(official)])
+    networks = {"unpruned": {}, "official pruned widths": official}
+    for part in (2, 4, 8):
+        networks[f"1/{part} of every group"] = {
+            name: max(8, full // part // 8 * 8) for name, full in prunable.widths.items()
+        }
+    rows = np.stack([prunable.vector(widths) for widths in networks.values()])
     predicted = LatencyPredictor(prunable, table).batch(rows)
     device = load_device(table.target.device)
     with device.bench(with_typical_statistics(prunable), table.target) as bench:
         timing = bench.whole(rows, ROUNDS, RUNS, lambda: None)
     measured = typical_ms(timing.seconds)
-    spread = np.quantile(timing.seconds.reshape(2, -1) * 1000, (0.1, 0.9), axis=1)
-    for place, name in enumerate(("unpruned", "official pruned widths")):
+    spread = np.quantile(timing.seconds.reshape(len(rows), -1) * 1000, (0.1, 0.9), axis=1)
+    for place, name in enumerate(networks):
         print(
             f"{name}: predicted {predicted[place]:.3f} ms, measured {measured[place]:.3f} ms "
             f"(p10 {spread[0, place]:.3f}, p90 {spread[1, place]:.3f}), "

@@ -189,11 +189,14 @@ def report(
     summed = Surfaces(latencies, block).sums([networks.map.at(row) for row in whole])
     raw = summed[KNOWN:] / 1000 / measured_ms[KNOWN:]
     count = len(networks.map.units)
-    fitted = fit_calibration(summed[:KNOWN], measured_ms[:KNOWN], networks.runtime, count, block)
+    cheapest = min(latencies.values())
+    fitted = fit_calibration(
+        summed[:KNOWN], measured_ms[:KNOWN], networks.runtime, count, block, cheapest
+    )
     error = calibrated_ms(fitted, summed, count)[KNOWN:] / measured_ms[KNOWN:] - 1
     print(
         f"| {name} | {seconds:.0f} | {np.median(raw):.2f} | {fitted.scale:.2f} | "
-        f"{fitted.call_us:.0f} | {np.abs(error).mean() * 100:.2f} | "
+        f"{fitted.call_us + count * fitted.workload_us:.0f} | {np.abs(error).mean() * 100:.2f} | "
         f"{np.abs(error).max() * 100:.1f} |",
         flush=True,
     )

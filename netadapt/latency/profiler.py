@@ -199,14 +199,22 @@ def validate(
     repeat = typical_ms(timing.seconds[:, 1::2])
     known = schedule.calibration_networks
     networks = [plan.workloads(row) for row in plan.whole]
-    block = best_block(table.p50_us())
-    summed = Surfaces(table.p50_us(), block).sums(networks)
+    latencies = table.p50_us()
+    block = best_block(latencies)
+    summed = Surfaces(latencies, block).sums(networks)
     if np.isnan(summed).any():
         raise UserError(
             f"{table.folder} does not cover the networks that validate it; profile into another "
             "folder with --lut"
         )
-    calibration = fit_calibration(summed[:known], first[:known], runtime, len(plan.members), block)
+    calibration = fit_calibration(
+        summed[:known],
+        first[:known],
+        runtime,
+        len(plan.members),
+        block,
+        min(latencies.values()),
+    )
     table.save_target(
         table.target.model_copy(
             update={"calibration": calibration, "protocol": {**plan.subject, **vars(schedule)}}
@@ -277,23 +285,40 @@ def fit_calibration(
     runtime: Runtime,
     workloads: int,
     block: int,
+    cheapest_us: float = 0.0,
 ) -> Calibration:
-    """Fit scale and fixed cost to whole networks, by relative error, neither negative.
+    """Fit scale and fixed cost to whole networks, by relative error.
+
+    Being profiled lengthens every operation. Where that is more than what a network costs beyond
+    its operations, the fixed cost is negative, and one a workload; none can have been lengthened
+    by more than ``cheapest_us``, what the cheapest one took.
 
     Where the networks hardly differ, or the clock hardly tells them apart, their slope says
     nothing. The runtime's own times are then taken as they are, and what is left as fixed.
+
+    Args:
+        summed_us: ``(N,)`` sums of the operations' times.
+        measured_ms: ``(N,)`` what the networks took.
+        runtime: says what a positive fixed cost is one of.
+        workloads: of each network.
+        block: kept in the calibration.
+        cheapest_us: the shortest time of a workload.
     """
     measured_us = measured_ms * 1000
     one = np.ones_like(measured_us)
-    system = np.stack([summed_us, one], axis=1) / measured_us[:, None]
-    (scale, fixed), _ = nnls(system, one)
+    lengthened_us = cheapest_us * workloads  # at most
+    system = np.stack([summed_us - lengthened_us, one], axis=1) / measured_us[:, None]
+    (scale, rest), _ = nnls(system, one)
+    fixed = rest - scale * lengthened_us
     if not 1 / CREDIBLE_SCALE <= scale <= CREDIBLE_SCALE:
-        (fixed,), _ = nnls(system[:, 1:], one - system[:, 0])
-        (scale,), _ = ((1.0,), 0.0) if fixed else nnls(system[:, :1], one)
+        times = summed_us[:, None] / measured_us[:, None]
+        (fixed,), _ = nnls(system[:, 1:], one - times[:, 0])
+        (scale,), _ = ((1.0,), 0.0) if fixed else nnls(times, one)
+    a_call = runtime.fixed_cost == "call" and fixed > 0
     return Calibration(
         scale=float(scale),
-        call_us=float(fixed) if runtime.fixed_cost == "call" else 0.0,
-        workload_us=float(fixed) / workloads if runtime.fixed_cost == "workload" else 0.0,
+        call_us=float(fixed) if a_call else 0.0,
+        workload_us=0.0 if a_call else float(fixed) / workloads,
         networks=len(summed_us),
         channel_block=block,
     )

@@ -83,13 +83,15 @@ class Calibration(BaseModel):
     costs what the next multiple of it costs.
 
     ``network_ms = (call_us + workload_us * workloads + scale * sum of workloads) / 1000``.
+
+    ``workload_us`` is negative where being profiled had lengthened every workload.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scale: Annotated[float, Field(gt=0, lt=10)]
     call_us: Annotated[float, Field(ge=0)]
-    workload_us: Annotated[float, Field(ge=0)]
+    workload_us: Annotated[float, Field(allow_inf_nan=False)]
     networks: Annotated[int, Field(ge=1)]
     channel_block: Annotated[int, Field(ge=1, le=1024)] = 1
 
