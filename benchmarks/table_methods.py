@@ -22,11 +22,11 @@ from netadapt import load_model, trace
 from netadapt.latency.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
 from netadapt.latency.agent.session import operation_of
 from netadapt.latency.agent.timing import interleaved, operation_times
+from netadapt.latency.calibration import calibrated_ms, fit_calibration
 from netadapt.latency.design import design_networks, extreme_networks, random_networks
 from netadapt.latency.interpolation import Surfaces, best_block
 from netadapt.latency.onnx_model import OnnxTemplate
-from netadapt.latency.predictor import calibrated_ms
-from netadapt.latency.profiler import fit_calibration, typical_ms, with_typical_statistics
+from netadapt.latency.profiler import typical_ms, with_typical_statistics
 from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.pruning import Operation

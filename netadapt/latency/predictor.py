@@ -7,22 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netadapt.errors import UserError
+from netadapt.latency.calibration import calibrated_ms
 from netadapt.latency.interpolation import Grid, Surfaces
 from netadapt.latency.runtimes import fusion_of
 from netadapt.latency.table import LatencyTable
-from netadapt.latency.target import Calibration
 from netadapt.latency.workloads import workload_map
 from netadapt.pruning import PrunableModel, Widths
 
 CHUNK = 2048  # rows at a time, so that what is in work stays in the cache
-
-
-def calibrated_ms(
-    calibration: Calibration, total_us: NDArray[np.float64], workloads: int
-) -> NDArray[np.float64]:
-    """Turn summed microseconds of ``workloads`` into the latency of whole networks in ms."""
-    fixed = calibration.call_us + calibration.workload_us * workloads
-    return (fixed + calibration.scale * total_us) / 1000
 
 
 class LatencyPredictor:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from netadapt.errors import UserError
+from netadapt.latency.calibration import calibrated_ms, fit_calibration
 from netadapt.latency.design import (
     design_networks,
     extreme_networks,
@@ -25,12 +25,11 @@ from netadapt.latency.devices import load_device
 from netadapt.latency.devices.base import Bench
 from netadapt.latency.interpolation import Surfaces, best_block
 from netadapt.latency.measurement import require_attached
-from netadapt.latency.predictor import LatencyPredictor, calibrated_ms
+from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.runtimes.base import Runtime
 from netadapt.latency.schedule import Schedule
 from netadapt.latency.table import Latency, LatencyTable, load_validation, save_validation
-from netadapt.latency.target import Calibration
 from netadapt.latency.validation import Report, summarise
 from netadapt.latency.workloads import Workload, WorkloadMap, workload_map
 from netadapt.pruning import PrunableModel
@@ -44,9 +43,6 @@ class ProfileProgress(Protocol):
 
     def advanced(self) -> None:
         """One step is done."""
-
-
-CREDIBLE_SCALE = 3.0  # whole networks against the sum of their operations
 
 
 @dataclass(frozen=True)
@@ -277,51 +273,6 @@ def typical_ms(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the ``(networks,)`` medians in ms of ``(networks, rounds, runs)`` seconds."""
     medians: NDArray[np.float64] = np.median(seconds.reshape(len(seconds), -1), axis=1) * 1000
     return medians
-
-
-def fit_calibration(
-    summed_us: NDArray[np.float64],
-    measured_ms: NDArray[np.float64],
-    runtime: Runtime,
-    workloads: int,
-    block: int,
-    cheapest_us: float = 0.0,
-) -> Calibration:
-    """Fit scale and fixed cost to whole networks, by relative error.
-
-    Being profiled lengthens every operation. Where that is more than what a network costs beyond
-    its operations, the fixed cost is negative, and one a workload; none can have been lengthened
-    by more than ``cheapest_us``, what the cheapest one took.
-
-    Where the networks hardly differ, or the clock hardly tells them apart, their slope says
-    nothing. The runtime's own times are then taken as they are, and what is left as fixed.
-
-    Args:
-        summed_us: ``(N,)`` sums of the operations' times.
-        measured_ms: ``(N,)`` what the networks took.
-        runtime: says what a positive fixed cost is one of.
-        workloads: of each network.
-        block: kept in the calibration.
-        cheapest_us: the shortest time of a workload.
-    """
-    measured_us = measured_ms * 1000
-    one = np.ones_like(measured_us)
-    lengthened_us = cheapest_us * workloads  # at most
-    system = np.stack([summed_us - lengthened_us, one], axis=1) / measured_us[:, None]
-    (scale, rest), _ = nnls(system, one)
-    fixed = rest - scale * lengthened_us
-    if not 1 / CREDIBLE_SCALE <= scale <= CREDIBLE_SCALE:
-        times = summed_us[:, None] / measured_us[:, None]
-        (fixed,), _ = nnls(system[:, 1:], one - times[:, 0])
-        (scale,), _ = ((1.0,), 0.0) if fixed else nnls(times, one)
-    a_call = runtime.fixed_cost == "call" and fixed > 0
-    return Calibration(
-        scale=float(scale),
-        call_us=float(fixed) if a_call else 0.0,
-        workload_us=0.0 if a_call else float(fixed) / workloads,
-        networks=len(summed_us),
-        channel_block=block,
-    )
 
 
 def with_typical_statistics(prunable: PrunableModel) -> PrunableModel:
