@@ -1,18 +1,19 @@
 """What workers on Ray gain and cost.
 
-    python benchmarks/executors.py [--seconds 5] [--rounds 12]
+    python benchmarks/executors.py [--seconds 5] [--rounds 20]
 
 Written to ``benchmarks/results/executors.md``: how much faster two workers of one thread are than
 one; what the engine adds to a candidate, as a share of one of some seconds and in milliseconds of
 one that is hardly trained; and a simulated iteration of 1,000 candidates over 64 workers that die
 at every twentieth.
 
-All but the last come from rounds, each of which evaluates candidates of equal cost in this process,
-with one worker and with two, in a new order, so that a slow spell of the machine hits all
-three. Needs two idle cores.
+All but the last come from rounds of candidates of equal cost: one in a worker while a process that
+knows no engine evaluates another, so that a slow spell of the machine hits both; one in a worker
+alone; two in two workers. Needs two idle cores.
 """
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -46,7 +48,6 @@ from test_executors import MadeUpCrew, candidate, job
 
 BASE = "checkpoints/0.safetensors"
 SHORT_ROUNDS = 40
-CANDIDATES = 2  # of a round: in this process, with one worker, and by each of two
 RESULT = Path(__file__).parent / "results" / "executors.md"
 
 
@@ -79,42 +80,59 @@ def steps_for(given: dict[str, object], folder: Path, seconds: float) -> int:
     return max(1, round(200 * seconds / (time.perf_counter() - start)))
 
 
-def seconds_a_candidate(problem: Problem, folder: Path, rounds: int) -> NDArray[np.float64]:
-    """Return ``(rounds, 3)`` seconds: in this process, with one worker, with two."""
+def without_engine(orders: Connection, given: dict[str, object], folder: Path) -> None:
+    """Evaluate the jobs that ``orders`` brings, and tell how many seconds each took."""
+    torch.set_num_threads(1)
+    problem = Problem(SearchSettings.parse(given), str(given["model"]))
+    evaluate = Evaluator(problem, Networks(problem, folder))
+    while True:
+        job = orders.recv()
+        start = time.perf_counter()
+        evaluate(job)
+        orders.send(time.perf_counter() - start)
+
+
+def seconds_a_candidate(given: dict[str, object], folder: Path, rounds: int) -> NDArray[np.float64]:
+    """Return ``(rounds, 4)`` seconds a candidate.
+
+    Of a process without engine and of a worker at the same time; of a worker alone; of two.
+    """
     import ray
 
+    problem = Problem(SearchSettings.parse(given), str(given["model"]))
+    other = folder / "other"
+    shutil.copytree(folder / "checkpoints", other / "checkpoints", dirs_exist_ok=True)
+    orders, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=without_engine, args=(theirs, given, other), daemon=True
+    )
+    process.start()
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         pool = open_ray(problem, folder, SearchProgress())
-        evaluate = Evaluator(problem, Networks(problem, folder))
-        few, many = jobs(problem, CANDIDATES), jobs(problem, 2 * CANDIDATES)
+        one, two = jobs(problem, 1), jobs(problem, 2)
 
-        def inline() -> None:
-            for job in few:
-                evaluate(job)
+        def in_workers(asked: list[Job]) -> float:
+            start = time.perf_counter()
+            list(pool.map(asked))
+            return (time.perf_counter() - start) / len(asked)
 
-        def one_worker() -> None:
-            for job in few:  # the next one is dealt when the last one is back
-                list(pool.map([job]))
+        def side_by_side() -> tuple[float, float]:
+            orders.send(one[0])
+            in_worker = in_workers(one)
+            return float(orders.recv()), in_worker
 
-        def two_workers() -> None:
-            list(pool.map(many))
-
-        ways = (inline, one_worker, two_workers)
-        for way in reversed(ways):  # two workers first: both are started
-            way()
-        found = np.zeros((rounds, len(ways)))
-        order = np.random.default_rng(0)
-        for number in range(rounds):
-            for way in order.permutation(len(ways)):
-                start = time.perf_counter()
-                ways[way]()
-                found[number, way] = time.perf_counter() - start
-            print(found[number].round(3), flush=True)  # seconds of all candidates of the round
+        in_workers(two)  # both are started
+        side_by_side()
+        found = np.zeros((rounds, 4))
+        for row in found:
+            row[:] = *side_by_side(), in_workers(one), in_workers(two)
+            print(row.round(3), flush=True)
         pool.close()
     finally:
         ray.shutdown()
-    return found / (CANDIDATES, CANDIDATES, 2 * CANDIDATES)
+        process.kill()
+    return found
 
 
 def middle(values: NDArray[np.float64], format_: str) -> str:
@@ -138,7 +156,7 @@ def simulated() -> tuple[Counter[str], int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a candidate")
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
@@ -147,19 +165,21 @@ def main() -> None:
         (folder / "checkpoints").mkdir()
         shutil.copy(str(given["model"]), folder / BASE)
         steps = steps_for(given, folder, options.seconds)
-        problem = Problem(SearchSettings.parse(given | {"short_steps": steps}), str(given["model"]))
-        inline, one, two = seconds_a_candidate(problem, folder, options.rounds).T
-        problem = Problem(SearchSettings.parse(given | {"short_steps": 1}), str(given["model"]))
-        brief, brief_one, _ = seconds_a_candidate(problem, folder, SHORT_ROUNDS).T
+        plain, beside, alone, two = seconds_a_candidate(
+            given | {"short_steps": steps}, folder, options.rounds
+        ).T
+        brief, brief_beside, _, _ = seconds_a_candidate(
+            given | {"short_steps": 1}, folder, SHORT_ROUNDS
+        ).T
     scored, retried = simulated()
-    gains, overheads = one / two, 100 * (one / inline - 1)
+    gains, overheads = alone / two, 100 * (beside / plain - 1)
     gain, overhead = np.median(gains), np.median(overheads)
-    each = np.median(inline)
+    each = np.median(plain)
     rows = [
         "# Executors",
         "",
-        f"By `python benchmarks/executors.py`: medians of {options.rounds} interleaved rounds, "
-        "with the quartiles.",
+        f"By `python benchmarks/executors.py`: medians of {options.rounds} rounds, with the "
+        "quartiles.",
         "",
         "| | measured | bar |",
         "|---|---|---|",
@@ -168,7 +188,7 @@ def main() -> None:
         f"| engine's share of a candidate of {each:.1f} s | "
         f"{middle(overheads, '+.1f')} % | ≤ 5 % |",
         f"| what the engine adds to a candidate of {1000 * np.median(brief):.0f} ms | "
-        f"{middle(1000 * (brief_one - brief), '.0f')} ms | |",
+        f"{middle(1000 * (brief_beside - brief), '.0f')} ms | |",
         f"| 1,000 candidates, 64 workers, 5 % deaths (simulated; {retried} made again): "
         f"scored once | {sum(times == 1 for times in scored.values())} | 1000 |",
         "",

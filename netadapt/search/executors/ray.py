@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of a search
+os.environ.setdefault("RAY_worker_niceness", "0")  # workers give way no more than this process does
 
 import ray
 import ray.exceptions as faults
