@@ -1,13 +1,11 @@
 """Starting and resuming runs."""
 
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import FrameType
 
 from netadapt.errors import UserError
+from netadapt.interrupts import on_interrupt
 from netadapt.search.executors import open_executor
 from netadapt.search.executors.base import Executor
 from netadapt.search.executors.sharing import SharingExecutor
@@ -100,18 +98,11 @@ def _searched(
 def _draining(executor: Executor, progress: SearchProgress) -> Iterator[None]:
     """Let the first interrupt drain ``executor``; the second stops at once."""
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
+    def interrupted() -> None:
         if executor.draining:
             raise KeyboardInterrupt
         executor.drain()
         progress.draining()
 
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not usual or threading.current_thread() is not threading.main_thread():
+    with on_interrupt(interrupted):
         yield
-        return
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,7 +1,7 @@
 """``netadapt train``: a folder that can be killed at any moment and continued to the same bits."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import nn
 from netadapt.data.spec import OnBadSample
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
+from netadapt.interrupts import KeptInterrupt, on_interrupt
 from netadapt.training.checkpoint import (
     checkpoint_info,
     is_file_reference,
@@ -171,10 +172,12 @@ def train(
         model.to(device)
         watcher = progress or Silent()
         watcher.started(state.step, config.settings.steps)
-        while state.step < config.settings.steps:
-            state, row = _segment(config, task, model, state, watcher)
-            rows.append(row)
-            _write(config, task, folder, model, state, rows)
+        interrupt = KeptInterrupt()
+        with on_interrupt(interrupt):
+            while state.step < config.settings.steps:
+                state, row = _segment(config, task, model, state, watcher, interrupt.check)
+                rows.append(row)
+                _write(config, task, folder, model, state, rows)
         save_checkpoint(model, folder.final, input_size=config.input_size, info=_info(config, rows))
     return folder.final
 
@@ -189,7 +192,12 @@ def _initial(config: TrainConfig, task: Task) -> nn.Module:
 
 
 def _segment(
-    config: TrainConfig, task: Task, model: nn.Module, state: TrainState, progress: Progress
+    config: TrainConfig,
+    task: Task,
+    model: nn.Module,
+    state: TrainState,
+    progress: Progress,
+    check: Callable[[], None],
 ) -> tuple[TrainState, Row]:
     """Train up to the next scoring of the holdout; return its row of the history."""
     began = time.perf_counter()
@@ -198,6 +206,7 @@ def _segment(
 
     def on_step(step: int, loss: float, lr: float) -> None:
         nonlocal rate
+        check()
         losses.append(loss)
         rate = lr
         progress.step(step, loss, lr)

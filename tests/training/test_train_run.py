@@ -1,3 +1,4 @@
+import signal
 from dataclasses import replace
 
 import pandas as pd
@@ -15,6 +16,7 @@ from netadapt.training import (
     save_checkpoint,
     train,
 )
+from netadapt.training.progress import Silent
 
 MODEL_FILES = ("model.safetensors", "last.safetensors", "best.safetensors")
 
@@ -55,6 +57,35 @@ def test_resuming_with_other_settings_is_refused(uninterrupted):
     other = replace(config(seed=1), loss="berhu")
     with pytest.raises(UserError, match="loss was l1, not berhu; seed was 0, not 1"):
         train(other, fake_task(), uninterrupted, resume=True)
+
+
+class Interrupting(Silent):
+    """Is interrupted in a finaliser after the second step, where Python forgets what is raised."""
+
+    steps = 0
+
+    def step(self, step: int, loss: float, lr: float) -> None:
+        self.steps = step
+        if step == 2:
+            lost = Lost()
+            del lost
+
+
+class Lost:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_forgets_stops_the_next_step(tmp_path, uninterrupted):
+    progress = Interrupting()
+    usual = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), fake_task(), tmp_path / "run", progress=progress)
+    assert signal.getsignal(signal.SIGINT) is usual
+    assert progress.steps == 2
+    final = train(config(), fake_task(), tmp_path / "run", resume=True)
+    assert final.read_bytes() == (uninterrupted / final.name).read_bytes()
 
 
 def test_a_folder_in_use_is_left_alone(uninterrupted):
