@@ -22,7 +22,7 @@ BELOW = {
     "data": set(),
     "models": set(),
 }
-FOUNDATION = {"netadapt.errors", "netadapt.factories", "netadapt.files"}
+FOUNDATION = {"netadapt.errors", "netadapt.factories", "netadapt.files", "netadapt.interrupts"}
 # arithmetic on numbers alone, which plots need as much as the search does
 ALSO_ALLOWED = {("viz", "netadapt.search.front")}
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from lacking import lacking
 
 FOLDER_COMMANDS = {
     "train": "train --model @tiny.safetensors --data pairs:@pairs --input-size 32x32 --steps 1",
@@ -108,4 +109,4 @@ def test_the_demo_needs_a_folder_that_can_be_written(netadapt):
 
 def _needs_proc() -> None:
     if not Path("/proc").is_dir():
-        pytest.skip("the system has no /proc to refuse a write, whoever asks")
+        lacking("the system has no /proc to refuse a write, whoever asks")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from lacking import lacking
 from tiny_network import tiny
 
 from netadapt.errors import UserError
@@ -175,7 +176,7 @@ def test_another_machine_is_not_measured() -> None:
 def test_the_peak_counts_what_was_taken_even_if_it_was_given_back() -> None:
     memory = PeakMemory()
     if memory.mb() is None:
-        pytest.skip("this system does not tell a process's peak memory")
+        lacking("this system does not tell a process's peak memory")
     block = torch.ones(16_000_000)  # 64 MB
     del block
     assert memory.mb() > 60

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from lacking import lacking
 
 from netadapt.latency.agent import host
 
@@ -85,8 +86,9 @@ def test_the_clock_is_noted_where_it_can_be_read(
     assert host.clock() == {"scaling_governor": "performance", "scaling_max_freq": "1500000"}
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no thread affinity here")
 def test_all_threads_stay_on_the_chosen_cores_and_are_freed_again() -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        lacking("this system has no thread affinity")
     before = host.cores()
     chosen = {min(before)}
     seen: list[set[int]] = []
