@@ -30,7 +30,7 @@ test-min: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	test -x $(VENV_MIN)/bin/python || $(PYTHON) -m venv $(VENV_MIN)
 	$(BIN)/uv pip install --quiet --python $(VENV_MIN)/bin/python --resolution lowest-direct -e '.[evolution]' $(TEST_TOOLS)
-	$(VENV_MIN)/bin/python -m pytest $(patsubst %,--ignore=tests/latency/test_runtime_%.py,openvino executorch tvm)
+	$(VENV_MIN)/bin/python -m pytest $(patsubst %,--ignore=tests/profiling/test_runtime_%.py,openvino executorch tvm)
 
 clean:
 	rm -rf $(VENV) $(VENV_MIN) build dist *.egg-info

@@ -19,7 +19,7 @@ from netadapt.files import write_atomic
 
 sys.path.extend(
     str(Path(__file__).parents[1] / "tests" / room)
-    for room in ("", "faults", "search", "training", "latency")
+    for room in ("", "faults", "search", "depth", "profiling")
 )
 
 from killable import Command, commands

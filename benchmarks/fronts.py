@@ -25,7 +25,7 @@ from comparison.arguments import search_parser
 from comparison.report import BASE, write_tables
 
 from netadapt.files import write_atomic
-from netadapt.latency.measurement import measure_all
+from netadapt.profiling.measurement import measure_all
 from netadapt.search.journal import Journal, Scored
 from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies import STRATEGIES, load_strategy

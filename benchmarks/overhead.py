@@ -23,7 +23,8 @@ import torch
 from comparison.arguments import search_parser
 
 import netadapt
-from netadapt.data.dataset import DepthDataset
+from netadapt.depth.data.dataset import DepthDataset
+from netadapt.depth.task import DepthTask
 from netadapt.files import write_atomic
 from netadapt.search import evaluation, finish, loop, networks, run
 from netadapt.search.journal import Journal
@@ -31,7 +32,6 @@ from netadapt.search.problem import Problem
 from netadapt.search.proposals import propose
 from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies.netadapt import NetAdaptStrategy
-from netadapt.training.depth import DepthTask
 
 ROUNDS = 20
 PARTS = {

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from netadapt import LatencyPredictor, LatencyTable, load_model, trace
-from netadapt.latency.design import random_networks
+from netadapt.profiling.design import random_networks
 
 COUNT, ROUNDS = 50_000, 7
 

@@ -34,10 +34,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt import PrunableModel, load_model, trace
-from netadapt.latency.onnx_model import export_onnx
-from netadapt.latency.runtimes import fusion_of
-from netadapt.latency.workloads import Fusion, fuse, workload, workload_map
-from netadapt.models import FastDepth
+from netadapt.depth.models import FastDepth
+from netadapt.latency.fusion import FUSIONS, Fusion
+from netadapt.latency.workloads import fuse, workload, workload_map
+from netadapt.profiling.onnx_model import export_onnx
 from netadapt.pruning.operations import record_operations
 from netadapt.search.costs import Costs
 from netadapt.search.proposals import WidthGrid, propose
@@ -219,7 +219,7 @@ def checked(name: str, model: nn.Module, vectors: int, onnx: int, side: int = 64
         report.error_fp64 = max(report.error_fp64, error)
         report.workloads_equal += all(
             workloads_equal(prunable, widths, pruned, fusion)
-            for fusion in (Fusion(), fusion_of("onnxruntime"))
+            for fusion in (Fusion(), FUSIONS["onnxruntime"])
         )
         if number < onnx:
             report.onnx_tried += 1

@@ -6,8 +6,8 @@ python benchmarks/synthetic.py
 import statistics
 import time
 
-from netadapt.data.rooms.layout import make_scene
-from netadapt.data.rooms.render import render
+from netadapt.depth.data.rooms.layout import make_scene
+from netadapt.depth.data.rooms.render import render
 
 SIZE = (128, 128)
 BATCH, ROUNDS = 40, 7

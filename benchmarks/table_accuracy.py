@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from netadapt import LatencyPredictor, LatencyTable, load_model, trace
-from netadapt.latency.devices import load_device
-from netadapt.latency.measurement import require_attached
-from netadapt.latency.profiler import typical_ms, with_typical_statistics
+from netadapt.depth.models.fastdepth import fastdepth_widths
 from netadapt.latency.table import load_validation
 from netadapt.latency.validation import summarise
-from netadapt.models.fastdepth import fastdepth_widths
+from netadapt.profiling.devices import load_device
+from netadapt.profiling.measurement import require_attached
+from netadapt.profiling.profiler import typical_ms, with_typical_statistics
 
 # the widths of the released pruned network
 ENCODER = (16, 56, 88, 120, 144, 256, 408, 376, 272, 288, 296, 328, 480, 512)

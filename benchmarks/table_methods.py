@@ -19,16 +19,16 @@ import torch
 from numpy.typing import NDArray
 
 from netadapt import load_model, trace
-from netadapt.latency.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
-from netadapt.latency.agent.session import operation_of
-from netadapt.latency.agent.timing import interleaved, operation_times
 from netadapt.latency.calibration import calibrated_ms, fit_calibration
-from netadapt.latency.design import design_networks, extreme_networks, random_networks
 from netadapt.latency.interpolation import Surfaces, best_block
-from netadapt.latency.onnx_model import OnnxTemplate
-from netadapt.latency.profiler import typical_ms, with_typical_statistics
-from netadapt.latency.runtimes import load_runtime
 from netadapt.latency.workloads import Workload, workload_map
+from netadapt.profiling.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
+from netadapt.profiling.agent.session import operation_of
+from netadapt.profiling.agent.timing import interleaved, operation_times
+from netadapt.profiling.design import design_networks, extreme_networks, random_networks
+from netadapt.profiling.onnx_model import OnnxTemplate
+from netadapt.profiling.profiler import typical_ms, with_typical_statistics
+from netadapt.profiling.runtimes import load_runtime
 from netadapt.pruning import Operation
 
 LEVELS, ROUNDS, RUNS, CHUNK, KNOWN = 5, 4, 3, 46, 12

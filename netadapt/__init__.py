@@ -12,9 +12,9 @@ from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
 
 if TYPE_CHECKING:
-    from netadapt.latency.measurement import LatencyStats, measure
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
+    from netadapt.profiling.measurement import LatencyStats, measure
     from netadapt.pruning import ChannelGroup, PrunableModel, trace
     from netadapt.training.checkpoint import load_checkpoint, load_model, save_checkpoint
 
@@ -40,12 +40,12 @@ __all__ = [
 _NEED_TORCH = {
     "ChannelGroup": "netadapt.pruning",
     "LatencyPredictor": "netadapt.latency.predictor",
-    "LatencyStats": "netadapt.latency.measurement",
+    "LatencyStats": "netadapt.profiling.measurement",
     "LatencyTable": "netadapt.latency.table",
     "PrunableModel": "netadapt.pruning",
     "load_checkpoint": "netadapt.training.checkpoint",
     "load_model": "netadapt.training.checkpoint",
-    "measure": "netadapt.latency.measurement",
+    "measure": "netadapt.profiling.measurement",
     "save_checkpoint": "netadapt.training.checkpoint",
     "trace": "netadapt.pruning",
 }

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,16 @@ def factory_named(name: str, kind: str) -> Callable[..., Any]:
     Raises:
         UserError: it is not of that form, cannot be imported, or cannot be called.
     """
+    factory = named(name, kind)
+    if not callable(factory):
+        module_name, _, attribute = name.partition(":")
+        raise UserError(f"{kind} {name}: {attribute!r} of {module_name!r} cannot be called")
+    called: Callable[..., Any] = factory
+    return called
+
+
+def named(name: str, kind: str) -> Any:
+    """Import ``package.module:NAME``, whatever it is; arguments and errors of ``factory_named``."""
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute or not attribute.isidentifier():
         raise UserError(f"{kind} {name!r} is not of the form package.module:factory")
@@ -42,16 +52,13 @@ def factory_named(name: str, kind: str) -> Callable[..., Any]:
             f"{kind} {name}: importing {module_name} failed: {type(error).__name__}: "
             f"{_first_line(error)}"
         ) from error
-    factory = getattr(module, attribute, None)
-    if factory is None:
+    found = getattr(module, attribute, None)
+    if found is None:
         raise UserError(f"{kind} {name}: module {module_name!r} has no {attribute!r}")
-    if not callable(factory):
-        raise UserError(f"{kind} {name}: {attribute!r} of {module_name!r} cannot be called")
-    called: Callable[..., Any] = factory
-    return called
+    return found
 
 
-def made(name: str, kind: str, factory: Callable[..., Any], **options: Any) -> Any:
+def made(name: str, kind: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> Any:
     """Return what ``factory`` makes of ``options``.
 
     Raises:

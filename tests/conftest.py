@@ -6,8 +6,8 @@ import pytest
 import torch
 from lacking import lacking
 
-from netadapt.models import FastDepth
-from netadapt.models.fastdepth import GROUPS
+from netadapt.depth.models import FastDepth
+from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.pruning import PrunableModel, trace
 
 # a machine that is busy is no fault of what is tested

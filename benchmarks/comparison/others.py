@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from comparison.arena import Arena, Point
-from netadapt.models import FastDepth
-from netadapt.models.fastdepth import SKIPS
+from netadapt.depth.models import FastDepth
+from netadapt.depth.models.fastdepth import SKIPS
 from netadapt.search.evaluation import tune_settings
 from netadapt.search.problem import Problem
 from netadapt.search.seeds import derive_seed

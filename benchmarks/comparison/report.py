@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from netadapt.files import replacing, write_atomic
+from netadapt.report import style
 from netadapt.search.front import hypervolume
-from netadapt.viz import style
 
 BASE = "base"
 COLUMNS = ("delta1", "rmse")

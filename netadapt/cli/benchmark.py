@@ -9,9 +9,9 @@ from netadapt.cli.common import MAX_BATCH, Json, parse_size, print_json
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from netadapt.latency.loading import Footprint
-    from netadapt.latency.measurement import LatencyStats
     from netadapt.latency.target import Target
+    from netadapt.profiling.loading import Footprint
+    from netadapt.profiling.measurement import LatencyStats
 
 ALL = "all"
 
@@ -41,9 +41,9 @@ def benchmark(
     """Measure a network on a device: latency, load time and memory, in one runtime or in all."""
     from netadapt.cli import comparison
     from netadapt.cli.models import load_with_input, say_if_fresh
-    from netadapt.latency.devices import load_device
-    from netadapt.latency.runtimes import load_runtime
     from netadapt.latency.target import Options
+    from netadapt.profiling.devices import load_device
+    from netadapt.profiling.runtimes import load_runtime
 
     options = Options.parse(
         threads=threads, precision=precision, batch=batch, cpus=cpus, provider=provider, tune=tune
@@ -67,10 +67,10 @@ def benchmark(
 def _measured(
     model: "nn.Module", example: "Tensor", target: "Target", runs: int
 ) -> "tuple[LatencyStats, Footprint | None]":
-    from netadapt.latency.devices import load_device
-    from netadapt.latency.devices.local import LocalDevice
-    from netadapt.latency.loading import measure_loaded
-    from netadapt.latency.measurement import measure
+    from netadapt.profiling.devices import load_device
+    from netadapt.profiling.devices.local import LocalDevice
+    from netadapt.profiling.loading import measure_loaded
+    from netadapt.profiling.measurement import measure
 
     if isinstance(load_device(target.device), LocalDevice):
         return measure_loaded(model, example, target, runs=runs)

@@ -13,7 +13,15 @@ from netadapt.errors import UserError
 
 # the options that several commands share
 BadSample = Annotated[
-    str | None, typer.Option(help="Of task depth: fail (if not given), or skip frames and go on.")
+    str | None,
+    typer.Option(
+        help="What a frame that cannot be used leads to (task depth only): fail or skip. "
+        "Default: fail."
+    ),
+]
+TaskOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="An option of the task; repeatable."),
 ]
 Json = typer.Option("--json", help="Print one JSON object on stdout.")
 
@@ -33,6 +41,26 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise UserError(f"--input-size {text} is outside 1 to {MAX_SIDE} pixels a side")
     return height, width
+
+
+def key_values(option: str, given: list[str]) -> dict[str, Any]:
+    """Turn KEY=VALUE words into options; values are JSON where they can be, else text."""
+    options: dict[str, Any] = {}
+    for word in given:
+        key, equals, text = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"{option} {word!r} is not KEY=VALUE, as in num_layers=50")
+        try:
+            options[key] = json.loads(text)
+        except (ValueError, RecursionError):
+            options[key] = text
+    return options
+
+
+def task_options(words: list[str] | None, **given: str | None) -> dict[str, Any]:
+    """Return what ``--task-option`` says, with the options that have a flag of their own."""
+    flags = {name: value for name, value in given.items() if value is not None}
+    return key_values("--task-option", words or []) | flags
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -12,10 +12,10 @@ from netadapt.cli.facts import rounded, stdout_console, table_of
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
-    from netadapt.latency.comparison import RuntimeBenchmark
-    from netadapt.latency.loading import Footprint
-    from netadapt.latency.measurement import LatencyStats
     from netadapt.latency.target import Options
+    from netadapt.profiling.comparison import RuntimeBenchmark
+    from netadapt.profiling.loading import Footprint
+    from netadapt.profiling.measurement import LatencyStats
 
 # what only one runtime knows is not said to the others
 OPTION_OF = {"provider": "onnxruntime", "tune": "tvm"}
@@ -57,10 +57,10 @@ def compare_runtimes(asked: Asked, runs: int, as_json: bool) -> None:
     """Benchmark every runtime there is, and print a table."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.cli.views import stage_progress
-    from netadapt.latency.comparison import compare
-    from netadapt.latency.devices import load_device
-    from netadapt.latency.devices.local import LocalDevice
-    from netadapt.latency.runtimes import RUNTIMES, load_runtime
+    from netadapt.profiling.comparison import compare
+    from netadapt.profiling.devices import load_device
+    from netadapt.profiling.devices.local import LocalDevice
+    from netadapt.profiling.runtimes import RUNTIMES, load_runtime
 
     here = load_device(asked.device)
     if not isinstance(here, LocalDevice):
@@ -116,10 +116,10 @@ def _without_flag(row: dict[str, Any]) -> dict[str, Any]:
 def serve_runtime(asked: Asked, runtime: str) -> None:
     """Be the process of one runtime: load the network, and run it when told to on stdin."""
     from netadapt.cli.models import load_with_input
-    from netadapt.latency.devices import load_device
-    from netadapt.latency.loading import loaded
-    from netadapt.latency.runtimes import load_runtime
-    from netadapt.latency.server import refuse, serve
+    from netadapt.profiling.devices import load_device
+    from netadapt.profiling.loading import loaded
+    from netadapt.profiling.runtimes import load_runtime
+    from netadapt.profiling.server import refuse, serve
 
     with _only_answers() as answers:
         try:

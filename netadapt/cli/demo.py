@@ -25,10 +25,10 @@ def demo(
     from netadapt.cli.profile_lut import measure_table
     from netadapt.cli.search import search
     from netadapt.cli.train import train
-    from netadapt.latency.devices import load_device
     from netadapt.latency.predictor import LatencyPredictor
-    from netadapt.latency.runtimes import load_runtime
     from netadapt.latency.table import LatencyTable
+    from netadapt.profiling.devices import load_device
+    from netadapt.profiling.runtimes import load_runtime
     from netadapt.pruning import trace
 
     training, lut, run = out / "base", out / "lut", out / "run"

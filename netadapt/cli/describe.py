@@ -66,8 +66,8 @@ def _add_share(shares: dict[str, float], module: str, share: float) -> None:
 def table(folder: Path) -> dict[str, Any]:
     """The target of a table, its calibration, what it covers, its error on whole networks."""
     from netadapt.cli.facts import rounded
+    from netadapt.latency.catalogue import coverage
     from netadapt.latency.table import LatencyTable
-    from netadapt.latency.tables import coverage
 
     loaded = LatencyTable.load(folder)
     calibration = loaded.target.calibration

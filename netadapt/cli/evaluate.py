@@ -1,11 +1,10 @@
 """``netadapt evaluate``."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from netadapt.cli.common import Json, parse_size, print_json, say
+from netadapt.cli.common import Json, TaskOption, parse_size, print_json, say, task_options
 
 
 def evaluate(
@@ -28,15 +27,15 @@ def evaluate(
     input_size: Annotated[
         str | None, typer.Option(help="HxW; a checkpoint brings its own.")
     ] = None,
+    task_option: TaskOption = None,
     device: Annotated[str, typer.Option(help="cpu, cuda[:N] or auto.")] = "cpu",
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Score a network on a split: RMSE and MAE in METRES (not millimetres), iRMSE in 1/m."""
     from netadapt.cli.models import load_with_input, say_if_fresh
+    from netadapt.depth.metrics import UNITS
     from netadapt.errors import UserError
-    from netadapt.training.depth import DepthTask
     from netadapt.training.device import compute_device
-    from netadapt.training.metrics import UNITS
     from netadapt.training.tasks import open_task
 
     if split not in ("test", "holdout"):
@@ -44,7 +43,7 @@ def evaluate(
     where = compute_device(device)
     model, example = load_with_input(checkpoint, parse_size(input_size))
     height, width = example.shape[-2:]
-    problem = open_task(task, data, (height, width), protocol=protocol)
+    problem = open_task(task, data, (height, width), task_options(task_option, protocol=protocol))
     scores = problem.score(model.to(where), "test" if split == "test" else "holdout")
     say_if_fresh(checkpoint)
     if problem.note:
@@ -56,9 +55,7 @@ def evaluate(
             "data": data,
             "split": split,
         }
-        if isinstance(problem, DepthTask):
-            asked["protocol"] = asdict(problem.protocol)
-        print_json(asked | scores)
+        print_json(asked | dict(problem.scoring) | scores)
         return
     for name, value in scores.items():
         print(f"{name:<8} {value:.4f} {UNITS.get(name, '')}".rstrip())

@@ -18,7 +18,7 @@ def export(
     """Write a network as ONNX."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.errors import UserError
-    from netadapt.latency.onnx_model import export_onnx
+    from netadapt.profiling.onnx_model import export_onnx
 
     if out.suffix != ".onnx":
         raise UserError(f"--out {out} does not end in .onnx")

@@ -9,7 +9,7 @@ from netadapt.cli.common import parse_size, print_json, say
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
-    from netadapt.latency.fleet import Outcome
+    from netadapt.profiling.fleet import Outcome
     from netadapt.pruning import PrunableModel
 
 
@@ -28,7 +28,7 @@ def measure_fleet(
             dropped out.
     """
     from netadapt.cli.models import load_with_input, say_if_fresh
-    from netadapt.latency.fleet import profile_fleet, read_fleet
+    from netadapt.profiling.fleet import profile_fleet, read_fleet
 
     fleet = read_fleet(devices)
     load_with_input(model, parse_size(input_size))

@@ -10,7 +10,7 @@ from netadapt.cli.facts import rounded, show_facts, stdout_console, table_of
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
-    from netadapt.latency.tables import Difference
+    from netadapt.latency.catalogue import Difference
 
 LUT = Path("lut")
 PANELS = 12
@@ -92,8 +92,8 @@ def diff(
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Compare two tables, such as two versions of a runtime, by kind of workload."""
+    from netadapt.latency.catalogue import difference
     from netadapt.latency.table import LatencyTable
-    from netadapt.latency.tables import difference
 
     folders = table_folder(a, lut), table_folder(b, lut)
     found = difference(*map(LatencyTable.load, folders))
@@ -120,7 +120,7 @@ def plot(
     """Draw a table: predicted against measured, and latency against channels."""
     from netadapt.latency.staircases import staircases
     from netadapt.latency.table import LatencyTable
-    from netadapt.viz import plot_table, save_figure
+    from netadapt.report import plot_table, save_figure
 
     folder = table_folder(slug, lut)
     table = LatencyTable.load(folder)
@@ -147,9 +147,9 @@ def validate(
     """Measure the networks of a table's validation again, on this device; write nothing."""
     from netadapt.cli.models import load_with_input
     from netadapt.cli.views import stage_progress
-    from netadapt.latency.profiler import revalidate
     from netadapt.latency.table import LatencyTable
     from netadapt.latency.validation import drift_percent, summarise
+    from netadapt.profiling.profiler import revalidate
     from netadapt.pruning import trace
 
     table = LatencyTable.load(table_folder(slug, lut))
@@ -185,7 +185,7 @@ def validate(
 
 
 def _difference(found: "Difference", top: int) -> dict[str, Any]:
-    from netadapt.latency.tables import coverage, ratio_quantiles
+    from netadapt.latency.catalogue import coverage, ratio_quantiles
 
     movers = found.shared.head(top).drop(columns="kind", errors="ignore")
     networks: dict[str, Any] | None = None

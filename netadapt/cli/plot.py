@@ -11,7 +11,7 @@ def plot(
     out: Annotated[Path | None, typer.Option(help="FILE.png, .svg or .pdf.")] = None,
 ) -> None:
     """Draw fronts, widths and samples of one run, or overlay several fronts."""
-    from netadapt.viz.report import plot_runs
+    from netadapt.report.run_pictures import plot_runs
 
     for path in plot_runs(runs, out):
         print(path)

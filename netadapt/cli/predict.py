@@ -18,8 +18,8 @@ def predict(
 ) -> None:
     """Draw coloured depth maps beside photographs."""
     from netadapt.cli.models import load_with_input, say_if_fresh
-    from netadapt.training.predict import predict as run
-    from netadapt.viz.report import save_predictions
+    from netadapt.depth.predict import predict as run
+    from netadapt.report.run_pictures import save_predictions
 
     model, example = load_with_input(checkpoint, parse_size(input_size))
     height, width = example.shape[-2:]

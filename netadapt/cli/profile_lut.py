@@ -91,11 +91,11 @@ def measure_table(
     """Fill the table of one target and say how good it is."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.cli.views import stage_progress
-    from netadapt.latency.devices import load_device
-    from netadapt.latency.profiler import profile
-    from netadapt.latency.runtimes import load_runtime
     from netadapt.latency.table import LatencyTable
     from netadapt.latency.target import Options
+    from netadapt.profiling.devices import load_device
+    from netadapt.profiling.profiler import profile
+    from netadapt.profiling.runtimes import load_runtime
     from netadapt.pruning import trace
 
     loaded = load_runtime(runtime)
@@ -119,9 +119,9 @@ def _bundle(
     as_json: bool,
 ) -> None:
     from netadapt.cli.models import load_with_input
-    from netadapt.latency.bundle import write_bundle
-    from netadapt.latency.runtimes import load_runtime
     from netadapt.latency.target import Options
+    from netadapt.profiling.bundle import write_bundle
+    from netadapt.profiling.runtimes import load_runtime
     from netadapt.pruning import trace
 
     loaded, chosen = load_runtime(runtime), Options.parse(**options)
@@ -137,7 +137,7 @@ def _bundle(
 
 def _import(results: Path, lut: Path, as_json: bool) -> None:
     from netadapt.cli.views import stage_progress
-    from netadapt.latency.bundle import import_results
+    from netadapt.profiling.bundle import import_results
 
     with stage_progress() as progress:
         table, report = import_results(results, lut, progress)

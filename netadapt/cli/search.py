@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netadapt.cli.common import BadSample, parse_size, say
+from netadapt.cli.common import BadSample, TaskOption, parse_size, say, task_options
 from netadapt.errors import UserError
 from netadapt.search.executors.registry import EXECUTORS
 from netadapt.search.strategies.registry import STRATEGIES
@@ -50,6 +50,7 @@ def search(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     on_bad_sample: BadSample = None,
+    task_option: TaskOption = None,
     short_steps: Annotated[int | None, typer.Option(help="Steps of each short fine-tune.")] = None,
     long_steps: Annotated[int | None, typer.Option(help="Steps of each long fine-tune.")] = None,
     long_points: Annotated[int | None, typer.Option(help="Points to fine-tune long.")] = None,
@@ -109,7 +110,7 @@ def search(
         "budget_params": budget_params,
         "budget_mb": budget_mb,
         "min_accuracy": min_accuracy,
-        "on_bad_sample": on_bad_sample,
+        "task_options": task_options(task_option, loss=loss, on_bad_sample=on_bad_sample) or None,
         "short_steps": short_steps,
         "long_steps": long_steps,
         "long_points": long_points,
@@ -117,7 +118,6 @@ def search(
         "short_lr": short_lr,
         "long_lr": long_lr,
         "optimizer": optimizer,
-        "loss": loss,
         "initial_reduction": initial_reduction,
         "decay": decay,
         "select": select,

@@ -1,13 +1,12 @@
 """``netadapt train``."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from netadapt.cli.common import BadSample, parse_size, say
+from netadapt.cli.common import BadSample, TaskOption, key_values, parse_size, say, task_options
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ def train(
     ] = None,
     eval_every: Annotated[int | None, typer.Option(help="Steps between two scores; 500.")] = None,
     on_bad_sample: BadSample = None,
+    task_option: TaskOption = None,
     seed: Annotated[int | None, typer.Option(help="0 if not given.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda[:N] or auto.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on; needs only --out.")] = False,
@@ -82,11 +82,11 @@ def train(
             model,
             data,
             recipe.input_size,
-            recipe.loss,
             recipe.settings,
             EVAL_EVERY,
             {},
             recipe.task,
+            recipe.task_options,
         )
     config = _changed(
         before,
@@ -94,18 +94,14 @@ def train(
         task=task,
         data=data,
         input_size=parse_size(input_size),
-        loss=loss,
-        on_bad_sample=on_bad_sample,
+        task_options=dict(before.task_options)
+        | task_options(task_option, loss=loss, on_bad_sample=on_bad_sample),
         eval_every=eval_every,
-        options=_options(model_option or [], imagenet) or None,
+        options=key_values("--model-option", model_option or [])
+        | ({"imagenet": True} if imagenet else {})
+        or None,
     )
-    problem = open_task(
-        config.task,
-        config.data,
-        config.input_size,
-        loss=config.loss,
-        on_bad_sample=config.on_bad_sample,
-    )
+    problem = open_task(config.task, config.data, config.input_size, config.task_options)
     if problem.note:
         say(problem.note)
     settings = _changed(
@@ -134,20 +130,6 @@ def train(
             say(f"stopped; go on with: netadapt train --resume --out {out}")
         raise
     print(final)
-
-
-def _options(given: list[str], imagenet: bool) -> dict[str, Any]:
-    """Turn KEY=VALUE into options of a builder; values are JSON where they can be, else text."""
-    options: dict[str, Any] = {"imagenet": True} if imagenet else {}
-    for word in given:
-        key, equals, text = word.partition("=")
-        if not equals or not key.isidentifier():
-            raise UserError(f"--model-option {word!r} is not KEY=VALUE, as in num_layers=50")
-        try:
-            options[key] = json.loads(text)
-        except json.JSONDecodeError:
-            options[key] = text
-    return options
 
 
 def _changed(config: Config, **given: Any) -> Config:

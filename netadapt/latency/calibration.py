@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from netadapt.latency.runtimes.base import Runtime
+from netadapt.latency.fusion import FixedCost
 from netadapt.latency.target import Calibration
 
 CREDIBLE_SCALE = 3.0  # whole networks against the sum of their operations
@@ -21,7 +21,7 @@ def calibrated_ms(
 def fit_calibration(
     summed_us: NDArray[np.float64],
     measured_ms: NDArray[np.float64],
-    runtime: Runtime,
+    fixed_cost: FixedCost,
     workloads: int,
     block: int,
     cheapest_us: float = 0.0,
@@ -38,7 +38,7 @@ def fit_calibration(
     Args:
         summed_us: ``(N,)`` sums of the operations' times.
         measured_ms: ``(N,)`` what the networks took.
-        runtime: says what a positive fixed cost is one of.
+        fixed_cost: what a positive fixed cost is one of.
         workloads: of each network.
         block: kept in the calibration.
         cheapest_us: the shortest time of a workload.
@@ -53,7 +53,7 @@ def fit_calibration(
         times = summed_us[:, None] / measured_us[:, None]
         (fixed,), _ = nnls(system[:, 1:], one - times[:, 0])
         (scale,), _ = ((1.0,), 0.0) if fixed else nnls(times, one)
-    a_call = runtime.fixed_cost == "call" and fixed > 0
+    a_call = fixed_cost == "call" and fixed > 0
     return Calibration(
         scale=float(scale),
         call_us=float(fixed) if a_call else 0.0,

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from netadapt.errors import UserError
 from netadapt.latency.calibration import calibrated_ms
+from netadapt.latency.fusion import fusion_of
 from netadapt.latency.interpolation import Grid, Surfaces
-from netadapt.latency.runtimes import fusion_of
 from netadapt.latency.table import LatencyTable
 from netadapt.latency.workloads import workload_map
 from netadapt.pruning import PrunableModel, Widths
@@ -30,7 +30,7 @@ class LatencyPredictor:
     def __init__(self, prunable: PrunableModel, table: LatencyTable) -> None:
         self.prunable = prunable
         self.table = table
-        fusion = fusion_of(table.target.runtime)
+        fusion = fusion_of(table.target)
         self._map = workload_map(prunable.operations, fusion, table.target.dtype)
         calibration = table.target.calibration
         if calibration is None:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from netadapt.latency.catalogue import family_name
 from netadapt.latency.interpolation import Grid, Surfaces
 from netadapt.latency.table import Latency, LatencyTable
-from netadapt.latency.tables import family_name
 from netadapt.latency.workloads import Family, Workload, coordinates, family
 
 CURVES = 3

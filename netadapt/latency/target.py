@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netadapt.errors import UserError
+from netadapt.latency.fusion import Fusion
 
 Text = Annotated[str, Field(max_length=500)]
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -100,7 +101,8 @@ class Target(Options):
     """One target, as ``target.json`` stores it.
 
     ``latency_crc32`` is the checksum of the first ``latency_bytes`` of the table's rows; tables
-    older than it have none.
+    older than it have none. ``fusion`` records the runtime's rules at the time; older tables have
+    none, and are read by the runtime's present ones.
     """
 
     format: Literal[1] = 1
@@ -113,6 +115,7 @@ class Target(Options):
     date: Text = Field(default_factory=lambda: datetime.date.today().isoformat())
     protocol: dict[str, str | int | float] = Field(default_factory=dict)
     calibration: Calibration | None = None
+    fusion: Fusion | None = None
     latency_bytes: Annotated[int, Field(ge=0)] | None = None
     latency_crc32: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from netadapt.latency.fusion import Fusion
+
 if TYPE_CHECKING:  # so that looking at a table does not load torch
     from netadapt.pruning import Operation, OperationMap
 
@@ -112,25 +114,6 @@ def _grouping(workload: Workload) -> str:
 def _has_two_channels(workload: Workload) -> bool:
     mixes = workload.kind in ("conv2d", "conv_transpose2d", "linear")
     return mixes and (workload.groups == 1 or _grouping(workload).isdigit())
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """Which operations a runtime merges into one that feeds nothing else.
-
-    Attributes:
-        batch_norm: into a convolution.
-        activations: the names of those it merges.
-        add: an addition whose other side was computed before.
-        into: the kinds that swallow what follows them.
-        activated: further kinds, which swallow an activation that follows them and nothing else.
-    """
-
-    batch_norm: bool = False
-    activations: frozenset[str] = frozenset()
-    add: bool = False
-    into: frozenset[str] = frozenset({"conv2d"})
-    activated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,57 @@
-"""Networks by name: our own, and the user's as ``package.module:factory``."""
+"""Networks by name: those that come with netadapt, and the user's as ``package.module:factory``.
 
-from collections.abc import Callable
-from functools import partial
+The registry holds names alone: nothing of a network is imported before it is built.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.factories import factory_named, made
-from netadapt.models.densedepth import DenseDepth
-from netadapt.models.fastdepth import FastDepth
-from netadapt.models.fastdepth_variants import FastDepthVariant
-from netadapt.models.lapdepth import LapDepth
-from netadapt.models.monodepth2 import Monodepth2
 from netadapt.models.spec import ModelSpec
 
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "fastdepth": FastDepth,
-    "fastdepth-pruned": partial(FastDepth, widths="pruned"),
-    "fastdepth-nnconv5": partial(FastDepthVariant, decoder="plain", skips="none"),
-    "fastdepth-no-skips": partial(FastDepthVariant, skips="none"),
-    "fastdepth-skip-concat": partial(FastDepthVariant, skips="concat"),
-    "fastdepth-timm": FastDepthVariant,
-    "monodepth2": Monodepth2,
-    "densedepth": DenseDepth,
-    "lapdepth": LapDepth,
+
+@dataclass(frozen=True)
+class Entry:
+    """A network of the registry.
+
+    Attributes:
+        factory: what builds it, as ``package.module:factory``.
+        options: arguments that the name stands for; a user's own come on top.
+        recipe: how it is trained unless the user says otherwise, a
+            :class:`~netadapt.training.recipes.Recipe` as ``package.module:NAME``.
+    """
+
+    factory: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str | None = None
+
+
+_DEPTH = "netadapt.depth.models"
+_RECIPES = "netadapt.depth.recipes"
+_VARIANT = f"{_DEPTH}.fastdepth_variants:FastDepthVariant"
+_FASTDEPTH_RECIPE = f"{_RECIPES}:FASTDEPTH"
+
+MODELS: dict[str, Entry] = {
+    "fastdepth": Entry(f"{_DEPTH}.fastdepth:FastDepth", recipe=_FASTDEPTH_RECIPE),
+    "fastdepth-pruned": Entry(
+        f"{_DEPTH}.fastdepth:FastDepth", {"widths": "pruned"}, _FASTDEPTH_RECIPE
+    ),
+    "fastdepth-nnconv5": Entry(_VARIANT, {"decoder": "plain", "skips": "none"}, _FASTDEPTH_RECIPE),
+    "fastdepth-no-skips": Entry(_VARIANT, {"skips": "none"}, _FASTDEPTH_RECIPE),
+    "fastdepth-skip-concat": Entry(_VARIANT, {"skips": "concat"}, _FASTDEPTH_RECIPE),
+    "fastdepth-timm": Entry(_VARIANT, recipe=_FASTDEPTH_RECIPE),
+    "monodepth2": Entry(f"{_DEPTH}.monodepth2:Monodepth2", recipe=f"{_RECIPES}:MONODEPTH2"),
+    "densedepth": Entry(f"{_DEPTH}.densedepth:DenseDepth", recipe=f"{_RECIPES}:DENSEDEPTH"),
+    "lapdepth": Entry(f"{_DEPTH}.lapdepth:LapDepth", recipe=f"{_RECIPES}:LAPDEPTH"),
 }
+
+# readers of weights that others published, by the ending of the file's name
+READERS: dict[str, str] = dict.fromkeys((".pth", ".pt", ".tar"), f"{_DEPTH}.official:load_official")
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -34,18 +60,18 @@ def build(name: str, **options: Any) -> nn.Module:
     Args:
         name: a name of the registry, or ``package.module:factory``, which is imported (from the
             current folder too) and called.
-        options: keyword arguments of the builder, as JSON can hold them.
+        options: keyword arguments of the factory, as JSON can hold them.
 
     Raises:
         UserError: an unknown name, a module or factory that cannot be imported, an option that
-            the builder does not take, or a factory that fails or returns no network.
+            the factory does not take, or a factory that fails or returns no network.
     """
-    builder = factory_named(name, "model") if ":" in name else BUILDERS.get(name)
-    if builder is None:
+    if name not in MODELS and ":" not in name:
         raise UserError(
-            f"unknown model {name!r}; known: {', '.join(BUILDERS)}, or package.module:factory"
+            f"unknown model {name!r}; known: {', '.join(MODELS)}, or package.module:factory"
         )
-    model = made(name, "model", builder, **options)
+    entry = MODELS.get(name, Entry(name))
+    model = made(name, "model", factory_named(entry.factory, "model"), {**entry.options, **options})
     if not isinstance(model, nn.Module):
         raise UserError(
             f"{name} returned {type(model).__name__}; a factory returns a torch.nn.Module"
@@ -57,8 +83,18 @@ def build(name: str, **options: Any) -> nn.Module:
     return model
 
 
+def read_weights(path: Path) -> nn.Module:
+    """Return the network in a file that others published, in eval mode.
+
+    Raises:
+        UserError: no such file, or one that its reader does not understand.
+    """
+    network: nn.Module = factory_named(READERS[path.suffix], "model")(path)
+    return network
+
+
 def _lasting(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options that rebuild a network whose weights come from elsewhere."""
-    if name not in BUILDERS:
+    if name not in MODELS:
         return options
     return {key: value for key, value in options.items() if key != "imagenet"}

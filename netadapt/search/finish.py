@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from netadapt.errors import UserError
-from netadapt.latency.measurement import measure_all
+from netadapt.profiling.measurement import measure_all
 from netadapt.search.candidate import Candidate
 from netadapt.search.goal import Goal
 from netadapt.search.problem import Problem

@@ -73,7 +73,7 @@ class Search:
                 continue
             self._tune()
             final = pick_final(state, self._problem.goal())
-            write_samples(self._problem, self._folder, state.candidates[final])
+            write_samples(self._problem, self._folder, state, final)
             self._write_results()
             self._record(Finished(name=final))
         return state

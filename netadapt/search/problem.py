@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.latency.measurement import attached
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
 from netadapt.models import ModelSpec
+from netadapt.profiling.measurement import attached
 from netadapt.pruning import PrunableModel, trace
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Goal, Kind
@@ -56,13 +56,8 @@ class Problem:
         assert isinstance(spec, ModelSpec)
         recipe = recipe_for(spec.name, settings.task)
         size = settings.input_size or spec.input_size
-        return open_task(
-            recipe.task,
-            settings.data,
-            size,
-            loss=settings.loss or recipe.loss,
-            on_bad_sample=settings.on_bad_sample,
-        )
+        options = {**recipe.task_options, **settings.task_options}
+        return open_task(recipe.task, settings.data, size, options)
 
     @property
     def reported(self) -> tuple[str, ...]:

@@ -1,44 +1,42 @@
-"""A few test images with the base's and the final network's predictions, for the strip."""
+"""What the base and the final points answer to a few test images, for the pictures of a run."""
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from netadapt.files import replacing
-from netadapt.search.candidate import Candidate
 from netadapt.search.problem import Problem
 from netadapt.search.run_folder import RunFolder
+from netadapt.search.state import SearchState
 from netadapt.training.checkpoint import load_checkpoint
-from netadapt.training.depth import DepthTask
 
-COUNT = 3
+BASE = "0"
 
 
-def write_samples(problem: Problem, folder: RunFolder, final: Candidate) -> None:
-    """Write ``samples.npz``: rgb uint8 ``(N, H, W, 3)``; truth, base, pruned ``(N, H, W)`` m.
+def write_samples(problem: Problem, folder: RunFolder, state: SearchState, final: str) -> None:
+    """Write ``samples.npz``, if the task has anything to draw.
 
-    Predictions of another size are interpolated to the photograph's.
+    ``rgb`` uint8 ``(N, H, W, 3)``; ``truth`` ``(N, H, W)``; ``names``; ``candidates`` ``(K,)``,
+    the base and every long-term candidate, and their ``answers``, float16 ``(K, N, H, W)``;
+    ``final``, the name of the answer.
     """
-    task = problem.task
-    if not isinstance(task, DepthTask):
+    tuned = [row.name for row in state.candidates.values() if row.stage == "long"]
+    shown = [BASE, *(name for name in tuned if state.candidates[name].score is not None)]
+    if final not in shown:
+        shown.append(final)
+    samples = problem.task.samples(
+        {
+            name: load_checkpoint(folder.path / state.candidates[name].checkpoint).eval()
+            for name in shown
+        }
+    )
+    if samples is None:
         return
-    test = task.data.test
-    picks = ((np.arange(COUNT) + 0.5) / COUNT * len(test)).astype(int)[: len(test)]
-    examples = [test.evaluation_example(int(pick)) for pick in picks]
-    images = np.stack([rgb for rgb, _ in examples])
-    predictions = {}
-    for name, checkpoint in (("base", "checkpoints/0.safetensors"), ("pruned", final.checkpoint)):
-        model = load_checkpoint(folder.path / checkpoint).eval()
-        with torch.no_grad():
-            depth = model(torch.from_numpy(images))
-        if depth.shape[2:] != images.shape[2:]:
-            depth = F.interpolate(depth, images.shape[2:], mode="bilinear", align_corners=False)
-        predictions[name] = depth[:, 0].numpy().astype(np.float32)
     with replacing(folder.samples) as temporary, temporary.open("wb") as file:
-        np.savez(
+        np.savez_compressed(
             file,
-            rgb=(images.transpose(0, 2, 3, 1) * 255).round().astype(np.uint8),
-            truth=np.stack([depth[0] for _, depth in examples]).astype(np.float32),
-            names=np.array([test.name(int(pick)) for pick in picks]),
-            **predictions,
+            rgb=samples.images,
+            truth=samples.truth,
+            names=np.array(samples.names),
+            candidates=np.array(shown),
+            answers=np.stack([samples.answers[name] for name in shown]).astype(np.float16),
+            final=np.array(final),
         )

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from netadapt.data.spec import OnBadSample
 from netadapt.errors import UserError
 from netadapt.search.executors.registry import ExecutorName
 from netadapt.search.goal import Kind
 from netadapt.search.strategies.registry import StrategyName
+from netadapt.training.tasks import with_task_options
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -31,7 +31,7 @@ class SearchSettings(BaseModel):
         task: what the network is for: a task's name or ``package.module:factory``; that of the
             network's recipe (``depth`` for most) if not given.
         data: the data's ``--data`` spec; not every task needs one.
-        on_bad_sample: of task ``depth``: ``fail`` at a frame that cannot be used, or ``skip`` it.
+        task_options: options of the task, by name, such as its loss.
         lut: folder of the latency table.
         budget_ms: the latency to reach on the table's target, by the clock where it is attached.
         budget_macs: multiply-accumulates to reach, at the table's batch. All budgets given hold.
@@ -68,8 +68,6 @@ class SearchSettings(BaseModel):
             rank channels by scores of their own take none.
         channel_multiple: widths are multiples of it.
         lowest_share: no group goes below this share of its width.
-        loss: of task ``depth``: the loss of every fine-tune; that of the network's recipe (l1
-            for most) if not given.
         metrics: scores on the test split to report beside the one that counts; the task's own
             choice if not given.
         seed: all randomness is derived from it.
@@ -82,7 +80,7 @@ class SearchSettings(BaseModel):
     input_size: tuple[Positive, Positive] | None = None
     task: Text | None = None
     data: Text | None = None
-    on_bad_sample: OnBadSample = "fail"
+    task_options: dict[str, JsonValue] = Field(default_factory=dict)
     lut: Text
     budget_ms: Budget | None = None
     budget_macs: Budget | None = None
@@ -102,7 +100,6 @@ class SearchSettings(BaseModel):
     short_lr: Rate = 2e-4
     long_lr: Rate = 5e-4
     optimizer: Literal["sgd", "adamw"] = "adamw"
-    loss: Text | None = None
     initial_reduction: Share = 0.025
     decay: Annotated[float, Field(gt=0, le=1)] = 0.97
     select: Literal["accuracy", "ratio"] = "accuracy"
@@ -121,7 +118,7 @@ class SearchSettings(BaseModel):
     def parse(cls, values: dict[str, object]) -> "SearchSettings":
         """Validate ``values``; a ``UserError`` names the first that is wrong."""
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(with_task_options(values))
         except ValidationError as error:
             raise UserError(_first_problem(error)) from None
 

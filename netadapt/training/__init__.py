@@ -6,20 +6,17 @@ from netadapt.training.checkpoint import (
     save_checkpoint,
 )
 from netadapt.training.dataset_task import DatasetTask
-from netadapt.training.depth import DepthTask, open_depth_task
 from netadapt.training.device import compute_device
 from netadapt.training.loop import TrainingDiverged, TrainSettings, TrainState, fit
-from netadapt.training.predict import Prediction, predict
 from netadapt.training.progress import Progress
 from netadapt.training.run import TrainConfig, TrainFolder, read_config, train
-from netadapt.training.task import Scores, Split, Targets, Task
+from netadapt.training.task import Samples, Scores, Split, Targets, Task
 from netadapt.training.tasks import open_task
 
 __all__ = [
     "DatasetTask",
-    "DepthTask",
-    "Prediction",
     "Progress",
+    "Samples",
     "Scores",
     "Split",
     "Targets",
@@ -35,9 +32,7 @@ __all__ = [
     "is_file_reference",
     "load_checkpoint",
     "load_model",
-    "open_depth_task",
     "open_task",
-    "predict",
     "read_config",
     "save_checkpoint",
     "train",

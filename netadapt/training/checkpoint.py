@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
-from netadapt.models import BUILDERS, ModelSpec, build, load_official
+from netadapt.models import MODELS, ModelSpec, build, read_weights
 from netadapt.models.inputs import input_channels
+from netadapt.models.registry import READERS
 from netadapt.pruning import PrunableModel, reshaped
 
 KEY = "netadapt"
 OPTIMIZER = "optimizer/"
 MAX_METADATA = 2**20  # characters
-OFFICIAL_SUFFIXES = (".pth", ".pt", ".tar")
 DEFAULT_INPUT_SIZE = (224, 224)
 
 Channels = Annotated[int, Field(ge=1, le=65536)]
@@ -162,10 +162,10 @@ def load_moments(path: Path | str) -> dict[str, Tensor]:
 
 def is_file_reference(ref: str) -> bool:
     """Whether ``ref`` names a file with weights and not a network to be built afresh."""
-    if ref in BUILDERS:
+    if ref in MODELS:
         return False
     path = Path(ref)
-    return path.suffix in (".safetensors", *OFFICIAL_SUFFIXES) or path.exists() or ":" not in ref
+    return path.suffix in (".safetensors", *READERS) or path.exists() or ":" not in ref
 
 
 def load_model(ref: str | Path, **options: Any) -> nn.Module:
@@ -186,9 +186,9 @@ def load_model(ref: str | Path, **options: Any) -> nn.Module:
     path = Path(ref).expanduser()
     if not is_file_reference(ref):
         return build(ref, **options)
-    if path.suffix not in (".safetensors", *OFFICIAL_SUFFIXES) and not path.exists():
+    if path.suffix not in (".safetensors", *READERS) and not path.exists():
         raise UserError(
-            f"unknown model {ref!r}: no such file, and not one of {', '.join(BUILDERS)} or "
+            f"unknown model {ref!r}: no such file, and not one of {', '.join(MODELS)} or "
             "package.module:factory"
         )
     if path.is_dir():
@@ -197,7 +197,7 @@ def load_model(ref: str | Path, **options: Any) -> nn.Module:
         raise UserError(f"checkpoint {ref} is not a file but a folder{hint}")
     if options:
         raise UserError(f"checkpoint {ref} takes no options, but got {', '.join(options)}")
-    return load_official(path) if path.suffix in OFFICIAL_SUFFIXES else load_checkpoint(path)
+    return read_weights(path) if path.suffix in READERS else load_checkpoint(path)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """``netadapt train``: a folder that can be killed at any moment and continued to the same bits."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -9,10 +10,9 @@ from typing import Any
 
 import pandas as pd
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from torch import nn
 
-from netadapt.data.spec import OnBadSample
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.interrupts import KeptInterrupt, on_interrupt
@@ -27,6 +27,7 @@ from netadapt.training.checkpoint import (
 from netadapt.training.loop import TrainSettings, TrainState, fit
 from netadapt.training.progress import Progress, Silent
 from netadapt.training.task import Task
+from netadapt.training.tasks import DEFAULT_TASK, with_task_options
 
 Row = dict[str, Any]
 
@@ -39,23 +40,21 @@ class TrainConfig:
         model: whatever ``load_model`` takes; a file is trained on from its weights.
         data: the ``--data`` word, or None for a task that needs none.
         input_size: ``(H, W)``, or None for the task's own.
-        loss: a loss of the task, or None for its own.
         settings: how to train.
         eval_every: steps between two scores of the holdout, at which the folder is written.
         options: keyword arguments of the model's builder, such as ``imagenet``.
         task: what the network learns: a task's name or ``package.module:factory``.
-        on_bad_sample: of task ``depth``: ``fail`` at a frame that cannot be used, or ``skip`` it.
+        task_options: options of the task, by name, such as its loss.
     """
 
     model: str
     data: str | None
     input_size: tuple[int, int] | None
-    loss: str | None
     settings: TrainSettings
     eval_every: int
     options: Mapping[str, Any] = field(default_factory=dict)
-    task: str = "depth"
-    on_bad_sample: OnBadSample = "fail"
+    task: str = DEFAULT_TASK
+    task_options: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.eval_every < 1:
@@ -117,8 +116,13 @@ def read_config(folder: Path) -> TrainConfig:
         )
     text = existing_file(path, "training config").read_text(errors="replace")
     try:
-        return TypeAdapter(TrainConfig).validate_json(text)
-    except ValidationError as error:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is not a JSON object")
+        return TypeAdapter(TrainConfig).validate_python(with_task_options(values))
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise UserError(f"{path} is damaged: {error}") from error
         problem = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise UserError(f"{path} is damaged: {place} {problem['msg']}") from error

@@ -2,16 +2,37 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 Split = Literal["holdout", "test"]
 Scores = dict[str, float]
 Targets = Tensor | dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Test images and what networks answer to them, for the pictures of a run.
+
+    Attributes:
+        names: of the images, ``N``.
+        images: ``(N, H, W, 3)`` RGB, uint8.
+        truth: ``(N, H, W)``, 0 where unknown.
+        answers: ``(N, H, W)`` of each network, in the unit of ``truth``.
+    """
+
+    names: tuple[str, ...]
+    images: NDArray[np.uint8]
+    truth: NDArray[np.float32]
+    answers: Mapping[str, NDArray[np.float32]]
 
 
 class Task(ABC):
@@ -26,6 +47,7 @@ class Task(ABC):
         spec: the word that opened its data, as given to ``--data``, for messages.
         input_size: ``(H, W)`` of its inputs.
         note: what the user should know of the data, in one line.
+        scoring: how it scores, as far as it can be chosen; printed beside scores as JSON.
     """
 
     name: str
@@ -36,6 +58,7 @@ class Task(ABC):
     spec: str
     input_size: tuple[int, int]
     note: str = ""
+    scoring: Mapping[str, JsonValue] = {}
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -79,6 +102,13 @@ class Task(ABC):
 
     def prepare(self, model: nn.Module) -> None:  # noqa: B027  (a hook, not a duty)
         """Adjust freshly initialised weights to the data, in place; nothing by default."""
+
+    def samples(self, networks: Mapping[str, nn.Module]) -> Samples | None:
+        """Return what ``networks`` answer to a few test images; ``None`` if nothing can be drawn.
+
+        The networks are on the CPU, in eval mode.
+        """
+        return None
 
     def better(self, score: float, than: float | None) -> bool:
         """Whether ``score`` (of ``primary``) beats another; anything beats None and NaN."""

@@ -1,77 +1,72 @@
-"""Tasks by name: our own, and the user's as ``package.module:factory``."""
+"""Tasks by name: those that come with netadapt, and the user's as ``package.module:factory``.
 
-from collections.abc import Callable
+The registry holds names alone: nothing of a task is imported before it is opened.
+"""
 
-from netadapt.data.spec import OnBadSample
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import JsonValue
+
 from netadapt.errors import UserError
 from netadapt.factories import factory_named, made
-from netadapt.training.depth import open_depth_task
-from netadapt.training.digits import open_digits
-from netadapt.training.protocols import DEFAULT, protocol_named
-from netadapt.training.self_supervised import open_self_supervised
 from netadapt.training.task import Task
 
-Factory = Callable[[str | None, tuple[int, int] | None], Task]
+DEFAULT_TASK = "depth"
 
-DEPTH = "depth"
-
-
-TASKS: dict[str, Factory] = {
-    "self-supervised": open_self_supervised,
-    "digits": open_digits,
+TASKS: dict[str, str] = {
+    "depth": "netadapt.depth.task:open_depth",
+    "self-supervised": "netadapt.depth.self_supervised:open_self_supervised",
+    "digits": "netadapt.training.digits:open_digits",
 }
+OLD_OPTIONS = ("loss", "on_bad_sample")  # were settings of every task once
+GIVEN = ("data", "input_size")  # what every factory takes; the rest are options of its own
 
 
 def open_task(
     name: str,
     data: str | None,
     input_size: tuple[int, int] | None,
-    *,
-    loss: str | None = None,
-    on_bad_sample: OnBadSample = "fail",
-    protocol: str | None = None,
+    options: Mapping[str, JsonValue] | None = None,
 ) -> Task:
     """Open a problem by name.
 
     Args:
         name: ``depth``, ``self-supervised``, ``digits``, or ``package.module:factory``, which is
-            imported (from the current folder too) and called with the keyword arguments ``data``
-            and ``input_size``.
+            imported (from the current folder too). It is called with the keyword arguments
+            ``data``, ``input_size`` and ``options``.
         data: the ``--data`` word; which words there are is the task's own affair.
         input_size: ``(H, W)``, or ``None`` where neither user nor checkpoint says one.
-        loss: of ``depth``: a name of its losses; ``None`` is l1.
-        on_bad_sample: of ``depth``: ``fail`` at a frame that cannot be used, or ``skip`` it.
-        protocol: of ``depth``: how it scores; ``None`` is the FastDepth code's way.
+        options: of the task, by name; which ones it has, its factory's signature says.
 
     Raises:
-        UserError: an unknown task, one that cannot be imported or fails, or lacks what it needs.
+        UserError: an unknown task or option, a task that cannot be imported or fails, or lacks
+            what it needs.
     """
-    if protocol is not None:
-        protocol_named(protocol)
-    if name == DEPTH:
-        if data is None:
-            raise UserError("task depth needs --data: synthetic[:N], pairs:DIR, nyu:DIR, ...")
-        if input_size is None:
-            raise UserError("the network remembers no input size; give one with --input-size HxW")
-        return open_depth_task(
-            data,
-            input_size,
-            loss=loss or "l1",
-            protocol=protocol or DEFAULT,
-            on_bad_sample=on_bad_sample,
+    if ":" not in name and name not in TASKS:
+        raise UserError(
+            f"unknown task {name!r}; known: {', '.join(TASKS)}, or package.module:factory"
         )
-    if loss is not None:
-        raise UserError(f"--loss {loss} is of task depth; task {name} has its own")
-    if protocol is not None:
-        raise UserError(f"--protocol {protocol} is of task depth; task {name} has its own scores")
-    if on_bad_sample != "fail":
-        raise UserError(f"--on-bad-sample is of task depth; task {name} has its own way")
-    if ":" not in name:
-        if name not in TASKS:
-            known = ", ".join([DEPTH, *TASKS])
-            raise UserError(f"unknown task {name!r}; known: {known}, or package.module:factory")
-        return TASKS[name](data, input_size)
-    task = made(name, "task", factory_named(name, "task"), data=data, input_size=input_size)
+    factory = factory_named(TASKS.get(name, name), "task")
+    given = dict(options or {})
+    parameters = inspect.signature(factory).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for option in given:
+            if option not in parameters or option in GIVEN:
+                known = ", ".join(other for other in parameters if other not in GIVEN)
+                raise UserError(
+                    f"task {name} has no option {option!r}; "
+                    + (f"its options: {known}" if known else "it has none")
+                )
+    task = made(name, "task", factory, {"data": data, "input_size": input_size, **given})
     if not isinstance(task, Task):
         raise UserError(f"{name} returned {type(task).__name__}; a factory returns a netadapt Task")
     return task
+
+
+def with_task_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in an older file with the task's own options under ``task_options``."""
+    rest = {name: value for name, value in values.items() if name not in OLD_OPTIONS}
+    old = {name: values[name] for name in OLD_OPTIONS if values.get(name) not in (None, "fail")}
+    return {**rest, "task_options": {**old, **rest.get("task_options", {})}} if old else rest

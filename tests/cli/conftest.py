@@ -12,21 +12,22 @@ from command_line import CommandLine
 from PIL import Image
 from torch import nn
 
-from netadapt.latency.design import design_networks
-from netadapt.latency.devices import load_device
-from netadapt.latency.runtimes import load_runtime
+from netadapt.depth import open_depth
+from netadapt.depth.models import FastDepth
+from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.latency.table import Latency, LatencyTable, save_validation
 from netadapt.latency.target import Calibration
 from netadapt.latency.workloads import workload_map
-from netadapt.models import FastDepth, build
-from netadapt.models.fastdepth import GROUPS
+from netadapt.models import build
+from netadapt.profiling.design import design_networks
+from netadapt.profiling.devices import load_device
+from netadapt.profiling.runtimes import load_runtime
 from netadapt.pruning import trace
 from netadapt.search.api import search
 from netadapt.training import (
     TrainConfig,
     TrainSettings,
     load_model,
-    open_depth_task,
     save_checkpoint,
     train,
 )
@@ -188,5 +189,5 @@ def _made_up(channels: int) -> Latency:
 def _train(folder: Path) -> None:
     data = f"pairs:{folder}/pairs"
     settings = TrainSettings(steps=2, batch_size=2)
-    config = TrainConfig(str(folder / "tiny.safetensors"), data, SIZE, "l1", settings, 1)
-    train(config, open_depth_task(data, SIZE), folder / "training")
+    config = TrainConfig(str(folder / "tiny.safetensors"), data, SIZE, settings, 1)
+    train(config, open_depth(data, SIZE), folder / "training")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from netadapt.latency import comparison, runtimes
-from netadapt.latency.comparison import RuntimeBenchmark
-from netadapt.latency.loading import Footprint
-from netadapt.latency.measurement import LatencyStats
+from netadapt.profiling import comparison, runtimes
+from netadapt.profiling.comparison import RuntimeBenchmark
+from netadapt.profiling.loading import Footprint
+from netadapt.profiling.measurement import LatencyStats
 
 FIGURES = ("p10_ms", "p50_ms", "p90_ms", "export_s", "load_s", "first_run_ms")
 

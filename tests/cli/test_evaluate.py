@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netadapt.depth.metrics import METRICS
+from netadapt.depth.protocols import PROTOCOLS
 from netadapt.training import depth
-from netadapt.training.metrics import METRICS
-from netadapt.training.protocols import PROTOCOLS
 
 EVALUATE = "evaluate @tiny.safetensors --data pairs:@pairs"
 

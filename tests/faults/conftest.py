@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 # the small searches, trainings and profiles of the other tests
-sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("search", "training", "latency"))
+sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("search", "depth", "profiling"))
 
 from faulty import faulty_case
 

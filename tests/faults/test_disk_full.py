@@ -10,10 +10,10 @@ from faulty import assert_same
 import netadapt
 from netadapt.errors import UserError
 from netadapt.latency.table import Latency, LatencyTable
+from netadapt.report.run_pictures import plot_runs
 from netadapt.search.journal import Journal
 from netadapt.search.progress import SearchProgress
 from netadapt.training.checkpoint import load_checkpoint, save_checkpoint
-from netadapt.viz.report import plot_runs
 
 FULL = "File too large"  # what the system says at a file's limit, as "No space left" on a disk
 

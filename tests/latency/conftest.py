@@ -1,8 +1,8 @@
 import pytest
 from tiny_network import tiny
 
-from netadapt.latency.onnx_model import OnnxTemplate
-from netadapt.latency.shared_weights import Graphs
+from netadapt.profiling.onnx_model import OnnxTemplate
+from netadapt.profiling.shared_weights import Graphs
 from netadapt.pruning import PrunableModel, trace
 
 

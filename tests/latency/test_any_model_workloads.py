@@ -3,7 +3,7 @@
 import timm
 import torch
 
-from netadapt.latency.runtimes import fusion_of
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.workloads import coordinates, family, workload_map
 from netadapt.pruning import trace
 
@@ -15,7 +15,7 @@ def test_workloads_of_a_channels_last_network_differ_in_channels_alone() -> None
     prunable = trace(model, torch.rand(1, 3, 32, 32))
     assert len(prunable.groups) == 4  # the hidden layers of the blocks
     for runtime in ("torch", "onnxruntime"):
-        workloads = workload_map(prunable.operations, fusion_of(runtime))
+        workloads = workload_map(prunable.operations, FUSIONS[runtime])
         full = workloads.at(prunable.vector({}))
         halves = {name: width // 2 for name, width in prunable.widths.items()}
         narrow = workloads.at(prunable.vector(halves))
@@ -29,7 +29,7 @@ def test_workloads_of_a_channels_last_network_differ_in_channels_alone() -> None
 def test_columns_of_the_sizes_row_are_the_coordinates() -> None:
     model = timm.create_model("convnext_atto", depths=(1, 1, 1, 1), dims=(16, 24, 32, 48)).eval()
     prunable = trace(model, torch.rand(1, 3, 32, 32))
-    workloads = workload_map(prunable.operations, fusion_of("torch"))
+    workloads = workload_map(prunable.operations, FUSIONS["torch"])
     row = prunable.operations.sizes(prunable.vector({})[None])[0]
     for one, columns in zip(workloads.at(prunable.vector({})), workloads.columns, strict=True):
         assert coordinates(one) == tuple(row[list(columns)])

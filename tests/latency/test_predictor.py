@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netadapt.depth.models import FastDepth
 from netadapt.errors import UserError
-from netadapt.latency.design import design_networks
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.runtimes import fusion_of
 from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.target import Calibration, Target
 from netadapt.latency.workloads import (
@@ -21,7 +21,7 @@ from netadapt.latency.workloads import (
     workload,
     workload_map,
 )
-from netadapt.models import FastDepth
+from netadapt.profiling.design import design_networks
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.operations import record_operations
 
@@ -44,7 +44,7 @@ def make_table(thin: PrunableModel) -> MakeTable:
         lacking: Callable[[Workload], bool] = lambda _: False,
         calibration: Calibration | None = CALIBRATION,
     ) -> LatencyTable:
-        mapped = workload_map(thin.operations, fusion_of(runtime))
+        mapped = workload_map(thin.operations, FUSIONS[runtime])
         rows = {
             one: Latency(0, cost_us(one), 1e9, 1)
             for widths in design_networks(mapped, thin.widths, multiple=2)
@@ -78,7 +78,7 @@ def test_a_prediction_is_the_calibrated_sum_over_the_networks_workloads(
 ) -> None:
     widths = data.draw(widths_of(thin))
     operations, _ = record_operations(FastDepth(widths).eval(), thin.example_input)
-    costs = [cost_us(workload(unit, operations)) for unit in fuse(operations, fusion_of(runtime))]
+    costs = [cost_us(workload(unit, operations)) for unit in fuse(operations, FUSIONS[runtime])]
     expected_us = 300.0 + 2.0 * len(costs) + 1.25 * sum(costs)
     assert predictors[runtime](widths) == pytest.approx(expected_us / 1000, rel=1e-9)
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_network import WORKLOADS
 
-from netadapt.latency.onnx_model import OnnxTemplate
-from netadapt.latency.runtimes import fusion_of
+from netadapt.depth.models import FastDepth
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.workloads import (
     Workload,
     coordinates,
@@ -19,13 +19,13 @@ from netadapt.latency.workloads import (
     workload,
     workload_map,
 )
-from netadapt.models import FastDepth
+from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.operations import record_operations
 
 
 def test_onnxruntime_runs_fastdepth_as_46_workloads(thin: PrunableModel) -> None:
-    workloads = workload_map(thin.operations, fusion_of("onnxruntime")).at(thin.vector({}))
+    workloads = workload_map(thin.operations, FUSIONS["onnxruntime"]).at(thin.vector({}))
     kinds = Counter(w.kind for w in workloads)
     assert kinds == {"conv2d": 38, "upsample_nearest": 5, "add": 3}
     convolutions = [w for w in workloads if w.kind == "conv2d"]
@@ -35,7 +35,7 @@ def test_onnxruntime_runs_fastdepth_as_46_workloads(thin: PrunableModel) -> None
 
 
 def test_torch_runs_every_operation_as_a_workload_of_its_own(thin: PrunableModel) -> None:
-    mapped = workload_map(thin.operations, fusion_of("torch"))
+    mapped = workload_map(thin.operations, FUSIONS["torch"])
     assert [unit.members for unit in mapped.units] == [(n,) for n in range(len(mapped.units))]
     kinds = Counter(w.kind for w in mapped.at(thin.vector({})))
     assert kinds == {
@@ -45,7 +45,7 @@ def test_torch_runs_every_operation_as_a_workload_of_its_own(thin: PrunableModel
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
 def test_workloads_of_a_network_worked_out_by_hand(small: PrunableModel, runtime: str) -> None:
-    workloads = workload_map(small.operations, fusion_of(runtime)).at(small.vector({}))
+    workloads = workload_map(small.operations, FUSIONS[runtime]).at(small.vector({}))
     assert [w.kind for w in workloads] == WORKLOADS[runtime]
 
 
@@ -54,7 +54,7 @@ def test_every_operation_belongs_to_exactly_one_workload(
 ) -> None:
     for prunable in (thin, small):
         for runtime in ("onnxruntime", "torch"):
-            units = workload_map(prunable.operations, fusion_of(runtime)).units
+            units = workload_map(prunable.operations, FUSIONS[runtime]).units
             members = sorted(place for unit in units for place in unit.members)
             assert members == list(range(len(prunable.operations.operations)))
 
@@ -86,7 +86,7 @@ def test_onnxruntime_executes_a_pruned_fastdepth_as_46_workloads(
 
 
 def test_a_fused_addition_carries_its_other_side(small: PrunableModel) -> None:
-    mapped = workload_map(small.operations, fusion_of("onnxruntime"))
+    mapped = workload_map(small.operations, FUSIONS["onnxruntime"])
     stem, depthwise, _, project, _, _ = mapped.at(small.vector({}))
     assert stem.inputs == ((1, 3, 64, 64),)
     assert stem.stride == (2, 2)
@@ -103,9 +103,9 @@ def test_mapped_workloads_are_those_of_the_network_itself(
     thin: PrunableModel, runtime: str, data: st.DataObject
 ) -> None:
     widths = {name: data.draw(st.integers(2, full)) for name, full in thin.widths.items()}
-    mapped = workload_map(thin.operations, fusion_of(runtime))
+    mapped = workload_map(thin.operations, FUSIONS[runtime])
     recorded, _ = record_operations(FastDepth(widths).eval(), thin.example_input)
-    expected = tuple(workload(unit, recorded) for unit in fuse(recorded, fusion_of(runtime)))
+    expected = tuple(workload(unit, recorded) for unit in fuse(recorded, FUSIONS[runtime]))
     vector = thin.vector(widths)
     assert mapped.at(vector) == expected
     sizes = thin.operations.sizes(vector[None])[0]

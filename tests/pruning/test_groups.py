@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from small_networks import NETWORKS, Network, Residual, Separable, built, example
 from torch import Tensor, nn
 
+from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.errors import UserError
-from netadapt.models.fastdepth import GROUPS
 from netadapt.pruning import PrunableModel, trace
 
 

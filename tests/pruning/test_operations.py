@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from small_networks import NETWORKS, Network, example, traced
 from torch import Tensor, nn
 
-from netadapt.models.fastdepth import PRESETS, FastDepth
+from netadapt.depth.models.fastdepth import PRESETS, FastDepth
 from netadapt.pruning import PrunableModel, trace
 from netadapt.pruning.operations import record_operations
 

@@ -16,8 +16,8 @@ from small_networks import (
 )
 from torch import nn
 
+from netadapt.depth.models.fastdepth import GROUPS, FastDepth
 from netadapt.errors import UserError
-from netadapt.models.fastdepth import GROUPS, FastDepth
 from netadapt.pruning import PrunableModel, trace
 
 STAGE_GROUP = {1: "decode_conv1.1.0", 2: "conv5.3", 3: "conv3.3", 4: "conv1.3"}

@@ -5,14 +5,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from netadapt.latency.design import design_networks
-from netadapt.latency.devices import load_device
-from netadapt.latency.runtimes import fusion_of, load_runtime
+from netadapt.depth.models import FastDepth
+from netadapt.depth.models.fastdepth import GROUPS
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.target import Calibration
 from netadapt.latency.workloads import Workload, workload_map
-from netadapt.models import FastDepth
-from netadapt.models.fastdepth import GROUPS
+from netadapt.profiling.design import design_networks
+from netadapt.profiling.devices import load_device
+from netadapt.profiling.runtimes import load_runtime
 from netadapt.pruning import trace
 from netadapt.search.api import search
 from netadapt.training.checkpoint import load_model, save_checkpoint
@@ -58,7 +59,7 @@ def made_up_table(
     if not attached:
         target = target.model_copy(update={"hardware": "another board"})
     table = LatencyTable.open(folder / "lut", target)
-    workloads = workload_map(prunable.operations, fusion_of("onnxruntime"))
+    workloads = workload_map(prunable.operations, FUSIONS["onnxruntime"])
     rows = design_networks(workloads, prunable.widths, 8)
     wanted = {w for row in rows for w in workloads.at(row)}
     table.append({w: Latency(*[made_up_us(w)] * 3, runs=1) for w in wanted})

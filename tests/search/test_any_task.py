@@ -11,8 +11,8 @@ from torch.utils.data import TensorDataset
 
 import netadapt
 from netadapt.errors import UserError
+from netadapt.report.run_pictures import plot_runs
 from netadapt.training import DatasetTask, TrainSettings, fit, load_model, open_task
-from netadapt.viz.report import plot_runs
 
 NETWORK = "timm.models:mobilenetv3_small_050"
 OPTIONS = {"in_chans": 1, "num_classes": 10}

@@ -12,8 +12,8 @@ from search_case import SIZE, made_up_table, search_on
 from strategy_case import Case
 
 import netadapt
+from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.errors import UserError
-from netadapt.models.fastdepth import GROUPS
 from netadapt.search.distillation import DistilledTask
 from netadapt.search.fisher import fisher_scores
 from netadapt.search.journal import IterationBegan, Journal

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from search_case import WIDTHS, make_case
 
 import netadapt
+from netadapt.depth.task import DepthTask
 from netadapt.errors import UserError
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Goal
 from netadapt.search.journal import IterationBegan, Journal
 from netadapt.search.progress import SearchProgress
 from netadapt.search.state import SearchState
-from netadapt.training.depth import DepthTask
 
 QUICK = {
     "short_steps": 0, "long_steps": 0, "long_points": 1, "initial_reduction": 0.1,

@@ -8,8 +8,8 @@ import pytest
 
 import netadapt
 from netadapt.errors import UserError
+from netadapt.report.run_pictures import plot_runs
 from netadapt.search import evaluation
-from netadapt.viz.report import plot_runs
 
 QUICK = {"initial_reduction": 0.15, "long_points": 1, "long_steps": 1}
 

@@ -8,8 +8,8 @@ from mortal import dies
 from search_case import WIDTHS, search_on
 
 import netadapt
+from netadapt.report import plot_front, read_run
 from netadapt.search.journal import IterationBegan, Journal
-from netadapt.viz import plot_front, read_run
 
 QUICK = {
     "initial_reduction": 0.1, "candidates": 2, "saliency_batches": 2, "population": 5,

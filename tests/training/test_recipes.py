@@ -6,9 +6,10 @@ import torch
 from fake_video import video_task
 
 from netadapt.cli.main import main
-from netadapt.models import BUILDERS, build
+from netadapt.depth import recipes
+from netadapt.models import MODELS, build
 from netadapt.training import TrainFolder, load_checkpoint, read_config, save_checkpoint, tasks
-from netadapt.training.recipes import FASTDEPTH, RECIPES, recipe_for
+from netadapt.training.recipes import GENERAL, recipe_for
 from netadapt.training.schedule import learning_rate
 
 PUBLISHED = {
@@ -40,7 +41,7 @@ def test_a_recipe_is_the_published_one(name):
     recipe = recipe_for(name)
     how = recipe.settings
     assert PUBLISHED[name] == (
-        recipe.loss, how.optimizer, how.lr, how.weight_decay, how.batch_size, recipe.epochs
+        recipe.task_options.get("loss"), how.optimizer, how.lr, how.weight_decay, how.batch_size, recipe.epochs
     )  # fmt: skip
 
 
@@ -60,22 +61,22 @@ def test_rates_fall_as_published():
     assert recipe_for("lapdepth").settings.decoder_weight_decay == 0.0
 
 
-def test_networks_without_a_recipe_have_that_of_fastdepth():
-    for name in [*BUILDERS.keys() - RECIPES.keys(), "package.module:factory"]:
-        assert recipe_for(name) == FASTDEPTH
+def test_a_network_of_the_users_own_is_not_trained_as_fastdepth_is():
+    assert recipe_for("package.module:factory") == GENERAL
+    assert all(recipe_for(n) == recipes.FASTDEPTH for n in MODELS if n.startswith("fastdepth"))
 
 
 def test_a_file_has_the_recipe_of_its_network_and_its_own_size(tmp_path):
     path = tmp_path / "small.safetensors"
     save_checkpoint(build("monodepth2", scales=[0]), path, input_size=(64, 96))
     recipe = recipe_for(str(path))
-    assert recipe.settings == RECIPES["monodepth2"].settings
+    assert recipe.settings == recipes.MONODEPTH2.settings
     assert recipe.input_size == (64, 96)
 
 
 def test_another_task_brings_its_own_loss_and_size():
     recipe = recipe_for("densedepth", "digits")
-    assert (recipe.task, recipe.loss, recipe.input_size) == ("digits", None, None)
+    assert (recipe.task, recipe.task_options, recipe.input_size) == ("digits", {}, None)
     assert recipe_for("densedepth", "depth") == recipe_for("densedepth")
 
 
@@ -95,20 +96,27 @@ def test_train_builds_with_the_options_given(netadapt, tmp_path, capsys):
     assert netadapt("train --resume --out", out) == 0
 
 
+opened = []
+
+
+def open_video(data, input_size):
+    opened.append((data, input_size))
+    return video_task()
+
+
 def test_train_follows_the_recipe_of_the_network(netadapt, tmp_path, monkeypatch):
-    opened = []
-
-    def open_video(data, input_size):
-        opened.append((data, input_size))
-        return video_task()
-
-    monkeypatch.setitem(tasks.TASKS, "self-supervised", open_video)
+    opened.clear()
+    monkeypatch.setitem(tasks.TASKS, "self-supervised", "test_recipes:open_video")
     out = tmp_path / "run"
     words = f"train --model monodepth2 --data video --steps 1 --batch-size 2 --seed 3 --out {out}"
     assert netadapt(words) == 0
     assert opened == [("video", (192, 640))]
     config = read_config(out)
-    assert (config.task, config.loss, config.input_size) == ("self-supervised", None, (64, 96))
+    assert (config.task, config.task_options, config.input_size) == (
+        "self-supervised",
+        {},
+        (64, 96),
+    )
     assert (config.settings.optimizer, config.settings.lr) == ("adamw", 1e-4)
     assert config.settings.decay_every == 1
     assert load_checkpoint(TrainFolder(out).final).spec.input_size == (64, 96)
@@ -119,7 +127,8 @@ def test_a_training_from_before_there_were_tasks_is_read(netadapt, tmp_path):
     words = f"train --model fastdepth --data synthetic:6 --input-size 32x32 --steps 1 --out {out}"
     assert netadapt(words) == 0
     config = json.loads(TrainFolder(out).config.read_text())
-    del config["task"], config["settings"]["decoder_weight_decay"]
+    del config["task"], config["task_options"], config["settings"]["decoder_weight_decay"]
+    config |= {"loss": "l1", "on_bad_sample": "fail"}
     TrainFolder(out).config.write_text(json.dumps(config))
     assert read_config(out).task == "depth"
     assert netadapt("train --resume --out", out) == 0

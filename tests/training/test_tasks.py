@@ -118,21 +118,22 @@ def test_a_network_that_does_not_fit_the_task_is_refused(task, model, words):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "size", "loss", "words"),
+    ("name", "data", "size", "options", "words"),
     [
         ("nothing", None, None, None, "unknown task 'nothing'; known: depth, "),
         ("depth", None, (32, 32), None, "--data"),
         ("depth", "synthetic:9", None, None, "--input-size"),
         ("digits", "pairs:x", None, None, "leave out --data"),
-        ("digits", None, None, "l1", "--loss l1 is of task depth"),
+        ("digits", None, None, {"loss": "l1"}, "task digits has no option 'loss'; it has none"),
+        ("depth", "synthetic:9", None, {"los": "l1"}, "its options: loss, protocol, on_bad_sample"),
         ("json:loads", None, None, None, "task json:loads cannot be built with options"),
         ("json:nothing", None, None, None, "module 'json' has no 'nothing'"),
         ("test_tasks:no_task", None, None, None, "returned dict; a factory returns a netadapt"),
     ],
 )
-def test_a_task_that_cannot_be_opened_is_named_with_the_reason(name, data, size, loss, words):
+def test_a_task_that_cannot_be_opened_is_named_with_the_reason(name, data, size, options, words):
     with pytest.raises(UserError) as caught:
-        open_task(name, data, size, loss=loss)
+        open_task(name, data, size, options)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -142,10 +143,10 @@ def no_task(data, input_size):
 
 
 def test_a_protocol_is_of_depth_alone():
-    with pytest.raises(UserError, match="--protocol eigen-nyu is of task depth"):
-        open_task("digits", None, None, protocol="eigen-nyu")
+    with pytest.raises(UserError, match="task digits has no option 'protocol'"):
+        open_task("digits", None, None, {"protocol": "eigen-nyu"})
     with pytest.raises(UserError, match="unknown protocol 'x'"):
-        open_task("depth", "pairs:missing", (32, 32), protocol="x")
+        open_task("depth", "pairs:missing", (32, 32), {"protocol": "x"})
 
 
 def test_an_empty_split_is_refused():

@@ -1,3 +1,0 @@
-from netadapt.latency.devices.registry import load_device
-
-__all__ = ["load_device"]

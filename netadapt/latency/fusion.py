@@ -1,0 +1,103 @@
+"""Which neighbouring operations a runtime executes as one: data, needing no runtime."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, field_serializer
+
+from netadapt.errors import UserError
+
+if TYPE_CHECKING:
+    from netadapt.latency.target import Target
+
+FixedCost = Literal["call", "workload"]
+
+
+class Fusion(BaseModel):
+    """The rules by which a runtime merges operations; ``target.json`` records them.
+
+    An operation is merged only into one whose result nothing else reads.
+
+    Attributes:
+        batch_norm: whether a batch norm is merged into a convolution.
+        activations: the names of the activations that are merged.
+        add: whether an addition is merged whose other side was computed before.
+        into: the kinds that take in what follows them.
+        activated: further kinds, which take in an activation that follows them and nothing else.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_norm: bool = False
+    activations: frozenset[str] = frozenset()
+    add: bool = False
+    into: frozenset[str] = frozenset({"conv2d"})
+    activated: frozenset[str] = frozenset()
+
+    @field_serializer("activations", "into", "activated")
+    def _sorted(self, names: frozenset[str]) -> list[str]:
+        return sorted(names)
+
+
+_COMMON = frozenset({"relu", "relu6", "leaky_relu", "sigmoid", "tanh"})
+
+FUSIONS: dict[str, Fusion] = {
+    # silu, gelu and hardswish are not merged as a whole, but their factors are: timed together
+    "onnxruntime": Fusion(
+        batch_norm=True,
+        activations=_COMMON | {"hardsigmoid", "elu", "silu", "gelu", "hardswish"},
+        add=True,
+    ),
+    "torch": Fusion(),
+    "torch-compile": Fusion(
+        batch_norm=True,
+        activations=_COMMON | {"silu", "hardswish", "hardsigmoid"},
+        add=True,
+        into=frozenset({"conv2d", "upsample"}),
+        activated=frozenset({"add"}),
+    ),
+    "openvino": Fusion(
+        batch_norm=True,
+        activations=_COMMON | {"hardswish", "gelu", "elu", "silu", "hardsigmoid"},
+        add=True,
+        into=frozenset({"conv2d", "add"}),
+        activated=frozenset({"batch_norm", "linear", "mul", "upsample"}),
+    ),
+    "executorch": Fusion(
+        batch_norm=True,
+        activations=frozenset({"relu", "relu6"}),
+        activated=frozenset({"batch_norm", "linear", "pool"}),
+    ),
+    "tvm": Fusion(
+        batch_norm=True,
+        activations=_COMMON,
+        add=True,
+        into=frozenset({"conv2d", "upsample"}),
+        activated=frozenset({"add"}),
+    ),
+}
+
+# what a network costs beyond its operations: something once a call, or with every workload
+FIXED_COSTS: dict[str, FixedCost] = {
+    "onnxruntime": "call",
+    "torch": "workload",
+    "torch-compile": "workload",
+    "openvino": "call",
+    "executorch": "call",
+    "tvm": "call",
+}
+
+
+def fusion_of(target: "Target") -> Fusion:
+    """Return the fusion rules of ``target``: those it records, else those of its runtime.
+
+    Raises:
+        UserError: it records none, and its runtime is not one of ours.
+    """
+    if target.fusion is not None:
+        return target.fusion
+    if target.runtime not in FUSIONS:
+        raise UserError(
+            f"the table of {target.slug} records no fusion rules, and runtime {target.runtime!r} "
+            f"is unknown; known: {', '.join(FUSIONS)}"
+        )
+    return FUSIONS[target.runtime]

@@ -1,3 +1,0 @@
-from netadapt.latency.runtimes.registry import RUNTIMES, fusion_of, load_runtime
-
-__all__ = ["RUNTIMES", "fusion_of", "load_runtime"]

@@ -1,0 +1,233 @@
+"""Profiles of a machine without a network: a bundle goes there, a results file comes back."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netadapt.errors import UserError
+from netadapt.files import write_atomic
+from netadapt.latency.table import LatencyTable, workload_fields
+from netadapt.latency.target import Options, Target
+from netadapt.latency.validation import Report, summarise
+from netadapt.latency.workloads import Workload, workload_map
+from netadapt.profiling.agent.bundle import JOB, MANIFEST_FILE
+from netadapt.profiling.agent.runtimes import RUNTIMES
+from netadapt.profiling.agent.timing import Timing
+from netadapt.profiling.agent_file import agent_files, archive
+from netadapt.profiling.design import LOWEST_SHARE, random_networks
+from netadapt.profiling.devices.base import Bench
+from netadapt.profiling.devices.remote import (
+    Files,
+    identity,
+    job_of,
+    operations_stage,
+    require_board_runtime,
+    whole_stage,
+)
+from netadapt.profiling.profiler import (
+    Plan,
+    ProfileProgress,
+    make_plan,
+    measure_workloads,
+    validate,
+    with_typical_statistics,
+)
+from netadapt.profiling.results import Results, load_results
+from netadapt.profiling.runtimes import load_runtime
+from netadapt.profiling.runtimes.base import Runtime
+from netadapt.profiling.schedule import Schedule
+from netadapt.profiling.shared_weights import Graphs
+from netadapt.pruning import PrunableModel
+
+README = """\
+This file is a latency profile that waits to be measured, by netadapt.
+
+On the device, with Python 3.8 or newer, in a folder that can be written:
+
+    python3 -m pip install numpy {package}
+    python3 {name}
+
+It needs no network and leaves one file, netadapt-results-{id}.json. Interrupted, it goes on when
+it is started again. Then, where netadapt is installed:
+
+    netadapt profile-lut --import netadapt-results-{id}.json
+"""
+
+
+def write_bundle(
+    prunable: PrunableModel,
+    runtime: Runtime,
+    options: Options,
+    path: Path,
+    schedule: Schedule | None = None,
+) -> None:
+    """Write a zip that profiles ``prunable`` wherever ``python3 FILE.zip`` runs it.
+
+    Raises:
+        UserError: the runtime needs PyTorch, or cannot run the network; or ``path`` cannot be
+            written.
+    """
+    require_board_runtime(runtime)
+    if options.precision != "fp32":
+        raise UserError(f"precision {options.precision!r} is not for a bundle; known: fp32")
+    schedule = schedule or runtime.schedule
+    plan = _unrefined_plan(prunable, runtime, schedule)
+    graphs = Graphs(with_typical_statistics(prunable))
+    design = [graphs.at(row) for row in plan.design]
+    whole = [graphs.at(row) for row in plan.whole]
+    stages = [
+        operations_stage(
+            [name for name, _ in design], schedule.chunk, schedule.rounds, schedule.runs
+        ),
+        whole_stage(
+            [name for name, _ in whole], 2 * schedule.validation_rounds, schedule.validation_runs
+        ),
+    ]
+    job = job_of(runtime.name, options, graphs.operations, stages)
+    manifest = _manifest(plan, runtime, options, schedule, graphs.operations)
+    manifest["id"] = identity(*job.values(), json.dumps(manifest, sort_keys=True))
+    files: Files = {**graphs.common_files, **dict(design), **dict(whole), **job}
+    files[MANIFEST_FILE] = json.dumps(manifest).encode()
+    readme = README.format(
+        package=RUNTIMES[runtime.name].package, name=path.name, id=manifest["id"]
+    )
+    inside = {**agent_files(), "README.txt": readme.encode()}
+    inside.update({JOB + name: content for name, content in files.items()})
+    write_atomic(path, archive(inside))
+
+
+def _unrefined_plan(prunable: PrunableModel, runtime: Runtime, schedule: Schedule) -> Plan:
+    """Plan as for a device at hand, with random networks instead of refining ones.
+
+    Where interpolation is least sure shows only once the coarse grid is measured.
+    """
+    mapped = workload_map(prunable.operations, runtime.fusion)
+    plan = make_plan(prunable, mapped, schedule)
+    more = random_networks(
+        prunable.widths,
+        schedule.refinements * schedule.chunk,
+        schedule.channel_multiple,
+        np.random.default_rng([schedule.seed, 2]),
+        LOWEST_SHARE,
+    )
+    return replace(plan, design=np.concatenate([plan.design, more]))
+
+
+def _manifest(
+    plan: Plan, runtime: Runtime, options: Options, schedule: Schedule, operations: int
+) -> dict[str, object]:
+    places: dict[Workload, int] = {}
+
+    def executes(rows: NDArray[np.int64]) -> list[list[int]]:
+        return [
+            [places.setdefault(one, len(places)) for one in plan.workloads(row)] for row in rows
+        ]
+
+    return {
+        "runtime": runtime.name,
+        "options": options.model_dump(),
+        "subject": dict(plan.subject),
+        "groups": list(plan.groups),
+        "design": plan.design.tolist(),
+        "whole": plan.whole.tolist(),
+        "design_executes": executes(plan.design),
+        "whole_executes": executes(plan.whole),
+        "workloads": [workload_fields(one) for one in places],
+        "members": [list(unit) for unit in plan.members],
+        "operations": operations,
+        "schedule": dict(vars(schedule)),
+    }
+
+
+def import_results(path: Path, lut: Path, progress: ProfileProgress) -> tuple[LatencyTable, Report]:
+    """Make the table of a results file under ``lut``, or add to it what it lacks.
+
+    Raises:
+        UserError: the file is damaged, or the folder there is another target's. Nothing is
+            written then.
+    """
+    results = load_results(path)
+    folder = LatencyTable.open(lut, _target(results)).folder
+    with tempfile.TemporaryDirectory(prefix="netadapt-import-") as temporary:
+        if folder.exists():
+            shutil.copytree(folder, Path(temporary) / folder.name)
+        table = LatencyTable.open(Path(temporary), _target(results))
+        try:
+            report = _fill(table, results, progress)
+        except UserError as error:
+            raise UserError(str(error).replace(str(table.folder), str(path))) from None
+        for name in ("latency.csv", "target.json", "validation.csv"):
+            write_atomic(folder / name, (table.folder / name).read_bytes())
+    return LatencyTable.load(folder), report
+
+
+def _fill(table: LatencyTable, results: Results, progress: ProfileProgress) -> Report:
+    runtime = load_runtime(results.manifest.runtime)
+    plan, schedule = _plan(results), results.manifest.schedule
+    bench = ResultsBench(results)
+    wanted = {one for row in plan.design for one in plan.workloads(row)}
+    added = len(table.missing(wanted))
+    measure_workloads(bench, plan, plan.design, table, progress, schedule)
+    validation = validate(bench, plan, table, runtime, progress, schedule)
+    return summarise(validation, len(wanted), added)
+
+
+def _target(results: Results) -> Target:
+    return Target(
+        device="cpu",
+        hardware=results.hardware,
+        system=results.system,
+        runtime=results.manifest.runtime,
+        runtime_version=results.runtime_version,
+        clock=dict(results.clock),
+        date=results.date,
+        **results.manifest.options.model_dump(),
+    )
+
+
+def _plan(results: Results) -> Plan:
+    manifest = results.manifest
+    executed = manifest.executed()
+    return Plan(
+        groups=tuple(manifest.groups),
+        design=np.array(manifest.design, dtype=np.int64),
+        whole=np.array(manifest.whole, dtype=np.int64),
+        workloads=lambda row: executed[tuple(row.tolist())],
+        members=tuple(map(tuple, manifest.members)),
+        subject=manifest.subject,
+    )
+
+
+class ResultsBench(Bench):
+    """Hands on what was measured elsewhere."""
+
+    def __init__(self, results: Results) -> None:
+        self._timing = results.whole()
+        measured = results.operations()
+        self._operations = {
+            tuple(row): us for row, us in zip(results.manifest.design, measured, strict=True)
+        }
+
+    def operations(
+        self, rows: NDArray[np.int64], chunk: int, rounds: int, runs: int
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield ``(rounds * runs, operations)`` microseconds for each designed network."""
+        return (self._operations[tuple(row.tolist())] for row in rows)
+
+    def whole(
+        self,
+        rows: NDArray[np.int64],
+        rounds: int,
+        runs: int,
+        on_step: Callable[[], None],
+    ) -> Timing:
+        """Return how long the whole networks took."""
+        for _ in range(len(rows) + rounds):
+            on_step()
+        return self._timing

@@ -1,0 +1,3 @@
+from netadapt.profiling.runtimes.registry import RUNTIMES, load_runtime
+
+__all__ = ["RUNTIMES", "load_runtime"]

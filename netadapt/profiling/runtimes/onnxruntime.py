@@ -1,0 +1,62 @@
+"""ONNX Runtime, by default on the CPU."""
+
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+from netadapt.latency.target import Options, Target
+from netadapt.profiling.agent import onnxruntime as agent
+from netadapt.profiling.onnx_model import OnnxTemplate
+from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
+from netadapt.pruning import Operation
+
+
+class OnnxRuntime(Runtime):
+    """ONNX Runtime with all graph optimisations, on one of its execution providers."""
+
+    name = "onnxruntime"
+
+    def version(self) -> str:
+        """The installed version."""
+        return agent.version()
+
+    def on_cuda(self, options: Options) -> bool:
+        """With the CUDA or TensorRT provider."""
+        return options.provider in ("cuda", "tensorrt")
+
+    def loader(
+        self,
+        model: nn.Module,
+        example_input: Tensor,
+        operations: tuple[Operation, ...],
+        target: Target,
+    ) -> Loader:
+        """Export ``model`` to ONNX once; networks pruned from it reuse the graph.
+
+        Raises:
+            UserError: the network cannot be exported, or the wheel lacks the provider.
+        """
+        try:
+            agent.providers(target.provider)
+        except ValueError as error:
+            raise UserError(f"--provider {target.provider}: {error}") from None
+        return _OnnxLoader(OnnxTemplate(model, example_input, operations), target)
+
+
+class _OnnxLoader(Loader):
+    def __init__(self, template: OnnxTemplate, target: Target) -> None:
+        self._template = template
+        self._threads = target.threads
+        self._provider = target.provider
+
+    def session(self, model: nn.Module) -> Session:
+        proto = self._template.filled(model).SerializeToString()
+        return agent.OnnxSession(proto, self._template.example, self._threads, self._provider)
+
+    def profiled_session(self, model: nn.Module) -> ProfiledSession:
+        return agent.ProfiledOnnxSession(
+            self._template.filled(model).SerializeToString(),
+            self._template.example,
+            self._threads,
+            self._provider,
+            operations=self._template.operation_count,
+        )

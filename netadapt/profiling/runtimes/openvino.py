@@ -1,0 +1,71 @@
+"""OpenVINO on the CPU."""
+
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+from netadapt.latency.fusion import FUSIONS
+from netadapt.latency.target import Target
+from netadapt.latency.workloads import fuse
+from netadapt.profiling.agent import openvino as agent
+from netadapt.profiling.onnx_model import OnnxTemplate
+from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
+from netadapt.pruning import Operation
+
+FUSION = FUSIONS["openvino"]
+
+
+class OpenVinoRuntime(Runtime):
+    """OpenVINO's CPU plugin, in float32 and one stream."""
+
+    name = "openvino"
+
+    def version(self) -> str:
+        """The installed version."""
+        return agent.version()
+
+    def loader(
+        self,
+        model: nn.Module,
+        example_input: Tensor,
+        operations: tuple[Operation, ...],
+        target: Target,
+    ) -> Loader:
+        """Export ``model`` to ONNX once; networks pruned from it reuse the graph."""
+        return _OpenVinoLoader(
+            OnnxTemplate(model, example_input, operations), operations, target.threads
+        )
+
+
+class _OpenVinoLoader(Loader):
+    def __init__(
+        self, template: OnnxTemplate, operations: tuple[Operation, ...], threads: int
+    ) -> None:
+        self._template = template
+        self._operations = operations
+        self._threads = threads
+
+    def session(self, model: nn.Module) -> Session:
+        return agent.OpenVinoSession(self._bytes(model), self._template.example, self._threads)
+
+    def profiled_session(self, model: nn.Module) -> ProfiledSession:
+        session = agent.ProfiledOpenVinoSession(
+            self._bytes(model),
+            self._template.example,
+            self._threads,
+            operations=len(self._operations),
+        )
+        self._require_all_timed(session.named_operations())
+        return session
+
+    def _bytes(self, model: nn.Module) -> bytes:
+        data: bytes = self._template.filled(model).SerializeToString()
+        return data
+
+    def _require_all_timed(self, named: set[int]) -> None:
+        for unit in fuse(self._operations, FUSION):
+            if named.isdisjoint(unit.members):
+                main = self._operations[unit.main]
+                raise UserError(
+                    f"cannot time {main.kind} {main.module} in openvino: it merges it with an "
+                    "operation that netadapt times apart; use --runtime onnxruntime"
+                )

@@ -1,0 +1,107 @@
+"""PyTorch, eager, on the CPU or on an NVIDIA GPU."""
+
+import copy
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netadapt.latency.target import Options, Target
+from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
+from netadapt.profiling.runtimes.cuda import CudaSession, ProfiledCudaSession, cuda_device
+from netadapt.pruning import Operation
+from netadapt.pruning.operations import OperationTimer
+
+
+class TorchRuntime(Runtime):
+    """Eager PyTorch: every operation is a call of its own."""
+
+    name = "torch"
+
+    def version(self) -> str:
+        """The installed version."""
+        return torch.__version__.split("+")[0]
+
+    def on_cuda(self, options: Options) -> bool:
+        """It runs on NVIDIA GPUs."""
+        return True
+
+    def loader(
+        self,
+        model: nn.Module,
+        example_input: Tensor,
+        operations: tuple[Operation, ...],
+        target: Target,
+    ) -> Loader:
+        """Nothing to prepare: networks run as they are.
+
+        Raises:
+            UserError: the target is a GPU that PyTorch does not see.
+        """
+        device = cuda_device(target)
+        if device is not None:
+            return _CudaLoader(example_input, device, target.precision)
+        return _TorchLoader(example_input, target.threads)
+
+
+class _CudaLoader(Loader):
+    def __init__(self, example_input: Tensor, device: torch.device, precision: str) -> None:
+        self._placed = (example_input, device, precision)
+
+    def session(self, model: nn.Module) -> CudaSession:
+        return CudaSession(model, *self._placed)
+
+    def profiled_session(self, model: nn.Module) -> ProfiledSession:
+        return ProfiledCudaSession(model, *self._placed)
+
+
+class _TorchLoader(Loader):
+    def __init__(self, example_input: Tensor, threads: int) -> None:
+        self._example = example_input
+        self._threads = threads
+
+    def session(self, model: nn.Module) -> Session:
+        return _TorchSession(model, self._example, self._threads)
+
+    def profiled_session(self, model: nn.Module) -> ProfiledSession:
+        return _ProfiledTorchSession(model, self._example, self._threads)
+
+
+class _TorchSession(Session):
+    def __init__(self, model: nn.Module, example_input: Tensor, threads: int) -> None:
+        self._model = copy.deepcopy(model).eval()
+        self._example = example_input
+        self._threads = threads
+
+    def run(self) -> None:
+        before = torch.get_num_threads()
+        if before != self._threads:
+            torch.set_num_threads(self._threads)
+        try:
+            with torch.inference_mode():
+                self._model(self._example)
+        finally:
+            if before != self._threads:
+                torch.set_num_threads(before)
+
+
+class _ProfiledTorchSession(_TorchSession, ProfiledSession):
+    def __init__(self, model: nn.Module, example_input: Tensor, threads: int) -> None:
+        super().__init__(model, example_input, threads)
+        self._runs: list[list[float]] = []
+
+    def run(self) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            with torch.no_grad(), OperationTimer(time.perf_counter) as timer:
+                timer.watch_input(self._example)
+                self._model(self._example)
+        finally:
+            torch.set_num_threads(before)
+        self._runs.append(timer.seconds)
+
+    def operation_us(self) -> NDArray[np.float64]:
+        return np.array(self._runs) * 1e6

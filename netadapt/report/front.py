@@ -1,0 +1,223 @@
+"""The front: accuracy against latency, one run in detail or several side by side."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from netadapt.errors import UserError
+from netadapt.report import style
+from netadapt.report.runs import RunView
+from netadapt.search.front import hypervolume
+
+
+def plot_front(runs: Sequence[RunView]) -> Figure:
+    """Draw the front of one run with all its candidates, or the fronts of several overlaid.
+
+    Latency is in ms, the score is that of the holdout. Several runs carry their hypervolume
+    in the legend, all measured from the one reference point that the legend names.
+
+    Raises:
+        UserError: the runs differ in the score that counts.
+    """
+    for run in runs[1:]:
+        if (run.score, run.higher_is_better) != (runs[0].score, runs[0].higher_is_better):
+            raise UserError(
+                f"{runs[0].path} scores by {runs[0].score} and {run.path} by {run.score}; "
+                "plot runs of one score together"
+            )
+    figure = Figure(figsize=(style.WIDTH_INCHES, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    style.tidy(axes)
+    axes.set_ylabel(style.score_axis(runs[0].score, "holdout"))
+    if len(runs) == 1:
+        columns, title = 2, _draw_run(axes, runs[0])
+    else:
+        columns, title = 1, _draw_runs(axes, runs)
+    figure.legend(
+        loc="outside lower center",
+        ncols=columns,
+        title=title,
+        frameon=False,
+        fontsize=style.SMALL,
+        title_fontsize=style.SMALL,
+    )
+    return figure
+
+
+def _draw_run(axes: Axes, run: RunView) -> str | None:
+    """Draw one run and return the legend's title, which gives the scores on the test split."""
+    axes.set_xlabel(f"latency on {style.shortened(run.target, 60)}, ms")
+    axes.set_title(f"{style.shortened(run.name, 40)}: front, {run.goal}", pad=22)
+    _draw_candidates(axes, run)
+    axes.plot(
+        run.front["predicted_ms"],
+        run.front[run.holdout],
+        drawstyle="steps-post",
+        color=style.BLUE,
+        marker="o",
+        markersize=4,
+        label="front, latency predicted",
+    )
+    _draw_base(axes, run, style.BLACK, "base network")
+    _draw_measured(axes, run)
+    if run.budget_ms is not None:
+        _draw_budget(axes, run.budget_ms)
+    return _test_note(run)
+
+
+def _draw_candidates(axes: Axes, run: RunView) -> None:
+    """Draw the dominated candidates; those far worse are counted, not shown."""
+    dominated = run.candidates[
+        ~run.candidates["candidate"].isin(run.front["candidate"])
+        & (run.candidates["stage"] != "base")
+        & run.candidates[run.holdout].notna()
+    ]
+    if dominated.empty:
+        return
+    shown = pd.concat([run.front, run.measured, run.base.to_frame().T])
+    gains = run.gains(shown)
+    lowest, highest = np.nanmin(gains), np.nanmax(gains)
+    seen = run.gains(dominated) >= lowest - max(highest - lowest, 1e-3)
+    label = "dominated candidate"
+    if not seen.all():
+        label += f" ({np.sum(~seen)} worse not shown)"
+    axes.scatter(
+        dominated.loc[seen, "predicted_ms"],
+        dominated.loc[seen, run.holdout],
+        s=12,
+        color=style.GREY,
+        linewidths=0,
+        label=label,
+    )
+
+
+def _draw_base(axes: Axes, run: RunView, colour: str, label: str | None) -> None:
+    axes.plot(
+        run.base["predicted_ms"],
+        run.base[run.holdout],
+        linestyle="none",
+        marker="*",
+        markersize=13,
+        color=colour,
+        markeredgecolor="white",
+        zorder=4,
+        label=label,
+    )
+
+
+def _draw_measured(axes: Axes, run: RunView) -> None:
+    """Join each timed network's predicted latency to the measured one."""
+    timed = run.measured
+    if timed.empty:
+        return
+    axes.hlines(
+        timed[run.holdout],
+        timed["predicted_ms"],
+        timed["measured_ms"],
+        color=style.VERMILION,
+        linewidth=1.2,
+        zorder=2.5,
+    )
+    long_tuned = timed[timed["stage"] == "long"]
+    if not long_tuned.empty:
+        axes.plot(
+            long_tuned["predicted_ms"],
+            long_tuned[run.holdout],
+            linestyle="none",
+            marker="o",
+            markersize=8,
+            markerfacecolor="none",
+            markeredgecolor=style.VERMILION,
+            zorder=3,
+            label="fine-tuned long, latency predicted",
+        )
+    axes.plot(
+        timed["measured_ms"],
+        timed[run.holdout],
+        linestyle="none",
+        marker="D",
+        markersize=6,
+        color=style.VERMILION,
+        zorder=3.5,
+        label="latency measured",
+    )
+
+
+def _draw_budget(axes: Axes, budget_ms: float) -> None:
+    axes.axvline(budget_ms, color=style.INK, linestyle=(0, (4, 3)), linewidth=1.1, zorder=1.5)
+    axes.annotate(
+        f"budget {budget_ms:g} ms",
+        xy=(budget_ms, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="center",
+        fontsize=style.SMALL,
+        color=style.INK,
+    )
+
+
+def _test_note(run: RunView) -> str | None:
+    """Say what the test split says of the base and of the network chosen for the budget."""
+    if run.test not in run.candidates.columns:
+        return None
+    found = [
+        f"{name} {row[run.test]:.3f}"
+        for name, row in (
+            ("base", run.base),
+            ("base fine-tuned long", run.base_tuned_long),
+            ("within budget", run.chosen),
+        )
+        if row is not None and not np.isnan(row[run.test])
+    ]
+    return f"{style.score_axis(run.score, 'test split')}: {', '.join(found)}" if found else None
+
+
+def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
+    """Overlay the fronts and return the legend's title, which states the reference point."""
+    targets = list(dict.fromkeys(run.target for run in runs))
+    goals = list(dict.fromkeys(run.goal for run in runs))
+    axes.set_xlabel(
+        f"predicted latency on {style.shortened(targets[0], 60)}, ms"
+        if len(targets) == 1
+        else "predicted latency, each run on its own target, ms"
+    )
+    reference = _reference_point(runs)
+    names = [run.name for run in runs]
+    for index, run in enumerate(runs):
+        colour = style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)]
+        volume = hypervolume(run.front["predicted_ms"], run.gains(run.front), reference)
+        name = run.name if names.count(run.name) == 1 else str(run.path)
+        label = style.shortened(name, 40) + (f" ({run.strategy})" if run.strategy else "")
+        label += f": hypervolume {volume:.4g}"
+        label += f", {run.goal}" if len(goals) > 1 else ""
+        label += f", on {style.shortened(run.target, 40)}" if len(targets) > 1 else ""
+        axes.plot(
+            run.front["predicted_ms"],
+            run.front[run.holdout],
+            drawstyle="steps-post",
+            color=colour,
+            linestyle=style.SERIES_LINES[index % len(style.SERIES_LINES)],
+            marker=style.SERIES_MARKERS[index % len(style.SERIES_MARKERS)],
+            markersize=5,
+            label=label,
+        )
+        _draw_base(axes, run, colour, None)
+    axes.plot([], [], "*", color=style.INK, markersize=11, label="base network")
+    axes.set_title(f"Fronts of {len(runs)} runs", pad=22)
+    if len(goals) == 1 and runs[0].budget_ms is not None:
+        _draw_budget(axes, runs[0].budget_ms)
+    worst = reference[1] if runs[0].higher_is_better else -reference[1]
+    name = style.score_name(runs[0].score)
+    return f"hypervolume: reference point {reference[0]:.4g} ms, {name} {worst:.4g}"
+
+
+def _reference_point(runs: Sequence[RunView]) -> tuple[float, float]:
+    """Return the slowest latency and the worst score of any front or base here, as a gain."""
+    rows = [pd.concat([run.front, run.base.to_frame().T]) for run in runs]
+    slowest = max(float(row["predicted_ms"].max()) for row in rows)
+    worst = min(float(np.nanmin(run.gains(row))) for run, row in zip(runs, rows, strict=True))
+    return slowest, worst

@@ -1,0 +1,188 @@
+"""Depth made visible: a strip of photographs, truths and predictions."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from netadapt.errors import UserError
+from netadapt.files import existing_file
+from netadapt.report import style
+
+COLOUR_MAP = "viridis"
+NO_DEPTH = 168
+"""The grey of a pixel without depth: a shade that the colour map does not hold."""
+
+Depth = NDArray[np.floating[Any]]
+Photograph = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Photographs with their depth maps, in metres; 0 where there is none.
+
+    Attributes:
+        rgb: ``(N, H, W, 3)`` uint8.
+        truth: ``(N, H, W)``.
+        base: ``(N, H, W)``, predicted by the base network.
+        pruned: ``(N, H, W)``, predicted by the pruned one.
+        names: of the photographs.
+    """
+
+    rgb: Photograph
+    truth: Depth
+    base: Depth
+    pruned: Depth
+    names: tuple[str, ...]
+
+
+def read_samples(path: Path) -> Samples:
+    """Read a run's ``samples.npz``.
+
+    Raises:
+        UserError: it is missing, damaged, or its arrays do not belong together.
+    """
+    existing_file(path, "samples")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = _arrays(archive)
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is not a file of samples: {error}") from error
+    rgb = arrays["rgb"]
+    if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[-1] != 3 or not rgb.size:
+        raise UserError(f"{path}: rgb is {rgb.dtype} {rgb.shape}, not uint8 (N, H, W, 3)")
+    for key in ("truth", "base", "pruned"):
+        if arrays[key].shape != rgb.shape[:3] or arrays[key].dtype.kind != "f":
+            shape = arrays[key].shape
+            raise UserError(
+                f"{path}: {key} is {arrays[key].dtype} {shape}, not float of rgb's size"
+            )
+    if arrays["names"].shape != rgb.shape[:1]:
+        raise UserError(f"{path}: {arrays['names'].size} names for {len(rgb)} photographs")
+    return Samples(
+        rgb=rgb,
+        truth=arrays["truth"],
+        base=arrays["base"],
+        pruned=arrays["pruned"],
+        names=tuple(str(name) for name in arrays["names"]),
+    )
+
+
+def _arrays(archive: Any) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of samples; older ones hold ``base`` and ``pruned`` alone."""
+    arrays = {key: archive[key] for key in ("rgb", "truth", "names")}
+    if "answers" not in archive:
+        return arrays | {key: archive[key] for key in ("base", "pruned")}
+    answers = archive["answers"].astype(np.float32)
+    shown = [str(name) for name in archive["candidates"]]
+    return arrays | {"base": answers[0], "pruned": answers[shown.index(str(archive["final"]))]}
+
+
+def colour_depth(depth: Depth, near: float, far: float) -> Photograph:
+    """Return ``depth`` as a picture, ``(H, W, 3)`` uint8.
+
+    Args:
+        depth: ``(H, W)`` metres; 0 or not finite is drawn grey.
+        near: metres, the first colour of the map.
+        far: metres, the last.
+
+    Raises:
+        ValueError: ``far`` is not beyond ``near``.
+    """
+    if not near < far:
+        raise ValueError(f"far must lie beyond near, got {near} and {far}")
+    known = _known(depth)
+    share = (np.where(known, depth, near) - near) / (far - near)
+    coloured: Photograph = colormaps[COLOUR_MAP](np.clip(share, 0, 1), bytes=True)[..., :3]
+    coloured[~known] = NO_DEPTH
+    return coloured
+
+
+def plot_samples(samples: Samples) -> Figure:
+    """Draw a row a photograph: itself, the ground truth, the base and the pruned prediction.
+
+    All depth maps share one colour scale in metres. δ1 and RMSE of the pixels with truth
+    stand under each prediction.
+    """
+    near, far = _depth_range(samples.truth)
+    count, height, width = samples.truth.shape
+    row_inches = 1.68 * height / width + 0.24
+    figure = Figure(
+        figsize=(style.WIDTH_INCHES, 0.5 + row_inches * count),
+        layout="compressed",
+    )
+    grid = figure.subplots(count, 4, squeeze=False)
+    for axes, title in zip(grid[0], ("photograph", "ground truth", "base", "pruned"), strict=True):
+        axes.set_title(title, fontsize=11)
+    for row, axes in enumerate(grid):
+        truth = samples.truth[row]
+        _show(axes[0], samples.rgb[row], style.shortened(samples.names[row], 24))
+        missing = 100 * (1 - _known(truth).mean())
+        note = f"grey: no depth ({missing:.0f} %)" if missing >= 0.5 else ""
+        _show(axes[1], colour_depth(truth, near, far), note)
+        for place, predicted in ((axes[2], samples.base[row]), (axes[3], samples.pruned[row])):
+            _show(place, colour_depth(predicted, near, far), _score_text(predicted, truth))
+    _depth_bar(figure, list(grid.flat), near, far)
+    return figure
+
+
+def plot_predictions(rgb: Photograph, depth: Depth) -> Figure:
+    """Draw a photograph ``(H, W, 3)`` uint8 and the depth ``(H, W)`` in metres predicted for it."""
+    near, far = _depth_range(depth)
+    height, width = depth.shape
+    figure = Figure(figsize=(style.WIDTH_INCHES, 3.45 * height / width + 0.45), layout="compressed")
+    left, right = figure.subplots(1, 2)
+    left.set_title("photograph", fontsize=11)
+    right.set_title("predicted depth", fontsize=11)
+    _show(left, rgb, "")
+    _show(right, colour_depth(depth, near, far), "")
+    _depth_bar(figure, [left, right], near, far)
+    return figure
+
+
+def _known(depth: Depth) -> NDArray[np.bool_]:
+    return np.isfinite(depth) & (depth > 0)
+
+
+def _depth_range(depth: Depth) -> tuple[float, float]:
+    """Return metres between which nearly all of ``depth`` lies; never an empty range."""
+    known = depth[_known(depth)]
+    if not known.size:
+        return 0.0, 1.0
+    near, far = (float(edge) for edge in np.percentile(known, (1, 99)))
+    return (near, far) if far - near > 1e-3 else (near - 0.05, far + 0.05)
+
+
+def _score_text(predicted: Depth, truth: Depth) -> str:
+    """Return δ1 and RMSE in metres over the pixels with truth (Eigen et al., NIPS 2014)."""
+    known = _known(truth)
+    if not known.any():
+        return "no ground truth"
+    wanted = truth[known].astype(np.float64)
+    given = np.maximum(predicted[known].astype(np.float64), 1e-3)
+    delta1 = np.mean(np.maximum(given / wanted, wanted / given) < 1.25)
+    rmse = np.sqrt(np.mean((given - wanted) ** 2))
+    return f"δ1 {delta1:.3f}   RMSE {rmse:.2f} m"
+
+
+def _show(axes: Axes, picture: Photograph, note: str) -> None:
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(note, fontsize=style.SMALL, labelpad=2)
+
+
+def _depth_bar(figure: Figure, axes: list[Axes], near: float, far: float) -> None:
+    colours = ScalarMappable(Normalize(near, far), COLOUR_MAP)
+    figure.colorbar(
+        colours, ax=axes, label="depth, m", fraction=0.05, pad=0.015, aspect=30, extend="both"
+    )
