@@ -1,9 +1,10 @@
-"""The house of DESIGN.md: who may import whom."""
+"""The house of DESIGN.md: who may import whom, file by file."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -12,23 +13,29 @@ import pytest
 import netadapt
 
 PACKAGE = Path(netadapt.__file__).parent
-BELOW = {
-    "cli": {"viz", "search", "training", "latency", "pruning", "data", "models"},
-    "viz": set(),
-    "search": {"training", "latency", "pruning", "data", "models"},
-    "training": {"pruning", "data", "models"},
+ROOMS_BELOW = {
+    "cli": {"report", "depth", "search", "profiling", "training", "latency", "models", "pruning"},
+    "report": {"latency"},
+    "depth": {"training", "models"},
+    "search": {"profiling", "training", "latency", "models", "pruning"},
+    "profiling": {"latency", "pruning"},
+    "training": {"models", "pruning"},
     "latency": {"pruning"},
-    "pruning": set(),
-    "data": set(),
     "models": set(),
+    "pruning": set(),
 }
 FOUNDATION = {"netadapt.errors", "netadapt.factories", "netadapt.files", "netadapt.interrupts"}
-# arithmetic on numbers alone, which plots need as much as the search does
-ALSO_ALLOWED = {("viz", "netadapt.search.front")}
+# arithmetic on numbers alone, which pictures need as much as the search does
+ALSO_ALLOWED = {("report", "netadapt.search.front")}
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Every module of ours that ``path`` imports, at the top or anywhere in it."""
+@cache
+def imported_modules(path: Path) -> frozenset[str]:
+    """Every module of ours that ``path`` imports: at its top, in a function, or for types only."""
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -53,16 +60,25 @@ def module_of(name: str) -> str:
     raise AssertionError(f"there is no module {name}")
 
 
+def name_of(path: Path) -> str:
+    """The dotted name of the module in ``path``."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
 def rooms() -> dict[str, list[Path]]:
     folders = [path for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()]
     return {folder.name: sorted(folder.rglob("*.py")) for folder in folders}
 
 
 def test_the_house_has_the_rooms_of_the_design() -> None:
-    assert set(rooms()) == set(BELOW)
+    assert set(rooms()) == set(ROOMS_BELOW)
 
 
-@pytest.mark.parametrize("room", BELOW)
+@pytest.mark.parametrize("room", ROOMS_BELOW)
 def test_imports_run_one_way(room: str) -> None:
     for path in rooms()[room]:
         for module in imported_modules(path):
@@ -70,29 +86,31 @@ def test_imports_run_one_way(room: str) -> None:
                 continue
             parts = module.split(".")
             assert len(parts) > 1, f"{path} imports netadapt itself"
-            assert parts[1] == room or parts[1] in BELOW[room], f"{path} imports {module}"
+            assert parts[1] == room or parts[1] in ROOMS_BELOW[room], f"{path} imports {module}"
+
+
+def test_only_the_command_line_knows_depth() -> None:
+    outside = [name for name in FILES if not name.startswith(("netadapt.depth", "netadapt.cli"))]
+    for name in outside:
+        for module in imported_modules(FILES[name]):
+            assert not module.startswith("netadapt.depth"), f"{name} imports {module}"
 
 
 @pytest.mark.parametrize("name", sorted(FOUNDATION))
 def test_the_foundation_rests_on_nothing_but_itself(name: str) -> None:
-    path = PACKAGE / f"{name.removeprefix('netadapt.')}.py"
-    assert set(imported_modules(path)) <= FOUNDATION
+    assert imported_modules(FILES[name]) <= FOUNDATION
 
 
-def test_there_is_no_cycle_between_rooms() -> None:
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Circles, type-only imports and imports inside functions included."""
     graph = {
-        room: {
-            module.split(".")[1]
-            for path in paths
-            for module in imported_modules(path)
-            if module not in FOUNDATION and module.split(".")[1:2] != [room]
-        }
-        for room, paths in rooms().items()
+        name: {module for module in imported_modules(path) if module != name}
+        for name, path in FILES.items()
     }
     assert list(TopologicalSorter(graph).static_order())
 
 
-@pytest.mark.parametrize("room", BELOW)
+@pytest.mark.parametrize("room", ROOMS_BELOW)
 def test_the_init_of_a_folder_only_hands_on_names(room: str) -> None:
     for path in rooms()[room]:
         if path.name != "__init__.py":

@@ -49,7 +49,7 @@ def frames(tmp_path):
 
 
 def opened(folder, on_bad_sample):
-    return open_task("depth", f"pairs:{folder}", SIZE, on_bad_sample=on_bad_sample)
+    return open_task("depth", f"pairs:{folder}", SIZE, {"on_bad_sample": on_bad_sample})
 
 
 def trained_on(task):
@@ -105,4 +105,4 @@ def test_data_without_one_good_frame_is_refused(frames):
 
 def test_other_tasks_have_their_own_way():
     with pytest.raises(UserError, match="--on-bad-sample is of task depth"):
-        open_task("digits", None, SIZE, on_bad_sample="skip")
+        open_task("digits", None, SIZE, {"on_bad_sample": "skip"})

@@ -54,7 +54,7 @@ def test_resuming_a_finished_training_changes_nothing(uninterrupted, tmp_path):
 def test_resuming_with_other_settings_is_refused(uninterrupted):
     with pytest.raises(UserError, match=r"with other settings: lr was 0\.002, not 0\.1$"):
         train(config(lr=0.1), fake_task(), uninterrupted, resume=True)
-    other = replace(config(seed=1), loss="berhu")
+    other = replace(config(seed=1), task_options={"loss": "berhu"})
     with pytest.raises(UserError, match="loss was l1, not berhu; seed was 0, not 1"):
         train(other, fake_task(), uninterrupted, resume=True)
 
