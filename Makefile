@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 VENV_MIN := .venv-min
 TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.5" "hypothesis>=6.100" "torchmetrics>=1.4"
 
-.PHONY: demo test test-min lint install clean
+.PHONY: demo test test-min lint docs install clean
 
 install: $(VENV)/.installed
 
@@ -22,14 +22,17 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+test: lint docs
 	$(BIN)/python -m pytest
 
 # the oldest versions that pyproject.toml allows, without the optional runtimes
 test-min: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	test -x $(VENV_MIN)/bin/python || $(PYTHON) -m venv $(VENV_MIN)
-	$(BIN)/uv pip install --quiet --python $(VENV_MIN)/bin/python --resolution lowest-direct -e '.[evolution]' $(TEST_TOOLS)
+	$(BIN)/uv pip install --quiet --python $(VENV_MIN)/bin/python --resolution lowest-direct -e '.[depth,plot,rank,digits,evolution]' $(TEST_TOOLS)
 	$(VENV_MIN)/bin/python -m pytest $(patsubst %,--ignore=tests/profiling/test_runtime_%.py,openvino executorch tvm)
 
 clean:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netadapt.errors import UserError
+from netadapt.extras import remedy
 
 
 def factory_named(name: str, kind: str) -> Callable[..., Any]:
@@ -40,6 +41,8 @@ def named(name: str, kind: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if line := remedy(error):
+            raise UserError(f"{kind} {name}: {line}") from error
         missing = error.name or module_name
         owner = (
             "" if f"{module_name}.".startswith(f"{missing}.") else f" (imported by {module_name})"

@@ -24,7 +24,9 @@ ROOMS_BELOW = {
     "models": set(),
     "pruning": set(),
 }
-FOUNDATION = {"netadapt.errors", "netadapt.factories", "netadapt.files", "netadapt.interrupts"}
+FOUNDATION = {
+    f"netadapt.{name}" for name in ("errors", "extras", "factories", "files", "interrupts")
+}
 # arithmetic on numbers alone, which pictures need as much as the search does
 ALSO_ALLOWED = {("report", "netadapt.search.front")}
 

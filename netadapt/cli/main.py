@@ -19,6 +19,7 @@ from netadapt.cli import (
     train,
 )
 from netadapt.errors import UserError
+from netadapt.extras import remedy
 
 # what Typer raises for a wrong option; it has moved its parser from one package to another
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -51,6 +52,11 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UserError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        line = remedy(error)
+        if line is None:
+            raise
+        _fail(line)
     except (typer.Abort, KeyboardInterrupt):
         _interrupted()
     except UsageError as error:
