@@ -5,6 +5,7 @@ import hypothesis
 import pytest
 import torch
 from lacking import lacking
+from stock import stock
 
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
@@ -13,6 +14,8 @@ from netadapt.pruning import PrunableModel, trace
 # a machine that is busy is no fault of what is tested
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+__all__ = ["stock"]  # a fixture for every room
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -3,13 +3,26 @@
 import json
 import math
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from netadapt.cli.screen import say
 from netadapt.errors import UserError
+
+__all__ = [
+    "MAX_BATCH",
+    "BadSample",
+    "Json",
+    "TaskOption",
+    "counted",
+    "key_values",
+    "parse_size",
+    "print_json",
+    "say",
+    "task_options",
+]
 
 # the options that several commands share
 BadSample = Annotated[
@@ -68,9 +81,9 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_plain))
 
 
-def say(text: str) -> None:
-    """Tell the user something on stderr."""
-    print(text, file=sys.stderr, flush=True)
+def counted(number: int, noun: str) -> str:
+    """Return ``1 point`` or ``2 points``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _finite(value: Any) -> Any:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netadapt.cli.common import BadSample, TaskOption, parse_size, say, task_options
+from netadapt.cli.common import BadSample, TaskOption, counted, parse_size, say, task_options
 from netadapt.errors import UserError
 from netadapt.search.executors.registry import EXECUTORS
 from netadapt.search.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
-    from netadapt.cli.views import SearchView
+    from netadapt.cli.search_view import SearchView
     from netadapt.search.search_run import SearchRun
 
 
@@ -139,7 +139,7 @@ def search(
     }
     if resume and out is None:
         raise UserError("--resume needs --out, the run to go on with")
-    from netadapt.cli.views import SearchView
+    from netadapt.cli.search_view import SearchView
     from netadapt.search.api import default_folder
 
     base = model or checkpoint
@@ -201,5 +201,5 @@ def _tell(result: "SearchRun") -> None:
     samples = result.summary["training_samples"]
     if samples is not None:
         say(f"training images read: {', '.join(f'{n} {stage}' for stage, n in samples.items())}")
-    say(f"front of {len(result.front)} points in {result.folder / 'pareto.csv'}")
+    say(f"front of {counted(len(result.front), 'point')} in {result.folder / 'pareto.csv'}")
     print(result.final)

@@ -1,0 +1,179 @@
+"""The progress of a search on stderr: a live table on a terminal, plain lines otherwise."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from netadapt.cli.common import counted
+from netadapt.cli.eta import Eta
+from netadapt.cli.screen import can_draw, harmless, say, stderr_console
+from netadapt.search.candidate import Candidate
+from netadapt.search.journal import Retried
+from netadapt.search.progress import SearchProgress
+from netadapt.search.state import SearchState
+
+FRONT_ROWS = 8
+REFRESH_SECONDS = 0.1
+
+
+@harmless
+class SearchView(SearchProgress):
+    """The live view: iteration, target, candidates done, best so far, front, ETA."""
+
+    def __init__(self) -> None:
+        self._console = stderr_console()
+        self._live: Live | None = None
+        self._budget: float | None = None
+        self._left = 0
+        self._title = ""
+        self._eta = Eta()
+        self._workers = ""
+        self._drawn = 0.0
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._live:
+            self._live.stop()
+
+    def began(self, state: SearchState, budget_ms: float | None, iterations: int) -> None:
+        """The walk begins or goes on."""
+        self._budget, self._left = budget_ms, iterations
+        self._title = "walking down"
+        now = f"{state.current.predicted_ms:.3g}"
+        way = f"down from {now} ms" if budget_ms is None else f"from {now} to {budget_ms:.3g} ms"
+        self._line(f"walking {way}, about {counted(iterations, 'iteration')}")
+        self._draw(state, at_once=True)
+
+    def proposed(self, state: SearchState) -> None:
+        """An iteration's candidates are known."""
+        self._draw(state)
+
+    def scored(self, state: SearchState, name: str) -> None:
+        """A candidate was evaluated."""
+        self._eta.advance()
+        self._draw(state)
+
+    def noted(self, text: str) -> None:
+        """Something that the user should know of the data."""
+        self._note(text)
+
+    def retried(self, state: SearchState, event: Retried) -> None:
+        """An attempt at a candidate failed; it is evaluated again."""
+        self._line(f"{event.name}: attempt {event.attempt} failed, trying again: {event.reason}")
+        self._draw(state)
+
+    def workers(self, alive: int, in_flight: Sequence[str]) -> None:
+        """So many workers are ready."""
+        self._workers = f"{alive}, at {', '.join(in_flight[:8])}" if in_flight else str(alive)
+
+    def draining(self) -> None:
+        """The search stops once what is in flight is done."""
+        self._title = "stopping"
+        self._note("stopping once what is in flight is done; Ctrl-C again stops at once")
+
+    def selected(self, state: SearchState, name: str, iterations: int) -> None:
+        """An iteration's pick is made."""
+        self._left = iterations
+        row = state.candidates[name]
+        eta = self._remaining(state)
+        self._line(
+            f"iteration {row.iteration}: {name.partition('-')[2]} -> {row.predicted_ms:.3g} ms, "
+            f"score {_score(row)}, about {iterations} to go" + (f", {eta}" if eta else "")
+        )
+        self._draw(state, at_once=True)
+
+    def stage(self, state: SearchState, text: str) -> None:
+        """Something else begins."""
+        self._title = text
+        self._line(text)
+        self._draw(state, at_once=True)
+
+    def tuned(self, state: SearchState, name: str) -> None:
+        """A chosen point was fine-tuned long."""
+        row = state.candidates[name]
+        score = "failed" if row.score is None else f"score {row.score:.4f}"
+        self._line(f"{name}: {row.predicted_ms:.3g} ms predicted, {score}")
+        self._draw(state, at_once=True)
+
+    def _line(self, text: str) -> None:
+        if not can_draw(self._console):
+            say(text)
+
+    def _note(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def _remaining(self, state: SearchState) -> str:
+        size = len(state.proposals) or self._per_iteration(state)
+        return self._eta.text(len(state.pending) + self._left * size)
+
+    def _per_iteration(self, state: SearchState) -> int:
+        shorts = [c for c in state.candidates.values() if c.stage == "short"]
+        return max(1, round(len(shorts) / max(1, len(state.walk) - 1)))
+
+    def _draw(self, state: SearchState, at_once: bool = False) -> None:
+        """Draw the table, at most ten times a second unless ``at_once``."""
+        if not can_draw(self._console):
+            return
+        if not at_once and time.monotonic() - self._drawn < REFRESH_SECONDS:
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(self._rendered(state), refresh=True)
+        self._drawn = time.monotonic()
+
+    def _rendered(self, state: SearchState) -> RenderableType:
+        facts = Table.grid(padding=(0, 2))
+        for name, value in self._facts(state).items():
+            facts.add_row(name, Text(value))
+        if not state.walk:
+            return facts
+        rows = state.front()
+        front = Table(title=f"front ({counted(len(rows), 'point')})", box=None, padding=(0, 2))
+        front.add_column("candidate")
+        for column in ("predicted ms", "measured ms", "score"):
+            front.add_column(column, justify="right")
+        for row in _spread(rows, FRONT_ROWS):
+            measured = state.latency_ms(row)
+            clock = "" if measured is None else f"{measured:.3f}"
+            front.add_row(Text(row.name), f"{row.predicted_ms:.3f}", clock, _score(row))
+        return Group(facts, front)
+
+    def _facts(self, state: SearchState) -> dict[str, str]:
+        """What is known of the search so far; before the base is scored that is little."""
+        facts = {"stage": " ".join([self._title, self._remaining(state)]).strip()}
+        if self._budget is not None:
+            facts["budget"] = f"{self._budget:.4g} ms predicted"
+        if state.walk:
+            current = state.current
+            facts["now"] = f"{current.predicted_ms:.4g} ms, score {_score(current)}"
+        if state.proposals:
+            done = len(state.proposals) - len(state.pending)
+            target = "" if state.target_ms is None else f"target {state.target_ms:.4g} ms, "
+            facts[f"iteration {state.iteration}"] = (
+                f"{target}candidate {done}/{len(state.proposals)}, "
+                f"about {counted(self._left, 'iteration')} to go"
+            )
+        if self._workers:
+            facts["workers"] = self._workers
+        if state.retries:
+            facts["retries"] = str(sum(state.retries.values()))
+        if state.scored:
+            pick = max if state.higher_is_better else min
+            ahead = pick(state.scored, key=lambda candidate: candidate.score or 0.0)
+            facts["best so far"] = f"{ahead.name}, score {_score(ahead)}"
+        return facts
+
+
+def _score(candidate: Candidate) -> str:
+    return "failed" if candidate.score is None else f"{candidate.score:.4f}"
+
+
+def _spread(rows: list[Candidate], count: int) -> list[Candidate]:
+    if len(rows) <= count:
+        return rows
+    return [rows[round(place * (len(rows) - 1) / (count - 1))] for place in range(count)]
