@@ -27,8 +27,9 @@ from comparison.report import BASE, write_tables
 from netadapt.files import write_atomic
 from netadapt.profiling.measurement import measure_all
 from netadapt.search.journal import Journal, Scored
+from netadapt.search.names import STRATEGIES
 from netadapt.search.settings import SearchSettings
-from netadapt.search.strategies import STRATEGIES, load_strategy
+from netadapt.search.strategies.registry import load_strategy
 from netadapt.training.checkpoint import load_checkpoint
 
 VARIANTS = {"netadapt, share": ("netadapt", {"importance": "share"})}  # strategies, otherwise set

@@ -140,7 +140,7 @@ def run(folder: Path) -> dict[str, Any]:
 
     opened = RunFolder.existing(folder)
     settings = opened.settings()
-    state = SearchState().replay(Journal(opened.journal).events)
+    state = SearchState(opened.higher_is_better()).replay(Journal(opened.journal).events)
     return {
         "run": str(folder),
         "settings": settings.model_dump(exclude={"format"}),

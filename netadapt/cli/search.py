@@ -7,8 +7,7 @@ import typer
 
 from netadapt.cli.common import BadSample, TaskOption, counted, parse_size, say, task_options
 from netadapt.errors import UserError
-from netadapt.search.executors.registry import EXECUTORS
-from netadapt.search.strategies.registry import STRATEGIES
+from netadapt.search.names import EXECUTORS, STRATEGIES
 
 if TYPE_CHECKING:
     from netadapt.cli.search_view import SearchView

@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from netadapt.search.candidate import Candidate
+from typing import Literal
 
 Kind = Literal["ms", "macs", "params", "mb"]
 Limits = Mapping[Kind, float]
@@ -53,8 +50,6 @@ class Goal:
             return False
         return score >= self.minimum if self.higher_is_better else score <= self.minimum
 
-    def ended(self, current: "Candidate") -> bool:
-        """Whether the walk is over at ``current``: within budget, or less accurate than asked."""
-        if self.minimum is not None:
-            return not self.accurate(current.score)
-        return self.met(current.costs)
+    def ended(self, costs: Limits, score: float | None) -> bool:
+        """Whether a walk is over at a network: it is within budget, or less accurate than asked."""
+        return self.met(costs) if self.minimum is None else not self.accurate(score)

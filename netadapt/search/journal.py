@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -110,7 +110,7 @@ class Finished(_Event):
     name: str
 
 
-Event = Annotated[
+Event = (
     Started
     | IterationBegan
     | Retried
@@ -120,10 +120,9 @@ Event = Annotated[
     | Measured
     | Tightened
     | Tuned
-    | Finished,
-    Field(discriminator="event"),
-]
-_PARSER: TypeAdapter[Any] = TypeAdapter(Event)
+    | Finished
+)
+_PARSER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
 class Journal:
@@ -137,11 +136,11 @@ class Journal:
         """
         self._path = path
         self._bytes = 0
-        self.events: list[Any] = []
+        self.events: list[Event] = []
         if path.exists():
             self._read()
 
-    def append(self, event: _Event) -> None:
+    def append(self, event: Event) -> None:
         """Write ``event`` and wait until it is on the disk.
 
         Raises:

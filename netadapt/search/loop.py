@@ -11,6 +11,7 @@ from netadapt.search.finish import choose_points, ending, measure_points, pick_f
 from netadapt.search.goal import Goal
 from netadapt.search.journal import (
     Chosen,
+    Event,
     Finished,
     IterationBegan,
     Journal,
@@ -239,8 +240,8 @@ class Search:
         if self._executor.draining:
             raise KeyboardInterrupt
 
-    def _record(self, event: object) -> None:
-        self._journal.append(event)  # type: ignore[arg-type]
+    def _record(self, event: Event) -> None:
+        self._journal.append(event)
         self.state.apply(event)
 
     def _write_results(self) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from netadapt.errors import UserError
 from netadapt.interrupts import on_interrupt
-from netadapt.search.executors import open_executor
 from netadapt.search.executors.base import Executor
+from netadapt.search.executors.registry import open_executor
 from netadapt.search.executors.sharing import SharingExecutor
 from netadapt.search.loop import Search
 from netadapt.search.networks import Networks
@@ -16,7 +16,7 @@ from netadapt.search.progress import SearchProgress
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
-from netadapt.search.strategies import load_strategy
+from netadapt.search.strategies.registry import load_strategy
 from netadapt.training.checkpoint import save_checkpoint
 
 BASE = "checkpoints/0.safetensors"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
@@ -52,16 +53,27 @@ class RunFolder:
 
     def settings(self) -> SearchSettings:
         """Read what the run was asked to do."""
+        values = self._run_json()
+        try:
+            return SearchSettings.parse({k: v for k, v in values.items() if k not in FACTS})
+        except UserError as error:
+            raise UserError(f"{self.settings_file} is damaged: {error}") from None
+
+    def higher_is_better(self) -> bool:
+        """Read whether more of the run's score is better."""
+        fact = self._run_json().get("higher_is_better")
+        if not isinstance(fact, bool):
+            raise UserError(f"{self.settings_file} is damaged: higher_is_better is {fact!r}")
+        return fact
+
+    def _run_json(self) -> dict[str, Any]:
         try:
             values = json.loads(self.settings_file.read_text(encoding="utf-8", errors="replace"))
         except (ValueError, RecursionError) as error:
             raise UserError(f"{self.settings_file} is damaged: {error}") from None
         if not isinstance(values, dict):
             raise UserError(f"{self.settings_file} is damaged: not an object")
-        try:
-            return SearchSettings.parse({k: v for k, v in values.items() if k not in FACTS})
-        except UserError as error:
-            raise UserError(f"{self.settings_file} is damaged: {error}") from None
+        return values
 
     @property
     def settings_file(self) -> Path:

@@ -6,7 +6,7 @@ FLOOR = 0.1  # a reduction never shrinks below this share of the first one
 
 
 @dataclass(frozen=True)
-class Schedule:
+class ReductionSchedule:
     """Reductions that begin at ``initial * base`` and decay from iteration to iteration.
 
     ``base`` and ``budget`` are costs of one unit: ms, or loads (see ``Goal``).

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from netadapt.errors import UserError
-from netadapt.search.executors.registry import ExecutorName
 from netadapt.search.goal import Kind
-from netadapt.search.strategies.registry import StrategyName
+from netadapt.search.names import ExecutorName, StrategyName
 from netadapt.training.tasks import with_task_options
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]

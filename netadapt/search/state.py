@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Proposal
@@ -9,6 +10,7 @@ from netadapt.search.front import pareto_front
 from netadapt.search.goal import Kind
 from netadapt.search.journal import (
     Chosen,
+    Event,
     Finished,
     IterationBegan,
     Measured,
@@ -41,7 +43,7 @@ class SearchState:
         retries: attempts that came to nothing and were made again, by candidate.
     """
 
-    higher_is_better: bool = True
+    higher_is_better: bool
     candidates: dict[str, Candidate] = field(default_factory=dict)
     walk: list[str] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
@@ -55,13 +57,13 @@ class SearchState:
     finished: str | None = None
     retries: dict[str, int] = field(default_factory=dict)
 
-    def replay(self, events: Iterable[object]) -> "SearchState":
+    def replay(self, events: Iterable[Event]) -> "SearchState":
         """Apply ``events`` in order and return the state."""
         for event in events:
             self.apply(event)
         return self
 
-    def apply(self, event: object) -> None:
+    def apply(self, event: Event) -> None:
         """Move the state on by one event."""
         match event:
             case Started(base=base):
@@ -93,6 +95,8 @@ class SearchState:
             case Finished(name=name):
                 self.finished = self._known(name)
                 self._order([f"{chosen}-long" for chosen in self.chosen])
+            case _:
+                assert_never(event)
 
     @property
     def current(self) -> Candidate:

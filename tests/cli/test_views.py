@@ -34,7 +34,7 @@ def halfway():
         Proposal(name=f"1-{g}", iteration=1, group=g, widths={"a": 8, "b": 8}, predicted_ms=9.5)
         for g in "ab"
     )
-    return SearchState().replay(
+    return SearchState(higher_is_better=True).replay(
         [
             Started(base=candidate("0", 0, "base", 10.0, 0.8)),
             IterationBegan(iteration=1, target_ms=9.6, proposals=proposals),

@@ -10,7 +10,7 @@ from netadapt.search.networks import Networks
 from netadapt.search.problem import Problem
 from netadapt.search.settings import SearchSettings
 from netadapt.search.state import SearchState
-from netadapt.search.strategies import load_strategy
+from netadapt.search.strategies.registry import load_strategy
 
 WALKING = ("netadapt", "netadapt-fast", "uniform", "random", "magnitude", "taylor", "knapsack")
 
@@ -24,7 +24,7 @@ class Case:
         (folder / "checkpoints").mkdir()
         shutil.copy(arguments["model"], folder / "checkpoints/0.safetensors")
         self.problem = self.problem_with()
-        self.state = SearchState().replay([Started(base=self._base())])
+        self.state = SearchState(higher_is_better=True).replay([Started(base=self._base())])
 
     def problem_with(self, **changes) -> Problem:
         settings = SearchSettings.parse(self.arguments | changes)

@@ -193,7 +193,7 @@ def test_journals_older_than_the_count_are_read(finished, tmp_path):
                 event.get(name, {}).pop(field, None)
         lines.append(json.dumps(event))
     (tmp_path / "journal.jsonl").write_text("\n".join(lines) + "\n")
-    state = SearchState().replay(Journal(tmp_path / "journal.jsonl").events)
+    state = SearchState(higher_is_better=True).replay(Journal(tmp_path / "journal.jsonl").events)
     assert state.finished == finished.final.stem
     assert state.training_samples() is None
     assert np.isfinite(state.current.predicted_ms)

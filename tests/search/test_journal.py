@@ -82,7 +82,7 @@ def test_a_damaged_line_is_named_or_harmless(written, tmp_path, place, value):
 
 
 def test_state_follows_the_events():
-    state = SearchState().replay(EVENTS[:3])
+    state = SearchState(higher_is_better=True).replay(EVENTS[:3])
     assert state.iteration == 1
     assert [p.name for p in state.pending] == ["1-b"]
     state.replay(EVENTS[3:])
@@ -99,7 +99,7 @@ def test_state_follows_the_events():
 
 def test_a_journal_that_picks_what_was_never_scored_is_refused():
     with pytest.raises(UserError, match="names candidate 1-z before it was scored"):
-        SearchState().replay([*EVENTS[:2], Selected(iteration=1, name="1-z")])
+        SearchState(higher_is_better=True).replay([*EVENTS[:2], Selected(iteration=1, name="1-z")])
 
 
 def test_a_candidate_cannot_name_a_file_outside_the_run():

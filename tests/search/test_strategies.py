@@ -8,10 +8,10 @@ from search_case import WIDTHS
 from strategy_case import WALKING, Case
 
 from netadapt.errors import UserError
+from netadapt.search.names import STRATEGIES, StrategyName
 from netadapt.search.proposals import WidthGrid
-from netadapt.search.strategies import STRATEGIES, load_strategy
 from netadapt.search.strategies.ranking import ranked_steps
-from netadapt.search.strategies.registry import StrategyName
+from netadapt.search.strategies.registry import load_strategy
 from netadapt.search.strategies.uniform import uniform_widths
 
 
@@ -72,7 +72,9 @@ def test_nothing_is_proposed_where_nothing_is_narrow_enough(case, name):
     state = case.state
     if name == "evolution":  # its generations are not for a target: what ends them is a budget
         strategy = case.strategy(name, generations=1)
-        state = type(state)(candidates=dict(state.candidates), walk=["0", "0"])
+        state = type(state)(
+            state.higher_is_better, candidates=dict(state.candidates), walk=["0", "0"]
+        )
     assert strategy.propose(state, {"ms": 1e-3}) == []
 
 

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netadapt.search.schedule import FLOOR, Schedule
+from netadapt.search.schedule import FLOOR, ReductionSchedule
 
 
 @given(st.floats(0.005, 0.2), st.floats(0.9, 1.0), st.floats(1, 100), st.floats(0.1, 0.99))
 def test_targets_fall_to_the_budget_and_never_below(initial, decay, base, share):
-    schedule = Schedule(base, base * share, initial, decay)
+    schedule = ReductionSchedule(base, base * share, initial, decay)
     current, iteration, targets = base, 1, []
     while current > schedule.budget:
         target = schedule.next(current, iteration)
@@ -19,7 +19,7 @@ def test_targets_fall_to_the_budget_and_never_below(initial, decay, base, share)
 
 
 def test_reductions_decay_as_published():
-    schedule = Schedule(base=40.0, budget=1.0, initial=0.025, decay=0.96)
+    schedule = ReductionSchedule(base=40.0, budget=1.0, initial=0.025, decay=0.96)
     assert schedule.next(40.0, 1) == pytest.approx(39.0)
     assert schedule.reduction(2) == pytest.approx(0.96)
     assert schedule.reduction(1000) == pytest.approx(FLOOR)

@@ -1,3 +1,0 @@
-from netadapt.search.executors.registry import EXECUTORS, ExecutorName, open_executor
-
-__all__ = ["EXECUTORS", "ExecutorName", "open_executor"]

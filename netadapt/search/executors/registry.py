@@ -1,32 +1,22 @@
 """The executors by name, imported when they are used."""
 
-from typing import TYPE_CHECKING, Literal
-
 from netadapt.errors import UserError
-
-if TYPE_CHECKING:
-    from netadapt.search.executors.base import Executor
-    from netadapt.search.networks import Networks
-    from netadapt.search.problem import Problem
-    from netadapt.search.progress import SearchProgress
-
-ExecutorName = Literal["inline", "ray"]
-EXECUTORS: tuple[ExecutorName, ...] = ("inline", "ray")
+from netadapt.search.evaluation import Evaluator
+from netadapt.search.executors.base import Executor
+from netadapt.search.executors.inline import InlineExecutor
+from netadapt.search.networks import Networks
+from netadapt.search.problem import Problem
+from netadapt.search.progress import SearchProgress
+from netadapt.training.device import compute_device
 
 
-def open_executor(
-    problem: "Problem", networks: "Networks", progress: "SearchProgress"
-) -> "Executor":
+def open_executor(problem: Problem, networks: Networks, progress: SearchProgress) -> Executor:
     """Return the executor that the settings of ``problem`` ask for, ready to work.
 
     Raises:
         UserError: it is not installed, or its device or cluster is not there.
     """
     if problem.settings.executor == "inline":
-        from netadapt.search.evaluation import Evaluator
-        from netadapt.search.executors.inline import InlineExecutor
-        from netadapt.training.device import compute_device
-
         device = str(compute_device(problem.settings.device))
         return InlineExecutor(Evaluator(problem, networks, device))
     try:

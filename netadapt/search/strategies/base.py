@@ -10,7 +10,7 @@ from netadapt.search.goal import Goal, Limits
 from netadapt.search.networks import Networks
 from netadapt.search.problem import Problem
 from netadapt.search.saliency import OF_WEIGHTS, Criterion, Scores
-from netadapt.search.schedule import Schedule
+from netadapt.search.schedule import ReductionSchedule
 from netadapt.search.seeds import derive_seed
 from netadapt.search.state import SearchState, best
 
@@ -55,7 +55,7 @@ class Strategy(ABC):
 
     def ended(self, state: SearchState, goal: Goal) -> bool:
         """Whether the walk is over."""
-        return goal.ended(state.current)
+        return goal.ended(state.current.costs, state.current.score)
 
     def iterations_left(self, state: SearchState, goal: Goal) -> int:
         """About how many iterations are still to come."""
@@ -106,11 +106,11 @@ class Strategy(ABC):
         """Return how many training images an iteration reads to propose and to cut."""
         return self.networks.scoring_samples(self.importance)
 
-    def schedule(self, state: SearchState, goal: Goal) -> Schedule:
+    def schedule(self, state: SearchState, goal: Goal) -> ReductionSchedule:
         """Return the targets of the iterations on the way to ``goal``, as loads."""
         base = goal.load(state.candidates[state.walk[0]].costs)
         settings = self.problem.settings
-        return Schedule(base, goal.floor, settings.initial_reduction, settings.decay)
+        return ReductionSchedule(base, goal.floor, settings.initial_reduction, settings.decay)
 
     def scores(self, state: SearchState) -> Scores:
         """Return how much each channel of the current network matters, by ``importance``."""

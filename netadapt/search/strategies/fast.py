@@ -6,7 +6,7 @@ from typing import ClassVar
 from netadapt.search.candidate import Proposal
 from netadapt.search.goal import Goal, Limits
 from netadapt.search.saliency import Criterion, Scores
-from netadapt.search.schedule import Schedule
+from netadapt.search.schedule import ReductionSchedule
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
 from netadapt.search.strategies.knapsack import Choice, solve_within
@@ -42,7 +42,7 @@ class FastStrategy(Strategy):
         """Return how many training images an iteration reads to propose."""
         return self.networks.scoring_samples("fisher")
 
-    def schedule(self, state: SearchState, goal: Goal) -> Schedule:
+    def schedule(self, state: SearchState, goal: Goal) -> ReductionSchedule:
         """As the paper's, with larger reductions."""
         paper = super().schedule(state, goal)
         return replace(paper, initial=STRIDE * paper.initial)

@@ -1,38 +1,15 @@
-"""The strategies by name, imported when they are used."""
+"""Strategies by name, imported when they are used."""
 
 import importlib
-from typing import TYPE_CHECKING, Literal
 
 from netadapt.errors import UserError
+from netadapt.search.names import STRATEGIES, StrategyName
+from netadapt.search.strategies.base import Strategy
 
-if TYPE_CHECKING:
-    from netadapt.search.strategies.base import Strategy
-
-StrategyName = Literal[
-    "netadapt",
-    "netadapt-fast",
-    "uniform",
-    "random",
-    "magnitude",
-    "taylor",
-    "knapsack",
-    "evolution",
-]
-
-STRATEGIES: dict[StrategyName, str] = {
-    "netadapt": "netadapt.search.strategies.netadapt:NetAdaptStrategy",
-    "netadapt-fast": "netadapt.search.strategies.fast:FastStrategy",
-    "uniform": "netadapt.search.strategies.uniform:UniformStrategy",
-    "random": "netadapt.search.strategies.random:RandomStrategy",
-    "magnitude": "netadapt.search.strategies.ranking:MagnitudeStrategy",
-    "taylor": "netadapt.search.strategies.ranking:TaylorStrategy",
-    "knapsack": "netadapt.search.strategies.knapsack:KnapsackStrategy",
-    "evolution": "netadapt.search.strategies.evolution:EvolutionStrategy",
-}
 EXTRAS = {"evolution"}  # pip install netadapt[...]; the others come with it
 
 
-def load_strategy(name: StrategyName) -> "type[Strategy]":
+def load_strategy(name: StrategyName) -> type[Strategy]:
     """Return the strategy called ``name``.
 
     Raises:

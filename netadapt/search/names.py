@@ -1,0 +1,27 @@
+"""The strategies and executors that there are, by name; nothing is imported to know them."""
+
+from typing import Literal
+
+StrategyName = Literal[
+    "netadapt",
+    "netadapt-fast",
+    "uniform",
+    "random",
+    "magnitude",
+    "taylor",
+    "knapsack",
+    "evolution",
+]
+ExecutorName = Literal["inline", "ray"]
+
+STRATEGIES: dict[StrategyName, str] = {
+    "netadapt": "netadapt.search.strategies.netadapt:NetAdaptStrategy",
+    "netadapt-fast": "netadapt.search.strategies.fast:FastStrategy",
+    "uniform": "netadapt.search.strategies.uniform:UniformStrategy",
+    "random": "netadapt.search.strategies.random:RandomStrategy",
+    "magnitude": "netadapt.search.strategies.ranking:MagnitudeStrategy",
+    "taylor": "netadapt.search.strategies.ranking:TaylorStrategy",
+    "knapsack": "netadapt.search.strategies.knapsack:KnapsackStrategy",
+    "evolution": "netadapt.search.strategies.evolution:EvolutionStrategy",
+}
+EXECUTORS: tuple[ExecutorName, ...] = ("inline", "ray")

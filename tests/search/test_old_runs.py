@@ -1,0 +1,55 @@
+"""Runs of earlier versions open for ever: tests/fixtures/run-format1 was written by one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from netadapt.cli import describe
+from netadapt.errors import UserError
+from netadapt.report import read_run
+from netadapt.search.journal import Journal
+from netadapt.search.run_folder import RunFolder
+from netadapt.search.state import SearchState
+
+RUNS = Path(__file__).resolve().parents[1] / "fixtures" / "run-format1"
+NAMES = ("predicted", "tightened")
+
+
+@pytest.fixture(params=NAMES)
+def folder(request, tmp_path):
+    shutil.copytree(RUNS / request.param, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_its_journal_settings_and_tables_are_read(folder):
+    run = RunFolder.existing(folder)
+    state = SearchState(run.higher_is_better()).replay(Journal(run.journal).events)
+    view = read_run(folder)
+    assert run.settings().budget_ms == view.budget_ms
+    assert [row.name for row in state.front()] == list(view.front["candidate"])
+    chosen = view.chosen
+    assert chosen is None or chosen["candidate"] == state.finished
+
+
+def test_info_tells_its_front(folder):
+    facts = describe.run(folder)
+    assert facts["finished"].endswith("-long")
+    assert [row["candidate"] for row in facts["front"]] == list(read_run(folder).front["candidate"])
+
+
+def test_info_takes_the_better_score_from_the_run(folder):
+    path = folder / "run.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"higher_is_better": False}))
+    front = describe.run(folder)["front"]
+    scores = [row["score"] for row in front]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] == pytest.approx(
+        read_run(folder).candidates["delta1_holdout"].min(), abs=1e-6
+    )
+    del facts["higher_is_better"]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="higher_is_better"):
+        describe.run(folder)
