@@ -20,7 +20,8 @@ from netadapt.latency.table import load_validation
 from netadapt.latency.validation import summarise
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.measurement import require_attached
-from netadapt.profiling.profiler import typical_ms, with_typical_statistics
+from netadapt.profiling.plan import with_typical_statistics
+from netadapt.profiling.profiler import typical_ms
 
 # the widths of the released pruned network
 ENCODER = (16, 56, 88, 120, 144, 256, 408, 376, 272, 288, 296, 328, 480, 512)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from netadapt import load_model, trace
 from netadapt.latency.calibration import calibrated_ms, fit_calibration
+from netadapt.latency.fusion import FIXED_COSTS
 from netadapt.latency.interpolation import Surfaces, best_block
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
@@ -27,8 +28,10 @@ from netadapt.profiling.agent.session import operation_of
 from netadapt.profiling.agent.timing import interleaved, operation_times
 from netadapt.profiling.design import design_networks, extreme_networks, random_networks
 from netadapt.profiling.onnx_model import OnnxTemplate
-from netadapt.profiling.profiler import typical_ms, with_typical_statistics
+from netadapt.profiling.plan import with_typical_statistics
+from netadapt.profiling.profiler import typical_ms
 from netadapt.profiling.runtimes import load_runtime
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 
 LEVELS, ROUNDS, RUNS, CHUNK, KNOWN = 5, 4, 3, 46, 12
@@ -46,9 +49,7 @@ class Networks:
         )
         self.runtime = load_runtime("onnxruntime")
         self.map = workload_map(self.prunable.operations, self.runtime.fusion)
-        self.template = OnnxTemplate(
-            self.prunable.model, self.prunable.example_input, self.prunable.operations.operations
-        )
+        self.template = OnnxTemplate(TracedNetwork.of(self.prunable))
 
     def proto(self, row: Row) -> onnx.ModelProto:
         widths = dict(zip(self.prunable.groups, row.tolist(), strict=True))
@@ -191,7 +192,12 @@ def report(
     count = len(networks.map.units)
     cheapest = min(latencies.values())
     fitted = fit_calibration(
-        summed[:KNOWN], measured_ms[:KNOWN], networks.runtime, count, block, cheapest
+        summed[:KNOWN],
+        measured_ms[:KNOWN],
+        FIXED_COSTS[networks.runtime.name],
+        count,
+        block,
+        cheapest,
     )
     error = calibrated_ms(fitted, summed, count)[KNOWN:] / measured_ms[KNOWN:] - 1
     print(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lacking import lacking
 from stock import stock
+from tiny_network import tiny
 
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
@@ -58,3 +59,10 @@ def thin() -> PrunableModel:
                 torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
         model.set_depth_statistics(3.0, 1.0)  # the last ReLU must let something through
         return trace(model.eval(), torch.rand(1, 3, 64, 64))
+
+
+@pytest.fixture(scope="session")
+def small() -> PrunableModel:
+    """The tiny network, traced. It is shared: change nothing."""
+    model, image = tiny()
+    return trace(model, image)

@@ -13,7 +13,7 @@ from netadapt.latency.workloads import Workload, family
 Rows = Mapping[Workload, Latency]
 
 
-def kind_of(workload: Workload) -> str:
+def kind_name(workload: Workload) -> str:
     """Return the kind with its kernel: ``conv2d 5x5 depthwise``."""
     shared = family(workload)
     kernel = "x".join(map(str, shared.kernel))
@@ -24,7 +24,7 @@ def kind_of(workload: Workload) -> str:
 def family_name(workload: Workload) -> str:
     """Return what a workload's family has in common, channels left out."""
     shared = family(workload)
-    words = [kind_of(workload)]
+    words = [kind_name(workload)]
     if any(stride > 1 for stride in shared.stride):
         words.append("stride " + "x".join(map(str, shared.stride)))
     if any(dilation > 1 for dilation in shared.dilation):
@@ -49,7 +49,7 @@ def coverage(rows: Rows) -> pd.DataFrame:
     """
     grouped: dict[str, list[Workload]] = {}
     for workload in rows:
-        grouped.setdefault(kind_of(workload), []).append(workload)
+        grouped.setdefault(kind_name(workload), []).append(workload)
     found: list[dict[str, Any]] = [
         {
             "kind": kind,
@@ -148,7 +148,7 @@ def _by_shape(rows: Rows) -> dict[Workload, tuple[Workload, Latency]]:
 def _compared(workload: Workload, a: Latency, b: Latency) -> dict[str, object]:
     return {
         "workload": str(workload),
-        "kind": kind_of(workload),
+        "kind": kind_name(workload),
         "a_us": a.p50_us,
         "b_us": b.p50_us,
         "change_us": b.p50_us - a.p50_us,

@@ -1,4 +1,4 @@
-"""The agent as one file: a zip of ``netadapt/latency/agent`` that any Python 3.8 runs."""
+"""The agent as one file: a zip of ``netadapt/profiling/agent`` that any Python 3.8 runs."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from netadapt.profiling.agent.main import main
 
 sys.exit(main(sys.argv[1:], Path(sys.argv[0])))
 """
-MODULES = "netadapt/latency/agent/"
+MODULES = "netadapt/profiling/agent/"
 BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for a zip: the same content gives the same bytes
 
 
@@ -25,7 +25,7 @@ BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for a zip: the same content gives 
 def agent_files() -> dict[str, bytes]:
     """The agent's files by their names in the zip."""
     files = {"__main__.py": MAIN.encode(), "netadapt/__init__.py": b""}
-    files["netadapt/latency/__init__.py"] = b""
+    files["netadapt/profiling/__init__.py"] = b""
     for module in sorted(resources.files(agent).iterdir(), key=lambda found: found.name):
         if module.name.endswith(".py"):
             files[MODULES + module.name] = module.read_bytes()

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.table import LatencyTable, workload_fields
 from netadapt.latency.target import Options, Target
-from netadapt.latency.validation import Report, summarise
+from netadapt.latency.validation import Report
 from netadapt.latency.workloads import Workload, workload_map
-from netadapt.profiling.agent.bundle import JOB, MANIFEST_FILE
-from netadapt.profiling.agent.runtimes import RUNTIMES
+from netadapt.profiling.agent.offline import JOB, MANIFEST_FILE
+from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES
 from netadapt.profiling.agent.timing import Timing
 from netadapt.profiling.agent_file import agent_files, archive
 from netadapt.profiling.design import LOWEST_SHARE, random_networks
@@ -30,18 +31,11 @@ from netadapt.profiling.devices.remote import (
     require_board_runtime,
     whole_stage,
 )
-from netadapt.profiling.profiler import (
-    Plan,
-    ProfileProgress,
-    make_plan,
-    measure_workloads,
-    validate,
-    with_typical_statistics,
-)
+from netadapt.profiling.plan import Plan, make_plan, with_typical_statistics
+from netadapt.profiling.profiler import Profile, ProfileProgress
 from netadapt.profiling.results import Results, load_results
-from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.base import Runtime
-from netadapt.profiling.schedule import Schedule
+from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.profiling.shared_weights import Graphs
 from netadapt.pruning import PrunableModel
 
@@ -65,7 +59,7 @@ def write_bundle(
     runtime: Runtime,
     options: Options,
     path: Path,
-    schedule: Schedule | None = None,
+    schedule: ProfileSchedule | None = None,
 ) -> None:
     """Write a zip that profiles ``prunable`` wherever ``python3 FILE.zip`` runs it.
 
@@ -95,14 +89,14 @@ def write_bundle(
     files: Files = {**graphs.common_files, **dict(design), **dict(whole), **job}
     files[MANIFEST_FILE] = json.dumps(manifest).encode()
     readme = README.format(
-        package=RUNTIMES[runtime.name].package, name=path.name, id=manifest["id"]
+        package=BOARD_RUNTIMES[runtime.name].package, name=path.name, id=manifest["id"]
     )
     inside = {**agent_files(), "README.txt": readme.encode()}
     inside.update({JOB + name: content for name, content in files.items()})
     write_atomic(path, archive(inside))
 
 
-def _unrefined_plan(prunable: PrunableModel, runtime: Runtime, schedule: Schedule) -> Plan:
+def _unrefined_plan(prunable: PrunableModel, runtime: Runtime, schedule: ProfileSchedule) -> Plan:
     """Plan as for a device at hand, with random networks instead of refining ones.
 
     Where interpolation is least sure shows only once the coarse grid is measured.
@@ -120,7 +114,7 @@ def _unrefined_plan(prunable: PrunableModel, runtime: Runtime, schedule: Schedul
 
 
 def _manifest(
-    plan: Plan, runtime: Runtime, options: Options, schedule: Schedule, operations: int
+    plan: Plan, runtime: Runtime, options: Options, schedule: ProfileSchedule, operations: int
 ) -> dict[str, object]:
     places: dict[Workload, int] = {}
 
@@ -168,25 +162,27 @@ def import_results(path: Path, lut: Path, progress: ProfileProgress) -> tuple[La
 
 
 def _fill(table: LatencyTable, results: Results, progress: ProfileProgress) -> Report:
-    runtime = load_runtime(results.manifest.runtime)
-    plan, schedule = _plan(results), results.manifest.schedule
+    plan = _plan(results)
+    added = len(table.missing(plan.designed()))
     bench = ResultsBench(results)
-    wanted = {one for row in plan.design for one in plan.workloads(row)}
-    added = len(table.missing(wanted))
-    measure_workloads(bench, plan, plan.design, table, progress, schedule)
-    validation = validate(bench, plan, table, runtime, progress, schedule)
-    return summarise(validation, len(wanted), added)
+    measurement = Profile(bench, plan, results.manifest.schedule, table, progress)
+    measurement.measure_workloads(plan.design)
+    return measurement.validate(added)
 
 
 def _target(results: Results) -> Target:
+    runtime = results.manifest.runtime
+    if runtime not in FUSIONS:
+        raise UserError(f"unknown runtime {runtime!r}; known: {', '.join(FUSIONS)}")
     return Target(
         device="cpu",
         hardware=results.hardware,
         system=results.system,
-        runtime=results.manifest.runtime,
+        runtime=runtime,
         runtime_version=results.runtime_version,
         clock=dict(results.clock),
         date=results.date,
+        fusion=FUSIONS[runtime],
         **results.manifest.options.model_dump(),
     )
 

@@ -21,7 +21,7 @@ from netadapt.latency.validation import Report
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
-from netadapt.profiling.schedule import Schedule
+from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.pruning import PrunableModel
 
 MAX_DEVICES = 1000
@@ -129,7 +129,7 @@ def profile_fleet(
             must be picklable, as a function of a module or a ``functools.partial`` of one.
         lut: the folder that holds the tables.
         progress: told of every step, from this process.
-        **schedule: fields of the runtimes' ``Schedule`` to change, such as ``channel_multiple``.
+        **schedule: fields of ``ProfileSchedule`` to change, such as ``channel_multiple``.
 
     Returns:
         what became of each device, in the order of ``fleet``.
@@ -206,7 +206,7 @@ def _profile_all(
             target = load_device(device.device).target(runtime, device.options)
             table = LatencyTable.open(lut, target)
             outcome = replace(outcome, folder=table.folder)
-            changed: Schedule = replace(runtime.schedule, **schedule)
+            changed: ProfileSchedule = replace(runtime.schedule, **schedule)
             report = profile(traced(target.batch), table, _Teller(name, events), changed)
             outcome = replace(outcome, report=report)
         except UserError as error:

@@ -17,8 +17,7 @@ from netadapt.profiling.measurement import LatencyStats, require_attached
 from netadapt.profiling.memory import PeakMemory
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.base import Session
-from netadapt.pruning.operations import record_operations
-from netadapt.pruning.surgery import structural_copy
+from netadapt.profiling.traced import TracedNetwork
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,10 @@ def loaded(model: nn.Module, example_input: Tensor, target: Target) -> Iterator[
         UserError: the runtime cannot execute the network.
     """
     runtime = load_runtime(target.runtime)
-    operations, _ = record_operations(structural_copy(model).eval(), example_input)
+    network = TracedNetwork.recorded(model, example_input)
     with pinned(target.cores()):
         start = time.perf_counter()
-        loader = runtime.loader(model, example_input, tuple(operations), target)
+        loader = runtime.loader(network, target)
         export_s = time.perf_counter() - start
         memory = PeakMemory()
         start = time.perf_counter()

@@ -84,8 +84,8 @@ def measure_all(
     ]
 
 
-def attached(target: Target) -> str | None:
-    """Return ``None`` if ``target`` is this machine as it is now, else what keeps it from being."""
+def why_not_attached(target: Target) -> str | None:
+    """Return why ``target`` is not this machine as it is now; ``None`` if it is."""
     try:
         chosen = Options(**{name: getattr(target, name) for name in Options.model_fields})
         here = load_device(target.device).target(load_runtime(target.runtime), chosen)
@@ -97,6 +97,6 @@ def attached(target: Target) -> str | None:
 
 def require_attached(target: Target) -> None:
     """Raise a ``UserError`` if ``target`` is not this machine as it is now."""
-    reason = attached(target)
+    reason = why_not_attached(target)
     if reason:
         raise UserError(f"the target {target.slug} is not attached: {reason}")

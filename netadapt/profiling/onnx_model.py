@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.files import replacing
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 from netadapt.pruning.operations import VIEWS, kind_of
 from netadapt.pruning.surgery import plain_copy
@@ -104,16 +105,15 @@ class OnnxTemplate:
         UserError: the graph cannot be matched with the traced operations.
     """
 
-    def __init__(
-        self, model: nn.Module, example_input: Tensor, operations: tuple[Operation, ...]
-    ) -> None:
-        self.example = example_input.detach().cpu().numpy()
-        self.operation_count = len(operations)
-        self._proto: onnx.ModelProto = _exported(model, example_input, optimize=False).model_proto
+    def __init__(self, network: TracedNetwork) -> None:
+        self.example = network.example_input.detach().cpu().numpy()
+        self.operation_count = len(network.operations)
+        program = _exported(network.model, network.example_input, optimize=False)
+        self._proto: onnx.ModelProto = program.model_proto
         self.input_name: str = self._proto.graph.input[0].name
         del self._proto.graph.value_info[:]  # shapes of the full widths
         _cast_plainly(self._proto.graph)
-        _name_after_operations(self._proto.graph, operations)
+        _name_after_operations(self._proto.graph, network.operations)
         self._parameters = {
             tensor.name: place for place, tensor in enumerate(self._proto.graph.initializer)
         }

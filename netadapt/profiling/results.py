@@ -14,9 +14,9 @@ from netadapt.files import existing_file
 from netadapt.latency.table import WORKLOAD_COLUMNS, parse_workload
 from netadapt.latency.target import Options, Text
 from netadapt.latency.workloads import Workload
-from netadapt.profiling.agent.bundle import FORMAT, digest
+from netadapt.profiling.agent.offline import FORMAT, digest
 from netadapt.profiling.agent.timing import Timing
-from netadapt.profiling.schedule import Schedule
+from netadapt.profiling.schedule import ProfileSchedule
 
 MAX_BYTES = 500_000_000
 MAX_NETWORKS = 10_000
@@ -67,7 +67,7 @@ class Manifest(BaseModel):
     whole_executes: Annotated[list[Places], Field(max_length=MAX_NETWORKS)]
     members: Annotated[list[Places], Field(min_length=1, max_length=100_000)]
     operations: Annotated[int, Field(ge=1, le=100_000)]
-    schedule: Schedule
+    schedule: ProfileSchedule
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -6,7 +6,7 @@ LEVELS = 5
 
 
 @dataclass(frozen=True)
-class Schedule:
+class ProfileSchedule:
     """How a table is measured; written into ``target.json``.
 
     Attributes:
@@ -36,4 +36,4 @@ class Schedule:
 
 
 # where loading a network takes seconds
-SLOW_TO_LOAD = Schedule(refinements=0, calibration_networks=10, validation_networks=20)
+SLOW_TO_LOAD = ProfileSchedule(refinements=0, calibration_networks=10, validation_networks=20)

@@ -11,6 +11,7 @@ from onnx import external_data_helper, numpy_helper
 
 from netadapt.profiling.agent.job import INPUT_FILE
 from netadapt.profiling.onnx_model import OnnxTemplate
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
 
 WEIGHTS_FILE = "weights.bin"
@@ -65,12 +66,11 @@ class Graphs:
     """The graphs of a traced network at any widths, by names that follow from their content."""
 
     def __init__(self, prunable: PrunableModel) -> None:
-        operations = prunable.operations.operations
         self._prunable = prunable
-        self._template = OnnxTemplate(prunable.model, prunable.example_input, operations)
+        self._template = OnnxTemplate(TracedNetwork.of(prunable))
         full = self._template.filled(prunable.model)
         self._weights = SharedWeights(full, list(prunable.model.state_dict()))
-        self.operations = len(operations)
+        self.operations = self._template.operation_count
         self.full = named(self._weights.outlined(full))[0]
         self.common_files = {
             WEIGHTS_FILE: self._weights.content,

@@ -11,7 +11,7 @@ from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
 from netadapt.models import ModelSpec
-from netadapt.profiling.measurement import attached
+from netadapt.profiling.measurement import why_not_attached
 from netadapt.pruning import PrunableModel, trace
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Goal, Kind
@@ -97,7 +97,7 @@ class Problem:
     @cached_property
     def not_attached(self) -> str | None:
         """What keeps the clock from being asked, or ``None`` if the target is this machine."""
-        return attached(self.table.target)
+        return why_not_attached(self.table.target)
 
     def goal(self, predicted_budget_ms: float | None = None) -> Goal:
         """Where the walk ends; ``predicted_budget_ms`` is the latency that the clock asks for."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from netadapt.latency.catalogue import coverage, difference, family_name, kind_of
+from netadapt.latency.catalogue import coverage, difference, family_name, kind_name
 from netadapt.latency.staircases import staircases
 from netadapt.latency.table import Latency, LatencyTable, save_validation
 from netadapt.latency.target import Calibration, Target
@@ -43,10 +43,10 @@ def table(folder: Path, found: dict[Workload, Latency], **fields: object) -> Lat
 
 
 def test_a_kind_tells_kernels_and_depthwise_layers_apart() -> None:
-    assert kind_of(pointwise(8, 16)) == "conv2d 1x1"
-    assert kind_of(depthwise(8)) == "conv2d 5x5 depthwise"
-    assert kind_of(pointwise(8, 16, groups=4)) == "conv2d 1x1 groups 4"
-    assert kind_of(add(8)) == "add"
+    assert kind_name(pointwise(8, 16)) == "conv2d 1x1"
+    assert kind_name(depthwise(8)) == "conv2d 5x5 depthwise"
+    assert kind_name(pointwise(8, 16, groups=4)) == "conv2d 1x1 groups 4"
+    assert kind_name(add(8)) == "add"
 
 
 def test_a_family_is_named_by_what_its_workloads_share() -> None:

@@ -1,9 +1,6 @@
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
-import onnx
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +16,6 @@ from netadapt.latency.workloads import (
     workload,
     workload_map,
 )
-from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.operations import record_operations
 
@@ -57,32 +53,6 @@ def test_every_operation_belongs_to_exactly_one_workload(
             units = workload_map(prunable.operations, FUSIONS[runtime]).units
             members = sorted(place for unit in units for place in unit.members)
             assert members == list(range(len(prunable.operations.operations)))
-
-
-def executed(model: onnx.ModelProto, folder: Path) -> Counter[str]:
-    """The nodes of the graph that onnxruntime makes of ``model``, as kinds of workloads."""
-    kinds = {"Conv": "conv2d", "Resize": "upsample_nearest", "Upsample": "upsample_nearest"}
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.optimized_model_filepath = str(folder / "optimised.onnx")
-    onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    types = [node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node]
-    names = [t.removeprefix("Fused") for t in types if t not in ("ReorderInput", "ReorderOutput")]
-    return Counter(kinds.get(name, name.lower()) for name in names)
-
-
-def test_onnxruntime_executes_what_the_workloads_say(small: PrunableModel, tmp_path: Path) -> None:
-    template = OnnxTemplate(small.model, small.example_input, small.operations.operations)
-    model = template.filled(small.model)
-    assert executed(model, tmp_path) == Counter(WORKLOADS["onnxruntime"])
-
-
-@pytest.mark.parametrize("width", [8, 5])
-def test_onnxruntime_executes_a_pruned_fastdepth_as_46_workloads(
-    thin: PrunableModel, template: OnnxTemplate, width: int, tmp_path: Path
-) -> None:
-    model = template.filled(thin.pruned(dict.fromkeys(thin.groups, width)))
-    assert executed(model, tmp_path) == {"conv2d": 38, "upsample_nearest": 5, "add": 3}
 
 
 def test_a_fused_addition_carries_its_other_side(small: PrunableModel) -> None:

@@ -14,10 +14,10 @@ from netadapt.profiling.design import design_networks
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
-from netadapt.profiling.schedule import Schedule
+from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.pruning import PrunableModel
 
-BRIEF = Schedule(
+BRIEF = ProfileSchedule(
     levels=3,
     rounds=1,
     runs=2,

@@ -12,7 +12,7 @@ from netadapt.errors import UserError
 from netadapt.latency.target import Options
 from netadapt.profiling import agent
 from netadapt.profiling.agent.job import read_job, run_job
-from netadapt.profiling.agent.runtimes import RUNTIMES, BoardError
+from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES, BoardError
 from netadapt.profiling.agent_file import agent_archive, agent_files, agent_name
 from netadapt.profiling.devices.remote import (
     Board,
@@ -103,18 +103,18 @@ def test_the_agent_describes_its_machine_in_one_object(tmp_path: Path) -> None:
     done = started(tmp_path, "describe", "--runtime", "onnxruntime")
     assert done.returncode == 0, done.stderr
     described = json.loads(done.stdout)
-    assert described["runtime_version"] == RUNTIMES["onnxruntime"].version()
+    assert described["runtime_version"] == BOARD_RUNTIMES["onnxruntime"].version()
     assert described["hardware"]
     assert described["cores"]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", BOARD_RUNTIMES)
 def test_a_board_without_the_runtime_is_told_how_to_get_it(tmp_path: Path, runtime: str) -> None:
     done = started(tmp_path, "describe", "--runtime", runtime, python=("-I", "-S"))
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
-    assert f"-m pip install numpy {RUNTIMES[runtime].package}" in line
+    assert f"-m pip install numpy {BOARD_RUNTIMES[runtime].package}" in line
 
 
 def test_a_job_measures_every_unit_once_and_in_order(job: Path, graphs: Graphs) -> None:
@@ -199,7 +199,7 @@ def test_a_graph_that_the_runtime_cannot_load_is_named(job: Path) -> None:
         run_job(job, lambda record: None)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", BOARD_RUNTIMES)
 def test_shared_weights_give_the_full_networks_own_output(
     small: PrunableModel, graphs: Graphs, tmp_path: Path, runtime: str
 ) -> None:
@@ -210,7 +210,7 @@ def test_shared_weights_give_the_full_networks_own_output(
         (tmp_path / file).write_bytes(data)
     example = np.load(tmp_path / "input.npy")
     options = {"threads": 1, "provider": ""}
-    session = RUNTIMES[runtime].load(str(tmp_path / name), example, options)
+    session = BOARD_RUNTIMES[runtime].load(str(tmp_path / name), example, options)
     wanted = small.model(small.example_input).detach().numpy()
     assert session.output() == pytest.approx(wanted, abs=1e-4)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from netadapt.profiling.onnx_model import OnnxTemplate
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import trace
 
 
@@ -32,7 +33,7 @@ class Unusual(nn.Module):
 def test_one_graph_answers_as_torch_at_all_widths(widths: dict[str, int]) -> None:
     torch.manual_seed(0)
     prunable = trace(Unusual().eval(), torch.rand(1, 3, 8, 8))
-    template = OnnxTemplate(prunable.model, prunable.example_input, prunable.operations.operations)
+    template = OnnxTemplate(TracedNetwork.of(prunable))
     pruned = prunable.pruned(widths)
     session = onnxruntime.InferenceSession(template.filled(pruned).SerializeToString())
     outputs = session.run(None, {session.get_inputs()[0].name: prunable.example_input.numpy()})

@@ -13,7 +13,7 @@ from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import load_validation
 from netadapt.latency.target import Options
 from netadapt.profiling import bundle
-from netadapt.profiling.agent.bundle import digest
+from netadapt.profiling.agent.offline import digest
 from netadapt.profiling.bundle import import_results, write_bundle
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.results import load_results

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.profiling.agent.session import operation_of
 from netadapt.profiling.onnx_model import OnnxTemplate, export_onnx
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
 
 
@@ -86,8 +88,8 @@ def test_every_operation_has_a_node_that_bears_its_number(
 
 
 def test_an_operation_without_a_node_is_refused(small: PrunableModel) -> None:
-    operations = small.operations.operations
+    network = TracedNetwork.of(small)
     with pytest.raises(UserError, match=r"in onnxruntime: .*use --runtime torch"):
-        OnnxTemplate(small.model, small.example_input, (*operations, operations[-1]))
+        OnnxTemplate(replace(network, operations=(*network.operations, network.operations[-1])))
     with pytest.raises(UserError, match=r"cannot time Conv .*use --runtime torch"):
-        OnnxTemplate(small.model, small.example_input, operations[:-1])
+        OnnxTemplate(replace(network, operations=network.operations[:-1]))

@@ -12,14 +12,17 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.latency.workloads import fuse
 from netadapt.profiling.runtimes import load_runtime
-from netadapt.profiling.runtimes.executorch import (
+from netadapt.profiling.runtimes.executorch_program import (
     FUSION,
-    ExecuTorchSession,
-    ProfiledExecuTorchSession,
     Program,
     folded_batch_norms,
     lower,
 )
+from netadapt.profiling.runtimes.executorch_session import (
+    ExecuTorchSession,
+    ProfiledExecuTorchSession,
+)
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel, trace
 
 
@@ -30,7 +33,7 @@ def every() -> PrunableModel:
 
 @pytest.fixture(scope="module")
 def lowered(every: PrunableModel) -> Program:
-    return lower(every.model, every.example_input, every.operations.operations)
+    return lower(TracedNetwork.of(every))
 
 
 def profiled(prunable: PrunableModel, program: Program) -> ProfiledExecuTorchSession:
@@ -63,7 +66,7 @@ def test_loaded_networks_keep_their_thread_pool(every: PrunableModel, lowered: P
 def test_every_workload_has_its_operator(network: str, request: pytest.FixtureRequest) -> None:
     every: PrunableModel = request.getfixturevalue(network)
     operations = every.operations.operations
-    session = profiled(every, lower(every.model, every.example_input, operations))
+    session = profiled(every, lower(TracedNetwork.of(every)))
     for _ in range(3):
         session.run()
     times = session.operation_us()
@@ -101,7 +104,7 @@ def test_operators_that_change_places_keep_their_operations() -> None:
     prunable = trace(Branches().eval(), torch.rand(1, 3, 16, 16))
     operations = prunable.operations.operations
     assert [one.kind for one in operations] == ["conv2d", "pool", "pool", "mul", "conv2d"]
-    program = lower(prunable.model, prunable.example_input, operations)
+    program = lower(TracedNetwork.of(prunable))
     assert program.order == (0, 2, 1, 3, 4)
     session = profiled(prunable, program)
     session.run()
@@ -116,7 +119,7 @@ class Decomposed(nn.Module):
 def test_an_operation_that_is_taken_apart_is_refused() -> None:
     model, image = Decomposed(), torch.rand(1, 3, 8, 8)
     prunable = trace(nn.Sequential(nn.Conv2d(3, 8, 1), model, nn.Conv2d(8, 2, 1)).eval(), image)
-    program = lower(prunable.model, image, prunable.operations.operations)
+    program = lower(TracedNetwork.of(prunable))
     session = profiled(prunable, program)
     session.run()
     with pytest.raises(UserError, match=r"cannot time .* in executorch: .*--runtime torch"):
@@ -130,7 +133,7 @@ class Undecided(nn.Module):
 
 def test_a_network_that_cannot_be_exported_is_refused() -> None:
     with pytest.raises(UserError, match="cannot export Undecided to ExecuTorch") as caught:
-        lower(Undecided(), torch.rand(1, 3, 8, 8), ())
+        lower(TracedNetwork(Undecided(), torch.rand(1, 3, 8, 8), ()))
     assert "\n" not in str(caught.value)
 
 

@@ -16,6 +16,7 @@ from netadapt.profiling.agent.openvino import OpenVinoSession, ProfiledOpenVinoS
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.openvino import FUSION
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel, trace
 
 
@@ -30,7 +31,7 @@ def graph(every: PrunableModel) -> bytes:
 
 
 def _graph(prunable: PrunableModel) -> bytes:
-    template = OnnxTemplate(prunable.model, prunable.example_input, prunable.operations.operations)
+    template = OnnxTemplate(TracedNetwork.of(prunable))
     data: bytes = template.filled(prunable.model).SerializeToString()
     return data
 
@@ -92,9 +93,7 @@ class Folded(nn.Module):
 
 def test_an_operation_that_takes_no_time_of_its_own_is_refused() -> None:
     prunable = trace(Folded().eval(), torch.rand(1, 3, 16, 16))
-    loader = load_runtime("openvino").loader(
-        prunable.model, prunable.example_input, prunable.operations.operations, target("openvino")
-    )
+    loader = load_runtime("openvino").loader(TracedNetwork.of(prunable), target("openvino"))
     loader.session(prunable.model).run()
     with pytest.raises(UserError, match=r"cannot time pad .*in openvino: it merges"):
         loader.profiled_session(prunable.model)
@@ -118,7 +117,7 @@ def test_a_table_is_profiled_and_predicts(every: PrunableModel, tmp_path: Path) 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     for module in ("runtimes", "agent"):
-        monkeypatch.delitem(sys.modules, f"netadapt.latency.{module}.openvino")
+        monkeypatch.delitem(sys.modules, f"netadapt.profiling.{module}.openvino")
     monkeypatch.delattr("netadapt.profiling.agent.openvino")
     with pytest.raises(UserError, match=r"openvino needs .*pip install 'netadapt\[openvino\]'"):
         load_runtime("openvino")

@@ -7,6 +7,7 @@ from netadapt.errors import UserError
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.runtimes.cuda import cuda_device
 from netadapt.profiling.runtimes.torch import TorchRuntime
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
 
 
@@ -33,6 +34,4 @@ def test_a_gpu_that_is_not_there_is_refused(small: PrunableModel) -> None:
     runtime = TorchRuntime()
     assert runtime.on_cuda(Options(precision="fp16"))
     with pytest.raises(UserError, match=r"cannot use cuda: .* sees 0 GPUs"):
-        runtime.loader(
-            small.model, small.example_input, small.operations.operations, Target(device="cuda")
-        )
+        runtime.loader(TracedNetwork.of(small), Target(device="cuda"))

@@ -8,6 +8,7 @@ import torch._inductor.config as inductor
 from quick_profile import assert_profiles
 
 from netadapt.errors import UserError
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import fuse
 from netadapt.profiling.devices import load_device
@@ -18,6 +19,7 @@ from netadapt.profiling.runtimes.torch_compile import (
     ProfiledCompiledSession,
     TorchCompileRuntime,
 )
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
 
 
@@ -33,9 +35,7 @@ def profiled(small: PrunableModel) -> Iterator[ProfiledCompiledSession]:
 def loader(prunable: PrunableModel) -> Loader:
     runtime = TorchCompileRuntime()
     target = load_device("cpu").target(runtime)
-    return runtime.loader(
-        prunable.model, prunable.example_input, prunable.operations.operations, target
-    )
+    return runtime.loader(TracedNetwork.of(prunable), target)
 
 
 def test_it_answers_as_the_network(small: PrunableModel, profiled: ProfiledCompiledSession) -> None:
@@ -53,7 +53,7 @@ def test_every_workload_is_one_kernel(
     small: PrunableModel, profiled: ProfiledCompiledSession
 ) -> None:
     operations = small.operations.operations
-    units = fuse(operations, TorchCompileRuntime.fusion)
+    units = fuse(operations, FUSIONS["torch-compile"])
     kernels = profiled.kernels()
     # the image changes its layout first
     assert units_of(kernels, units, operations) == (0, *range(len(units)))
@@ -61,7 +61,7 @@ def test_every_workload_is_one_kernel(
 
 def test_nothing_of_a_workload_is_zero(small: PrunableModel) -> None:
     operations = small.operations.operations
-    units = fuse(operations, TorchCompileRuntime.fusion)
+    units = fuse(operations, FUSIONS["torch-compile"])
     own = loader(small).profiled_session(small.model)
     threads = torch.get_num_threads()
     for _ in range(2):
@@ -97,7 +97,7 @@ def test_kernels_that_are_not_the_workloads_are_refused(
     small: PrunableModel, change: Mapping[str, int], message: str
 ) -> None:
     operations = small.operations.operations
-    units = fuse(operations, TorchCompileRuntime.fusion)
+    units = fuse(operations, FUSIONS["torch-compile"])
     kernels = [Kernel("graph_0_cpp_fused_relu_0", 1.0)]
     for unit in units:
         main = operations[unit.main]
@@ -143,9 +143,7 @@ def test_on_a_gpu_operations_are_not_timed(
     small: PrunableModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def on_cuda() -> Loader:
-        return TorchCompileRuntime().loader(
-            small.model, small.example_input, small.operations.operations, Target(device="cuda")
-        )
+        return TorchCompileRuntime().loader(TracedNetwork.of(small), Target(device="cuda"))
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(UserError, match=r"cannot use cuda: .* sees 0 GPUs"):

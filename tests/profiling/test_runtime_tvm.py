@@ -10,10 +10,12 @@ from tiny_network import tiny
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.workloads import fuse
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.tvm import TvmRuntime, require_agreement
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel, trace
 
 
@@ -43,9 +45,7 @@ def test_it_answers_as_the_network() -> None:
     for prunable in (trace(*tiny()), joined()):
         runtime = TvmRuntime()
         target = load_device("cpu").target(runtime)
-        loader = runtime.loader(
-            prunable.model, prunable.example_input, prunable.operations.operations, target
-        )
+        loader = runtime.loader(TracedNetwork.of(prunable), target)
         narrow = prunable.pruned(dict.fromkeys(prunable.groups, 5))
         for model in (prunable.model, narrow):
             with torch.no_grad():
@@ -59,7 +59,7 @@ def test_every_workload_of_fastdepth_is_one_kernel(thin: PrunableModel) -> None:
     runtime = TvmRuntime()
     operations = thin.operations.operations
     target = load_device("cpu").target(runtime)
-    loader = runtime.loader(thin.model, thin.example_input, operations, target)
+    loader = runtime.loader(TracedNetwork.of(thin), target)
     session = loader.profiled_session(thin.model)
     units = fuse(operations, runtime.fusion)
     kernels = session.kernels()
@@ -77,7 +77,7 @@ def test_a_table_is_profiled_and_predicts(small: PrunableModel, tmp_path: Path) 
 
 
 def test_a_fusion_that_the_workloads_do_not_have_is_refused(small: PrunableModel) -> None:
-    units = fuse(small.operations.operations, TvmRuntime.fusion)
+    units = fuse(small.operations.operations, FUSIONS["tvm"])
     kernels = [unit.members for unit in units]
     require_agreement(kernels, units)
     with pytest.raises(UserError, match="it merges the operations"):
@@ -87,8 +87,8 @@ def test_a_fusion_that_the_workloads_do_not_have_is_refused(small: PrunableModel
 
 
 def test_where_it_is_not_installed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("netadapt.latency")]:
-        if name.endswith("tvm"):
+    for name in [name for name in sys.modules if name.startswith("netadapt.profiling")]:
+        if "tvm" in name.rpartition(".")[2]:
             parent, _, attribute = name.rpartition(".")
             monkeypatch.delattr(sys.modules[parent], attribute)
             monkeypatch.delitem(sys.modules, name)

@@ -16,7 +16,7 @@ from netadapt.latency.target import Options, Target
 from netadapt.profiling.devices import load_device, ssh
 from netadapt.profiling.devices.connection import Connection
 from netadapt.profiling.devices.ssh import SshBoard, SshDevice
-from netadapt.profiling.measurement import attached, measure, measure_all
+from netadapt.profiling.measurement import measure, measure_all, why_not_attached
 from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.shared_weights import Graphs
@@ -186,8 +186,8 @@ def test_networks_are_measured_over_ssh_with_their_own_weights(
     board: Board, small: PrunableModel
 ) -> None:
     there = target(board)
-    assert attached(there) is None
-    assert attached(there.model_copy(update={"hardware": "abacus"})) is not None
+    assert why_not_attached(there) is None
+    assert why_not_attached(there.model_copy(update={"hardware": "abacus"})) is not None
     stats = measure(small.model, small.example_input, there, runs=10)
     assert 0 < stats.p10_ms <= stats.p50_ms <= stats.p90_ms
     assert stats.runs == 10

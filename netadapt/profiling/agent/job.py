@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netadapt.profiling.agent.host import cores, energy_counter, pinned
-from netadapt.profiling.agent.journal import Journal
-from netadapt.profiling.agent.runtimes import RUNTIMES, BoardError
+from netadapt.profiling.agent.record_file import RecordFile
+from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES, BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def read_job(folder: Path) -> dict[str, Any]:
         raise BoardError(f"{folder} holds no job: {error}") from error
     if job.get("format") != FORMAT:
         raise BoardError(f"{folder / JOB_FILE} is of another version of netadapt")
-    if job["runtime"] not in RUNTIMES:
+    if job["runtime"] not in BOARD_RUNTIMES:
         raise BoardError("this agent does not know the runtime {}".format(job["runtime"]))
     absent = sorted(set(job["cores"] or ()) - cores())
     if absent or job["threads"] > len(job["cores"] or cores()):
@@ -58,7 +58,7 @@ def run_job(folder: Path, tell: Tell) -> list[dict[str, Any]]:
     """
     with _locked(folder):
         job = read_job(folder)
-        journal = Journal(folder / RESULTS_FILE)
+        record_file = RecordFile(folder / RESULTS_FILE)
         records: list[dict[str, Any]] = []
 
         def finished(record: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ def run_job(folder: Path, tell: Tell) -> list[dict[str, Any]]:
         with pinned(chosen):
             for stage in job["stages"]:
                 run = _operations if stage["kind"] == OPERATIONS else _whole
-                run(_Networks(folder, job, tell), stage, journal, finished)
+                run(_Networks(folder, job, tell), stage, record_file, finished)
     return records
 
 
@@ -77,11 +77,11 @@ class _Networks:
     """Loads the networks of a job."""
 
     def __init__(self, folder: Path, job: dict[str, Any], tell: Tell) -> None:
-        RUNTIMES[job["runtime"]].version()  # or says what to install, numpy included
+        BOARD_RUNTIMES[job["runtime"]].version()  # or says what to install, numpy included
         import numpy as np
 
         self._folder, self._job, self._tell = folder, job, tell
-        self._runtime = RUNTIMES[job["runtime"]]
+        self._runtime = BOARD_RUNTIMES[job["runtime"]]
         self._example = np.load(str(folder / INPUT_FILE), allow_pickle=False)
 
     def whole(self, graphs: list[str]) -> Iterator[Session]:
@@ -114,13 +114,15 @@ class _Networks:
             raise BoardError(f"{self._job['runtime']} cannot load {graph}: {line}") from error
 
 
-def _operations(networks: _Networks, stage: dict[str, Any], journal: Journal, tell: Tell) -> None:
+def _operations(
+    networks: _Networks, stage: dict[str, Any], record_file: RecordFile, tell: Tell
+) -> None:
     """Time networks operation by operation; a record each."""
     import numpy as np
 
     from netadapt.profiling.agent.timing import operation_times
 
-    done = {record["graph"]: record for record in journal.of(stage["key"])}
+    done = {record["graph"]: record for record in record_file.of(stage["key"])}
     todo = []
     for graph in stage["graphs"]:
         if graph in done:
@@ -133,17 +135,17 @@ def _operations(networks: _Networks, stage: dict[str, Any], journal: Journal, te
     )
     for graph, runs in zip(todo, timed):
         record = {"stage": stage["key"], "graph": graph, "us": runs.round(3).tolist()}
-        journal.append(record)
+        record_file.append(record)
         tell(record)
 
 
-def _whole(networks: _Networks, stage: dict[str, Any], journal: Journal, tell: Tell) -> None:
+def _whole(networks: _Networks, stage: dict[str, Any], record_file: RecordFile, tell: Tell) -> None:
     """Time networks whole, all of them in every round; a record a round."""
     import numpy as np
 
     from netadapt.profiling.agent.timing import rounds_of
 
-    done = list(journal.of(stage["key"]))[: stage["rounds"]]
+    done = list(record_file.of(stage["key"]))[: stage["rounds"]]
     for record in done:
         tell(record)
     if len(done) == stage["rounds"]:
@@ -163,7 +165,7 @@ def _whole(networks: _Networks, stage: dict[str, Any], journal: Journal, tell: T
                 "runs": timed.runs.tolist(),
                 "energy_mj": None if timed.energy_mj is None else timed.energy_mj.tolist(),
             }
-            journal.append(record)
+            record_file.append(record)
             tell(record)
     finally:
         for session in sessions:

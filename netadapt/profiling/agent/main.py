@@ -15,9 +15,9 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netadapt.profiling.agent import bundle, host
+from netadapt.profiling.agent import host, offline
 from netadapt.profiling.agent.job import FORMAT, run_job
-from netadapt.profiling.agent.runtimes import RUNTIMES, BoardError
+from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES, BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str], archive: Path) -> int:
         archive: the file that this program is.
     """
     try:
-        if not arguments and bundle.is_bundle(archive):
-            bundle.run(archive, Path())
+        if not arguments and offline.is_bundle(archive):
+            offline.run(archive, Path())
         else:
             _command(arguments)
     except BoardError as error:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str], archive: Path) -> int:
 def _command(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser("netadapt-agent", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("describe").add_argument("--runtime", required=True, choices=RUNTIMES)
+    commands.add_parser("describe").add_argument("--runtime", required=True, choices=BOARD_RUNTIMES)
     commands.add_parser("receive").add_argument("folder", type=Path)
     run = commands.add_parser("run")
     run.add_argument("folder", type=Path)
@@ -81,7 +81,7 @@ def describe(runtime: str) -> dict[str, Any]:
         "clock": host.clock(),
         "cores": sorted(host.cores()),
         "runtime": runtime,
-        "runtime_version": RUNTIMES[runtime].version(),
+        "runtime_version": BOARD_RUNTIMES[runtime].version(),
     }
 
 
@@ -92,7 +92,7 @@ def _receive(folder: Path) -> None:
         with parcel.open("wb") as file:
             for block in iter(lambda: sys.stdin.buffer.read(1 << 20), b""):
                 file.write(block)
-        bundle.unpack(parcel, folder)
+        offline.unpack(parcel, folder)
     except (OSError, zipfile.BadZipFile) as error:
         raise BoardError(f"cannot receive a job in {folder}: {error}") from error
     finally:

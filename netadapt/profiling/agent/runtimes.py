@@ -70,7 +70,7 @@ class BoardRuntime:
             ) from error
 
 
-RUNTIMES = {
+BOARD_RUNTIMES = {
     "onnxruntime": BoardRuntime(
         "onnxruntime",
         "onnxruntime",

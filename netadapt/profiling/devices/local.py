@@ -14,9 +14,8 @@ from netadapt.profiling.agent.timing import Timing, interleaved, operation_times
 from netadapt.profiling.devices.base import Bench, Device
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.base import Loader
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
-from netadapt.pruning.operations import record_operations
-from netadapt.pruning.surgery import structural_copy
 
 RUNS_A_VISIT = 5
 
@@ -27,9 +26,7 @@ class LocalDevice(Device):
     @contextmanager
     def bench(self, prunable: PrunableModel, target: Target) -> Iterator[Bench]:
         """Prepare to time networks pruned from ``prunable``, on the target's cores."""
-        loader = load_runtime(target.runtime).loader(
-            prunable.model, prunable.example_input, prunable.operations.operations, target
-        )
+        loader = load_runtime(target.runtime).loader(TracedNetwork.of(prunable), target)
         with pinned(target.cores()):
             yield LocalBench(prunable, loader, self.energy())
 
@@ -49,8 +46,7 @@ class LocalDevice(Device):
         runtime = load_runtime(target.runtime)
 
         def loader_of(model: nn.Module) -> Loader:
-            operations, _ = record_operations(structural_copy(model).eval(), example_input)
-            return runtime.loader(model, example_input, tuple(operations), target)
+            return runtime.loader(TracedNetwork.recorded(model, example_input), target)
 
         shared = loader_of(traced.model) if traced else None
         sessions: list[Session] = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from netadapt.errors import UserError
 from netadapt.latency.target import Options
 from netadapt.profiling.agent.job import FORMAT, JOB_FILE, OPERATIONS, WHOLE
-from netadapt.profiling.agent.runtimes import RUNTIMES
+from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES
 from netadapt.profiling.agent.timing import Round, Timing, stacked
 from netadapt.profiling.devices.base import Bench
 from netadapt.profiling.runtimes.base import Runtime
@@ -36,10 +36,10 @@ class Board(ABC):
 
 def require_board_runtime(runtime: Runtime) -> None:
     """Raise a ``UserError`` if ``runtime`` does not run without PyTorch."""
-    if runtime.name not in RUNTIMES:
+    if runtime.name not in BOARD_RUNTIMES:
         raise UserError(
             f"runtime {runtime.name} is not for another machine, where there is no PyTorch; "
-            f"choose one of: {', '.join(RUNTIMES)}"
+            f"choose one of: {', '.join(BOARD_RUNTIMES)}"
         )
 
 

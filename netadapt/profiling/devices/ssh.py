@@ -37,9 +37,8 @@ from netadapt.profiling.devices.remote import (
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.runtimes.base import Runtime
 from netadapt.profiling.shared_weights import Graphs, input_file, named
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
-from netadapt.pruning.operations import record_operations
-from netadapt.pruning.surgery import structural_copy
 
 FOLDER = ".cache/netadapt"  # in the home of the user over there
 INSTALL = (
@@ -113,11 +112,15 @@ class SshDevice(Device):
         traced: PrunableModel | None,
     ) -> Timing:
         """Time any networks whole, with their own weights, in interleaved rounds."""
-        shared = _template(traced.model, example_input) if traced else None
+
+        def template_of(model: nn.Module) -> OnnxTemplate:
+            return OnnxTemplate(TracedNetwork.recorded(model, example_input))
+
+        shared = template_of(traced.model) if traced else None
         files: Files = {INPUT_FILE: input_file(example_input.detach().cpu().numpy())}
         graphs = []
         for model in models:
-            template = shared or _template(model, example_input)
+            template = shared or template_of(model)
             name, content = named(template.filled(model).SerializeToString(deterministic=True))
             files[name] = content
             graphs.append(name)
@@ -140,11 +143,6 @@ class SshDevice(Device):
 
     def _agent(self) -> "RemoteAgent":
         return RemoteAgent(Connection(self._address), self._address)
-
-
-def _template(model: nn.Module, example_input: Tensor) -> OnnxTemplate:
-    operations, _ = record_operations(structural_copy(model).eval(), example_input)
-    return OnnxTemplate(model, example_input, tuple(operations))
 
 
 class RemoteAgent:

@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 
-from torch import Tensor, nn
+from torch import nn
 
-from netadapt.latency.fusion import FIXED_COSTS, FUSIONS, FixedCost, Fusion
+from netadapt.latency.fusion import FUSIONS, Fusion
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent.session import ProfiledSession, Session
-from netadapt.profiling.schedule import Schedule
-from netadapt.pruning import Operation
+from netadapt.profiling.schedule import ProfileSchedule
+from netadapt.profiling.traced import TracedNetwork
 
 __all__ = ["Loader", "ProfiledSession", "Runtime", "Session"]
 
@@ -34,17 +34,12 @@ class Runtime(ABC):
     """
 
     name: str
-    schedule: Schedule = Schedule()
+    schedule: ProfileSchedule = ProfileSchedule()
 
     @property
     def fusion(self) -> Fusion:
         """Which operations it merges into one workload."""
         return FUSIONS[self.name]
-
-    @property
-    def fixed_cost(self) -> FixedCost:
-        """What a network costs beyond its operations: once per call, or per workload."""
-        return FIXED_COSTS[self.name]
 
     @abstractmethod
     def version(self) -> str:
@@ -55,14 +50,8 @@ class Runtime(ABC):
         return False
 
     @abstractmethod
-    def loader(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        target: Target,
-    ) -> Loader:
-        """Prepare to load ``model`` and networks pruned from it.
+    def loader(self, network: TracedNetwork, target: Target) -> Loader:
+        """Prepare to load ``network`` and networks pruned from it.
 
         Raises:
             UserError: the runtime cannot execute the network.

@@ -1,72 +1,19 @@
 """ExecuTorch on the CPU, what it can delegate delegated to XNNPACK."""
 
-import copy
-import os
-import re
-import tempfile
-import warnings
-import weakref
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
-import torch
 from executorch import version as executorch_version
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import nn
 
-from netadapt.errors import UserError
-from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.target import Target
-from netadapt.latency.workloads import FusedOperation, fuse
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
+from netadapt.profiling.runtimes.executorch_program import Program, lower
+from netadapt.profiling.runtimes.executorch_session import (
+    ExecuTorchSession,
+    ProfiledExecuTorchSession,
+)
 from netadapt.profiling.schedule import SLOW_TO_LOAD
-from netadapt.pruning import Operation
-from netadapt.pruning.operations import ACTIVATIONS, KINDS
-
-FUSION = FUSIONS["executorch"]
-# what XNNPACK calls its operators, up to the bracket, and the kinds that they carry out
-XNNPACK_KINDS = {
-    "Convolution": ("conv2d", "batch_norm"),
-    "Deconvolution": ("conv2d",),
-    "Fully Connected": ("conv2d", "linear"),
-    "Dynamic Fully Connected": ("linear",),
-    "Add": ("add",),
-    "Subtract": ("sub",),
-    "Multiply": ("mul",),
-    "Divide": ("div",),
-    "Max Pooling": ("pool",),
-    "Average Pooling": ("pool",),
-    "Mean": ("pool",),
-    "Resize Bilinear": ("upsample",),
-    "Constant Pad": ("pad",),
-    "Copy": ("concat",),
-    "Clamp": ("activation",),
-    "Sigmoid": ("activation",),
-    "TanH": ("activation",),
-    "HardSwish": ("activation",),
-    "LeakyReLU": ("activation",),
-    "GELU": ("activation",),
-    "ApproxGELU": ("activation",),
-    "ELU": ("activation",),
-}
-# changes of layout, which belong to the operation before or, first of all, to the one after
-LAYOUT = {
-    "Transpose", "Static Reshape", "permute_copy", "view_copy", "_to_dim_order_copy",
-    "_clone_dim_order", "clone", "squeeze_copy", "unsqueeze_copy", "expand_copy",
-}  # fmt: skip
-# operations that XNNPACK takes as they are, where a trace sees what they consist of
-EDGE_KINDS = {
-    "linear": "linear", "add": "add", "sub": "sub", "mul": "mul", "div": "div",
-    "max_pool2d": "pool",
-}  # fmt: skip
-NATIVE = "native_call_"
-ROUNDED_OFF_US = 0.5  # XNNPACK's times are rounded down to microseconds
+from netadapt.profiling.traced import TracedNetwork
 
 
 class ExecuTorchRuntime(Runtime):
@@ -79,318 +26,29 @@ class ExecuTorchRuntime(Runtime):
         """The installed version."""
         return str(executorch_version.__version__).split("+")[0]
 
-    def loader(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        target: Target,
-    ) -> Loader:
-        """Lower ``model``; networks pruned from it are lowered one by one."""
-        return _ExecuTorchLoader(model, example_input, operations, target.threads)
-
-
-@dataclass(frozen=True)
-class Program:
-    """A lowered network.
-
-    Attributes:
-        data: the ``.pte`` file.
-        order: the places of the traced operations, in the order of execution.
-    """
-
-    data: bytes
-    order: tuple[int, ...]
+    def loader(self, network: TracedNetwork, target: Target) -> Loader:
+        """Lower ``network``; networks pruned from it are lowered one by one."""
+        return _ExecuTorchLoader(network, target.threads)
 
 
 class _ExecuTorchLoader(Loader):
-    def __init__(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        threads: int,
-    ) -> None:
-        self._example = example_input
-        self._operations = operations
+    def __init__(self, network: TracedNetwork, threads: int) -> None:
+        self._network = network
         self._threads = threads
-        self._first = model
-        self._first_program = lower(model, example_input, operations)
+        self._first_program = lower(network)
 
     def session(self, model: nn.Module) -> Session:
-        return ExecuTorchSession(self._program(model), self._example, self._threads)
+        return ExecuTorchSession(self._program(model), self._network.example_input, self._threads)
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
         return ProfiledExecuTorchSession(
-            self._program(model), self._example, self._threads, self._operations
+            self._program(model),
+            self._network.example_input,
+            self._threads,
+            self._network.operations,
         )
 
     def _program(self, model: nn.Module) -> Program:
-        if model is self._first:
+        if model is self._network.model:
             return self._first_program
-        return lower(model, self._example, self._operations)
-
-
-def lower(model: nn.Module, example_input: Tensor, operations: Sequence[Operation]) -> Program:
-    """Lower ``model``, whose forward pass executes ``operations``, for XNNPACK.
-
-    Raises:
-        UserError: it cannot be exported.
-    """
-    with _silent_stderr():
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
-
-    folded = folded_batch_norms(model, operations)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exported = torch.export.export(folded, (example_input,))
-            edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
-            order = _execution_order(edge.exported_program().graph_module, operations)
-            return Program(bytes(edge.to_executorch().buffer), order)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(
-            f"cannot export {type(model).__name__} to ExecuTorch: {line}; use --runtime torch"
-        ) from error
-
-
-def folded_batch_norms(model: nn.Module, operations: Sequence[Operation]) -> nn.Module:
-    """Return a copy whose batch norms are folded into the convolutions before them.
-
-    ExecuTorch does the same, but takes twice as long to lower the longer graph.
-    """
-    folded = copy.deepcopy(model).eval().requires_grad_(False)
-    calls = Counter(operation.module for operation in operations)
-    for unit in fuse(operations, FUSION):
-        after = operations[unit.members[min(1, len(unit.members) - 1)]]
-        names = operations[unit.main].module, after.module
-        if after.kind != "batch_norm" or any(calls[name] > 1 for name in names):
-            continue
-        convolution, norm = (folded.get_submodule(name) for name in names)
-        if type(convolution) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
-            folded.set_submodule(names[0], fuse_conv_bn_eval(convolution, norm))
-            folded.set_submodule(names[1], nn.Identity())
-    return folded
-
-
-def _execution_order(lowered: Any, operations: Sequence[Operation]) -> tuple[int, ...]:
-    """Return the places of ``operations`` in the order in which ``lowered`` executes them.
-
-    Delegates are cut such that independent branches may change places. Nodes keep the number
-    that they had in the exported graph, whose order is that of the trace.
-    """
-    executed = [
-        (node.meta["debug_handle"], kind)
-        for node in _nodes(lowered)
-        if (kind := _kind(node.target)) and isinstance(node.meta.get("debug_handle"), int)
-    ]
-    handles: dict[str, list[int]] = defaultdict(list)
-    for handle, kind in sorted(set(executed)):
-        handles[kind].append(handle)
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, operation in enumerate(operations):
-        places[operation.kind].append(place)
-    rank = {handle: rank for rank, (handle, _) in enumerate(executed)}
-    ranks = dict.fromkeys(range(len(operations)), -1)
-    for kind, found in handles.items():
-        if len(found) == len(places[kind]):  # else some were taken apart; the trace's order stays
-            ranks.update(zip(places[kind], (rank[handle] for handle in found), strict=True))
-    return tuple(sorted(ranks, key=lambda place: (ranks[place], place)))
-
-
-def _nodes(lowered: Any) -> Iterator[Any]:
-    for node in lowered.graph.nodes:
-        if node.op != "call_function":
-            continue
-        if node.target is torch.ops.higher_order.executorch_call_delegate:
-            yield from _nodes(getattr(lowered, node.args[0].target).original_module.graph_module)
-        else:
-            yield node
-
-
-def _kind(target: Any) -> str:
-    """The kind of operation that a node's target carries out, empty if none is known."""
-    name = getattr(target, "__name__", "").removeprefix("aten.").split(".")[0]
-    if name in ACTIVATIONS:
-        return "activation"
-    return {**KINDS, **EDGE_KINDS}.get(name, "")
-
-
-class ExecuTorchSession(Session):
-    """A lowered network, ready to run on ``example``."""
-
-    def __init__(
-        self, program: Program, example: Tensor, threads: int, *, tracing: bool = False
-    ) -> None:
-        _set_threads(threads)
-        self._example = example.detach().contiguous()
-        self._data = program.data  # the program refers to it
-        self._program: Any = _bindings()._load_program_from_buffer(
-            program.data, enable_etdump=tracing
-        )
-        self._method: Any = self._program.load_method("forward")
-        _LOADED.add(self)
-
-    def run(self) -> None:
-        """Run the network once."""
-        assert self._method is not None, "the session is closed"
-        self._method.call([self._example], clone_outputs=False)
-
-    def output(self) -> NDArray[np.float32]:
-        """Run the network once and return its first output."""
-        answer: Tensor = self._method.call([self._example])[0]
-        return answer.numpy()
-
-    def close(self) -> None:
-        """Free the network."""
-        self._method = self._program = None
-        _LOADED.discard(self)
-
-
-class ProfiledExecuTorchSession(ExecuTorchSession, ProfiledSession):
-    """A session that writes down the time of every kernel, also of those within XNNPACK."""
-
-    def __init__(
-        self,
-        program: Program,
-        example: Tensor,
-        threads: int,
-        operations: Sequence[Operation],
-    ) -> None:
-        super().__init__(program, example, threads, tracing=True)
-        self._operations = operations
-        rank = {place: rank for rank, place in enumerate(program.order)}
-        self._units = sorted(fuse(operations, FUSION), key=lambda unit: rank[unit.main])
-
-    def operation_us(self) -> NDArray[np.float64]:
-        """Close the session and return ``(runs, operations)`` microseconds."""
-        with tempfile.TemporaryDirectory(prefix="netadapt-profile-") as folder:
-            path = str(Path(folder) / "run.etdump")
-            self._program.write_etdump_result_to_file(path)
-            calls = _traced_calls(path)
-        self.close()
-        found = np.zeros((len(calls[0].whole_us), len(self._operations)))
-        waiting = [(unit, self._pieces(unit)) for unit in self._units]
-        for call in calls:
-            for place, durations in self._assigned(call, waiting):
-                found[:, place] += durations
-        if waiting:
-            main = self._operations[waiting[0][0].main]
-            raise _untimed(f"{main.kind} {main.module}", "its profile has no such operator")
-        return found
-
-    def _pieces(self, unit: FusedOperation) -> int:
-        """How many operators stand for a unit: XNNPACK copies all inputs of a concat but one."""
-        main = self._operations[unit.main]
-        return len(main.inputs) - 1 if main.kind == "concat" else 1
-
-    def _assigned(
-        self, call: "_Call", waiting: list[tuple[FusedOperation, int]]
-    ) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        """Yield an operation's place and ``(runs,)`` microseconds for all of ``call``."""
-        # the call's time is as sharp as the clock, its operators' are not
-        scale = call.whole_us / sum(us for _, us in call.operators)
-        last: int | None = None
-        layout = np.zeros_like(call.whole_us)
-        for name, durations in call.operators:
-            if name in LAYOUT:
-                layout = layout + durations
-            else:
-                last = self._take(name, waiting)
-                layout = layout + durations
-            if last is not None:
-                yield last, layout * scale
-                layout = np.zeros_like(call.whole_us)
-        if layout.any():
-            raise _untimed(call.operators[0][0], "no operation stands beside it")
-
-    def _take(self, name: str, waiting: list[tuple[FusedOperation, int]]) -> int:
-        kinds = XNNPACK_KINDS.get(name) or (_kind_of_native(name),)
-        for index, (unit, pieces) in enumerate(waiting):
-            if self._operations[unit.main].kind in kinds:
-                if pieces > 1:
-                    waiting[index] = (unit, pieces - 1)
-                else:
-                    del waiting[index]
-                return unit.main
-        raise _untimed(name, "no traced operation stands for it")
-
-
-def _untimed(what: str, why: str) -> UserError:
-    return UserError(f"cannot time {what} in executorch: {why}; use --runtime torch")
-
-
-def _kind_of_native(name: str) -> str:
-    return "activation" if name in ACTIVATIONS else KINDS.get(name, name)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What one instruction of a program took: a delegate, or a kernel of ExecuTorch's own.
-
-    Attributes:
-        operators: within it, their names and ``(runs,)`` microseconds, in order.
-        whole_us: ``(runs,)`` microseconds of all.
-    """
-
-    operators: tuple[tuple[str, NDArray[np.float64]], ...]
-    whole_us: NDArray[np.float64]
-
-
-def _traced_calls(path: str) -> list[_Call]:
-    from executorch.devtools import Inspector
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        blocks = Inspector(etdump_path=path).event_blocks
-    (block,) = (one for one in blocks if one.name == "Execute")
-    calls: list[_Call] = []
-    operators: list[tuple[str, NDArray[np.float64]]] = []
-    for event in block.events:
-        durations = np.array(event.perf_data.raw) * 1000
-        if event.name in ("DELEGATE_CALL", "OPERATOR_CALL"):
-            calls.append(_Call(tuple(operators), durations))
-            operators = []
-        elif event.is_delegated_op:
-            name = re.split(r" \(| #", event.name)[0]
-            operators.append((name, durations + ROUNDED_OFF_US))
-        elif event.name.startswith(NATIVE):
-            operators.append((event.name.removeprefix(NATIVE).split(".")[0], durations))
-    return calls
-
-
-_LOADED: weakref.WeakSet[ExecuTorchSession] = weakref.WeakSet()
-
-
-def _set_threads(threads: int) -> None:
-    """Give ExecuTorch's one thread pool ``threads`` threads; what is loaded would lose its own."""
-    bindings = _bindings()
-    with _silent_stderr():
-        if bindings._threadpool_get_thread_count() == threads:
-            return
-        if len(_LOADED):
-            raise RuntimeError("close the sessions of one number of threads before using another")
-        bindings._unsafe_reset_threadpool(threads)
-
-
-def _bindings() -> Any:
-    with warnings.catch_warnings(), _silent_stderr():
-        warnings.simplefilter("ignore")
-        from executorch.extension.pybindings import portable_lib
-    return portable_lib
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Keep what the C++ side logs off the user's terminal."""
-    kept = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
+        return lower(replace(self._network, model=model))

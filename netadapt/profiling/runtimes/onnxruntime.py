@@ -1,13 +1,13 @@
 """ONNX Runtime, by default on the CPU."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent import onnxruntime as agent
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
-from netadapt.pruning import Operation
+from netadapt.profiling.traced import TracedNetwork
 
 
 class OnnxRuntime(Runtime):
@@ -23,14 +23,8 @@ class OnnxRuntime(Runtime):
         """With the CUDA or TensorRT provider."""
         return options.provider in ("cuda", "tensorrt")
 
-    def loader(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        target: Target,
-    ) -> Loader:
-        """Export ``model`` to ONNX once; networks pruned from it reuse the graph.
+    def loader(self, network: TracedNetwork, target: Target) -> Loader:
+        """Export ``network`` to ONNX once; networks pruned from it reuse the graph.
 
         Raises:
             UserError: the network cannot be exported, or the wheel lacks the provider.
@@ -39,7 +33,7 @@ class OnnxRuntime(Runtime):
             agent.providers(target.provider)
         except ValueError as error:
             raise UserError(f"--provider {target.provider}: {error}") from None
-        return _OnnxLoader(OnnxTemplate(model, example_input, operations), target)
+        return _OnnxLoader(OnnxTemplate(network), target)
 
 
 class _OnnxLoader(Loader):

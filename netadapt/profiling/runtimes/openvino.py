@@ -1,6 +1,6 @@
 """OpenVINO on the CPU."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.fusion import FUSIONS
@@ -9,6 +9,7 @@ from netadapt.latency.workloads import fuse
 from netadapt.profiling.agent import openvino as agent
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 
 FUSION = FUSIONS["openvino"]
@@ -23,17 +24,9 @@ class OpenVinoRuntime(Runtime):
         """The installed version."""
         return agent.version()
 
-    def loader(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        target: Target,
-    ) -> Loader:
-        """Export ``model`` to ONNX once; networks pruned from it reuse the graph."""
-        return _OpenVinoLoader(
-            OnnxTemplate(model, example_input, operations), operations, target.threads
-        )
+    def loader(self, network: TracedNetwork, target: Target) -> Loader:
+        """Export ``network`` to ONNX once; networks pruned from it reuse the graph."""
+        return _OpenVinoLoader(OnnxTemplate(network), network.operations, target.threads)
 
 
 class _OpenVinoLoader(Loader):

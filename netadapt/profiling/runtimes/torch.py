@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
 from netadapt.profiling.runtimes.cuda import CudaSession, ProfiledCudaSession, cuda_device
-from netadapt.pruning import Operation
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning.operations import OperationTimer
 
 
@@ -28,13 +28,7 @@ class TorchRuntime(Runtime):
         """It runs on NVIDIA GPUs."""
         return True
 
-    def loader(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        target: Target,
-    ) -> Loader:
+    def loader(self, network: TracedNetwork, target: Target) -> Loader:
         """Nothing to prepare: networks run as they are.
 
         Raises:
@@ -42,8 +36,8 @@ class TorchRuntime(Runtime):
         """
         device = cuda_device(target)
         if device is not None:
-            return _CudaLoader(example_input, device, target.precision)
-        return _TorchLoader(example_input, target.threads)
+            return _CudaLoader(network.example_input, device, target.precision)
+        return _TorchLoader(network.example_input, target.threads)
 
 
 class _CudaLoader(Loader):

@@ -22,7 +22,7 @@ from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, S
 from netadapt.profiling.runtimes.cuda import CudaSession, cuda_device
 from netadapt.profiling.runtimes.inductor import Kernel, kernels_of, units_of
 from netadapt.profiling.schedule import SLOW_TO_LOAD
-from netadapt.pruning import Operation
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning.operations import record_operations
 
 FUSION = FUSIONS["torch-compile"]
@@ -42,13 +42,7 @@ class TorchCompileRuntime(Runtime):
         """It runs on NVIDIA GPUs."""
         return True
 
-    def loader(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        target: Target,
-    ) -> Loader:
+    def loader(self, network: TracedNetwork, target: Target) -> Loader:
         """Nothing to prepare: every network is compiled when it is loaded.
 
         Raises:
@@ -56,9 +50,10 @@ class TorchCompileRuntime(Runtime):
         """
         device = cuda_device(target)
         if device is not None:
-            return _CudaLoader(example_input, device, target.precision)
+            return _CudaLoader(network.example_input, device, target.precision)
         require_compiler()
-        return _CompilingLoader(example_input, fuse(operations, FUSION), target.threads)
+        units = fuse(network.operations, FUSION)
+        return _CompilingLoader(network.example_input, units, target.threads)
 
 
 def require_compiler() -> None:

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import FusedOperation, fuse
-from netadapt.profiling.agent import tvm as agent
 from netadapt.profiling.onnx_model import OnnxTemplate
+from netadapt.profiling.runtimes import tvm_session
 from netadapt.profiling.runtimes.base import Loader, Runtime
 from netadapt.profiling.schedule import SLOW_TO_LOAD
+from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 
 FUSION = FUSIONS["tvm"]
@@ -39,17 +40,11 @@ class TvmRuntime(Runtime):
 
     def version(self) -> str:
         """The installed version."""
-        return agent.version()
+        return tvm_session.version()
 
-    def loader(
-        self,
-        model: nn.Module,
-        example_input: Tensor,
-        operations: tuple[Operation, ...],
-        target: Target,
-    ) -> Loader:
-        """Export ``model`` to ONNX once; networks pruned from it reuse the graph."""
-        return _TvmLoader(OnnxTemplate(model, example_input, operations), operations, target)
+    def loader(self, network: TracedNetwork, target: Target) -> Loader:
+        """Export ``network`` to ONNX once; networks pruned from it reuse the graph."""
+        return _TvmLoader(OnnxTemplate(network), network.operations, target)
 
 
 class _TvmLoader(Loader):
@@ -60,14 +55,14 @@ class _TvmLoader(Loader):
         self._units = fuse(operations, FUSION)
         self._target = target
 
-    def session(self, model: nn.Module) -> agent.TvmSession:
+    def session(self, model: nn.Module) -> tvm_session.TvmSession:
         proto = self._template.filled(model).SerializeToString()
-        return agent.TvmSession(
+        return tvm_session.TvmSession(
             proto, self._template.example, self._target.threads, self._target.tune
         )
 
-    def profiled_session(self, model: nn.Module) -> agent.ProfiledTvmSession:
-        session = agent.ProfiledTvmSession(
+    def profiled_session(self, model: nn.Module) -> tvm_session.ProfiledTvmSession:
+        session = tvm_session.ProfiledTvmSession(
             self._template.filled(model).SerializeToString(),
             self._template.example,
             self._target.threads,

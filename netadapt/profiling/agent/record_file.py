@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Journal:
+class RecordFile:
     """The finished units of a folder's jobs; a torn last line is dropped."""
 
     def __init__(self, path: Path) -> None:

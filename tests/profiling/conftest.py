@@ -1,16 +1,9 @@
 import pytest
-from tiny_network import tiny
 
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.shared_weights import Graphs
-from netadapt.pruning import PrunableModel, trace
-
-
-@pytest.fixture(scope="session")
-def small() -> PrunableModel:
-    """The tiny network, traced. It is shared: change nothing."""
-    model, image = tiny()
-    return trace(model, image)
+from netadapt.profiling.traced import TracedNetwork
+from netadapt.pruning import PrunableModel
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +15,4 @@ def graphs(small: PrunableModel) -> Graphs:
 @pytest.fixture(scope="session")
 def template(thin: PrunableModel) -> OnnxTemplate:
     """The ONNX graph of the thin FastDepth, to be filled."""
-    return OnnxTemplate(thin.model, thin.example_input, thin.operations.operations)
+    return OnnxTemplate(TracedNetwork.of(thin))

@@ -74,7 +74,9 @@ def _without_constant_nodes(model: Any) -> tuple[list[Any], Constants]:
             graph, opset_imports=model.opset_import, ir_version=model.ir_version
         )
         values = ReferenceEvaluator(program).run(None, {})
-        constants.update((name, np.asarray(value)) for name, value in zip(wanted, values))
+        constants.update(
+            (name, np.asarray(value)) for name, value in zip(wanted, values, strict=True)
+        )
     return nodes, constants
 
 
@@ -127,7 +129,7 @@ def _parts(node: Any, constants: Constants) -> list[Any]:
 
 
 def _bounded(node: Any, constants: Constants) -> Any:
-    given = dict(zip(("min", "max"), node.input[1:]))
+    given = dict(zip(("min", "max"), node.input[1:], strict=False))
     bounds: dict[str, Any] = {"min": float("-inf"), "max": float("inf")}
     bounds.update((bound, float(constants[name])) for bound, name in given.items() if name)
     return helper.make_node("Clip", node.input[:1], node.output, name=node.name, **bounds)

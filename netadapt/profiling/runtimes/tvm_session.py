@@ -19,8 +19,8 @@ from tvm import relax
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from netadapt.profiling.agent.session import ProfiledSession, Session
-from netadapt.profiling.agent.tvm_graph import operations_of, plain
-from netadapt.profiling.agent.tvm_tuning import tuned
+from netadapt.profiling.runtimes.tvm_graph import operations_of, plain
+from netadapt.profiling.runtimes.tvm_tuning import tuned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,7 @@ class ProfiledTvmSession(TvmSession, ProfiledSession):
         self._runs.append(microseconds)
 
     def _kernels(self) -> Iterator[tuple[tuple[int, ...], float]]:
-        for (name, start), (_, end) in zip(self._events[::2], self._events[1::2]):
+        for (name, start), (_, end) in zip(self._events[::2], self._events[1::2], strict=True):
             operations = operations_of(name)
             if operations:
                 yield operations, end - start

@@ -15,7 +15,7 @@ from typing import Any
 
 from netadapt.profiling.agent import host
 from netadapt.profiling.agent.job import JOB_FILE, OPERATIONS, read_job, run_job
-from netadapt.profiling.agent.runtimes import RUNTIMES
+from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES
 
 JOB = "job/"
 MANIFEST_FILE = "manifest.json"
@@ -62,7 +62,9 @@ def run(archive: Path, here: Path) -> Path:
         folder.mkdir(exist_ok=True)
         unpack(archive, folder, JOB)
         job = read_job(folder)
-        RUNTIMES[job["runtime"]].version()  # or says what to install, before anything is timed
+        BOARD_RUNTIMES[
+            job["runtime"]
+        ].version()  # or says what to install, before anything is timed
         records = run_job(folder, _Told(job))
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         _write(results, _content(job, manifest, records))
@@ -84,7 +86,7 @@ def _content(
         "hardware": host.hardware(),
         "system": host.system(),
         "clock": host.clock(),
-        "runtime_version": RUNTIMES[job["runtime"]].version(),
+        "runtime_version": BOARD_RUNTIMES[job["runtime"]].version(),
         "date": datetime.date.today().isoformat(),
         "operations_us": [profiled[graph] for one in graphs for graph in one],
         "whole_seconds": [one["seconds"] for one in rounds],

@@ -1,0 +1,92 @@
+"""Which networks a profile times, and what they execute."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from netadapt.latency.workloads import Workload, WorkloadMap
+from netadapt.profiling.design import design_networks, extreme_networks, random_networks
+from netadapt.profiling.schedule import ProfileSchedule
+from netadapt.pruning import PrunableModel
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which networks are timed, by ``(n, G)`` widths, and what they execute.
+
+    Attributes:
+        groups: the columns of widths.
+        design: timed operation by operation.
+        whole: timed whole; the first ``calibration_networks`` of the schedule calibrate.
+        workloads: what the network of given widths executes.
+        members: for each workload of a network, the places of its operations.
+        subject: the network and its input, as the table remembers them.
+    """
+
+    groups: tuple[str, ...]
+    design: NDArray[np.int64]
+    whole: NDArray[np.int64]
+    workloads: Callable[[NDArray[np.int64]], tuple[Workload, ...]]
+    members: tuple[tuple[int, ...], ...]
+    subject: Mapping[str, str] = field(default_factory=dict)
+
+    def designed(self) -> set[Workload]:
+        """The workloads of the designed networks."""
+        return {one for row in self.design for one in self.workloads(row)}
+
+
+def make_plan(prunable: PrunableModel, mapped: WorkloadMap, schedule: ProfileSchedule) -> Plan:
+    """Choose the networks to time."""
+    multiple = schedule.channel_multiple
+    count = schedule.calibration_networks + schedule.validation_networks
+    rng = np.random.default_rng([schedule.seed, 1])
+    whole = random_networks(prunable.widths, count, multiple, rng)
+    # the ends of the range pin the fixed cost down
+    whole[:2] = extreme_networks(prunable.widths, multiple)
+    return Plan(
+        groups=tuple(prunable.groups),
+        design=design_networks(mapped, prunable.widths, multiple, schedule.levels),
+        whole=whole,
+        workloads=mapped.at,
+        members=tuple(unit.members for unit in mapped.units),
+        subject=subject_of(prunable),
+    )
+
+
+def subject_of(prunable: PrunableModel) -> dict[str, str]:
+    """Name the network and its input."""
+    spec = getattr(prunable.model, "spec", None)
+    return {
+        "model": spec.name if spec else type(prunable.model).__name__,
+        "input": "x".join(map(str, prunable.example_input.shape)),
+    }
+
+
+def with_typical_statistics(prunable: PrunableModel) -> PrunableModel:
+    """Return a copy whose batch norms see activations of unit scale.
+
+    With untrained statistics activations can fade into denormal numbers, which are slow.
+    """
+    settled = copy.copy(prunable)
+    settled.model = _settled(prunable.model, prunable.example_input)
+    return settled
+
+
+def _settled(model: nn.Module, example_input: Tensor) -> nn.Module:
+    settled = copy.deepcopy(model).train()
+    for module in settled.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = 1.0
+        elif isinstance(module, nn.Dropout):
+            module.eval()
+    random = torch.Generator().manual_seed(0)
+    if any(isinstance(module, _BatchNorm) for module in settled.modules()):
+        with torch.no_grad():
+            settled(torch.rand((2, *example_input.shape[1:]), generator=random))
+    return settled.eval()
