@@ -26,6 +26,10 @@ def train(
     model_option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the network's builder; repeatable.")
     ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(help="Load the layers that fit from this file: checkpoint or timm weights."),
+    ] = None,
     imagenet: Annotated[
         bool, typer.Option("--imagenet", help="Start from ImageNet weights (network needed).")
     ] = False,
@@ -54,6 +58,13 @@ def train(
     loss: Annotated[
         str | None,
         typer.Option(help=f"l1, berhu, silog, silog-gradient or densedepth; {RECIPE}."),
+    ] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Average the weights with this decay, such as 0.999.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32 or bf16; bf16 on CUDA, else fp32."),
     ] = None,
     eval_every: Annotated[int | None, typer.Option(help="Steps between two scores; 500.")] = None,
     on_bad_sample: BadSample = None,
@@ -97,6 +108,7 @@ def train(
         task_options=dict(before.task_options)
         | task_options(task_option, loss=loss, on_bad_sample=on_bad_sample),
         eval_every=eval_every,
+        init_from=None if init_from is None else str(init_from),
         options=key_values("--model-option", model_option or [])
         | ({"imagenet": True} if imagenet else {})
         or None,
@@ -114,6 +126,8 @@ def train(
         decoder_weight_decay=decoder_weight_decay,
         schedule=schedule,
         seed=seed,
+        ema=ema,
+        precision=precision,
     )
     if recipe is not None or steps is not None or epochs is not None:
         per_epoch = problem.batches_per_epoch(settings.batch_size)

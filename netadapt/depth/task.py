@@ -28,10 +28,10 @@ STATISTICS_EXAMPLES = 64
 
 @runtime_checkable
 class TellsDepthStatistics(Protocol):
-    """A network whose head starts from the depths of the data."""
+    """A network whose fresh head starts from the depths of the data."""
 
     def set_depth_statistics(self, mean: float, std: float) -> None:
-        """Answer with this mean and deviation, metres, before any training."""
+        """Answer with this mean and deviation, metres, if the head was never trained."""
         ...
 
 
@@ -131,7 +131,7 @@ class DepthTask(Task):
         return depth_samples(self.data.test, networks)
 
     def prepare(self, model: nn.Module) -> None:
-        """Give a head that asks for them the mean and deviation of the training depths."""
+        """Give a fresh head that asks for them the mean and deviation of the training depths."""
         if not isinstance(model, TellsDepthStatistics):
             return
         train = self.data.train

@@ -1,6 +1,25 @@
 """What a network reads."""
 
-from torch import nn
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalise(nn.Module):
+    """RGB in [0, 1], ``(N, 3, H, W)``, less ``mean`` and over ``std``, as an encoder wants it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the image normalised; the shape stays."""
+        return (image - self.mean) / self.std
 
 
 def input_channels(model: nn.Module) -> int:

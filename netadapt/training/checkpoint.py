@@ -1,5 +1,6 @@
 """Checkpoints: one ``.safetensors`` file with the weights and what rebuilds the network."""
 
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
 from netadapt.models import MODELS, ModelSpec, build, read_weights
+from netadapt.models.initialise import initialise
 from netadapt.models.inputs import input_channels
 from netadapt.models.registry import READERS
+from netadapt.models.weights import CHECKPOINT_KEY as KEY
+from netadapt.models.weights import read_published
 from netadapt.pruning import PrunableModel, reshaped
 
-KEY = "netadapt"
 OPTIMIZER = "optimizer/"
 MAX_METADATA = 2**20  # characters
 DEFAULT_INPUT_SIZE = (224, 224)
@@ -168,24 +171,34 @@ def is_file_reference(ref: str) -> bool:
     return path.suffix in (".safetensors", *READERS) or path.exists() or ":" not in ref
 
 
-def load_model(ref: str | Path, **options: Any) -> nn.Module:
+def load_model(
+    ref: str | Path, *, init_from: str | Path | None = None, **options: Any
+) -> nn.Module:
     """Return a network by name or with its weights.
 
     Args:
         ref: a name of the registry (fresh weights); ``package.module:factory`` (whatever weights
             it gives); the path of a checkpoint (``.safetensors``) or of the authors' FastDepth
             (``.pth.tar``), which come in eval mode.
+        init_from: a file with weights for a network given by name: a checkpoint, perhaps of other
+            widths; a safetensors file or a state dict, under the network's own names or timm's.
+            Layers that fit by name and shape are loaded; one line on stderr says how many are
+            and which are not. See :func:`netadapt.models.initialise.initialise`.
         options: keyword arguments of the builder; a file takes none.
 
     Raises:
-        UserError: unknown name, missing or unsound file, or options that do not fit.
+        UserError: unknown name, missing or unsound file, options that do not fit, or nothing in
+            ``init_from`` that fits.
     """
     ref = str(ref)
     if not ref:
         raise UserError("the model has an empty name; give a checkpoint or a registry name")
     path = Path(ref).expanduser()
     if not is_file_reference(ref):
-        return build(ref, **options)
+        model = build(ref, **options)
+        if init_from is not None:
+            _start_from(model, Path(init_from).expanduser())
+        return model
     if path.suffix not in (".safetensors", *READERS) and not path.exists():
         raise UserError(
             f"unknown model {ref!r}: no such file, and not one of {', '.join(MODELS)} or "
@@ -195,9 +208,21 @@ def load_model(ref: str | Path, **options: Any) -> nn.Module:
         inside = min(path.glob("*.safetensors"), default=None)
         hint = f"; name the file in it, such as {inside}" if inside else ""
         raise UserError(f"checkpoint {ref} is not a file but a folder{hint}")
+    if init_from is not None:
+        raise UserError(
+            f"checkpoint {ref} has weights of its own; to start from {init_from}, name the network"
+        )
     if options:
         raise UserError(f"checkpoint {ref} takes no options, but got {', '.join(options)}")
     return read_weights(path) if path.suffix in READERS else load_checkpoint(path)
+
+
+def _start_from(model: nn.Module, path: Path) -> None:
+    """Load what fits from a file and say so; our own checkpoints must be whole."""
+    weights = read_published(path)
+    if weights.is_checkpoint:
+        _check_whole(path, _read_metadata(path))
+    print(initialise(model, weights), file=sys.stderr)
 
 
 @contextmanager

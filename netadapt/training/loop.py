@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.training.average import AVERAGE, WeightAverage, use_average
+from netadapt.training.precision import Precision, autocast, fastest_layers, training_precision
 from netadapt.training.schedule import Schedule, learning_rate
 from netadapt.training.task import Targets, Task, on_device
 
@@ -38,6 +40,9 @@ class TrainSettings:
         schedule: see :func:`~netadapt.training.schedule.learning_rate`.
         decay_every: steps between the tenfold drops of ``step``; None is a third of the run.
         seed: of the order of examples, their augmentation, and dropout.
+        ema: decay of the average of the weights over the steps, which is what a training gives
+            and what the holdout scores; 0 is no average, 0.999 is usual.
+        precision: ``fp32``, or ``bf16`` autocast; None is bf16 on CUDA and fp32 on the CPU.
         accumulate: parts that each batch is taken in, one after the other, to need less memory;
             their gradients are averaged, batch norms see the parts.
     """
@@ -53,6 +58,8 @@ class TrainSettings:
     seed: int = 0
     decoder_weight_decay: float | None = None
     accumulate: int = 1
+    ema: float = 0.0
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         choices = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
@@ -60,6 +67,8 @@ class TrainSettings:
             if getattr(self, name) not in known:
                 value = getattr(self, name)
                 raise UserError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+        if self.precision not in (None, *get_args(Precision)):
+            raise UserError(f"unknown precision {self.precision!r}; known: fp32, bf16")
         leasts = {"steps": 1, "batch_size": 2, "decay_every": 1, "seed": 0, "accumulate": 1}
         for name, least in leasts.items():
             value = getattr(self, name)
@@ -71,6 +80,8 @@ class TrainSettings:
             raise UserError(f"learning rate is {self.lr}; give a number above 0")
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum {self.momentum} lies in [0, 1)")
+        if not 0 <= self.ema < 1:
+            raise UserError(f"ema {self.ema} is not a decay; give 0 or more, and less than 1")
         for decay in (self.weight_decay, self.decoder_weight_decay or 0.0):
             if not 0 <= decay < float("inf"):
                 raise UserError(f"weight decay {decay} is 0 or more")
@@ -80,7 +91,8 @@ class TrainSettings:
 class TrainState:
     """Where training stands, besides the weights: steps done and the optimizer's moments.
 
-    ``moments`` are named ``parameter/moment``. Rates, batches and dropout follow from the step.
+    ``moments`` are named ``parameter/moment``; the average of the weights, if there is one, is
+    among them as ``tensor/average``. Rates, batches and dropout follow from the step.
     """
 
     step: int = 0
@@ -100,8 +112,8 @@ def fit(
 
     On the CPU the weights that come out are a function of those that go in, ``settings`` and
     ``start``: stopping at ``until`` and going on from the state returned gives the same bits.
-    On CUDA it computes in bfloat16 where autocast does. The weights end up channels-last, which
-    trains FastDepth a third faster on CPUs too.
+    With ``settings.ema`` the weights are their average once the last step is done. They end up
+    channels-last, which trains FastDepth a third faster on CPUs too.
 
     Args:
         start: where to go on from; None is the beginning.
@@ -111,19 +123,23 @@ def fit(
 
     Raises:
         TrainingDiverged: a loss is not finite; names the step and the rate.
-        UserError: ``start`` does not belong to this model and optimizer.
+        UserError: ``start`` does not belong to this model and optimizer, or the device cannot
+            compute in ``settings.precision``.
     """
     start = start or TrainState()
     until = settings.steps if until is None else min(until, settings.steps)
     device = next(model.parameters()).device
     on_cuda = device.type == "cuda"
+    precision = training_precision(settings.precision, device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(model, settings)
     _restore(optimizer, model, start.moments)
+    average = WeightAverage(model, settings.ema, start.moments) if settings.ema else None
     decay_every = settings.decay_every or -(-settings.steps // 3)
     unread: list[tuple[int, float, Tensor]] = []
     with (
         _training(model, device),
+        fastest_layers(model, precision, device),
         _batches(task, settings, range(start.step, until), on_cuda) as batches,
     ):
         for step, (inputs, targets) in enumerate(batches, start=start.step):
@@ -133,14 +149,23 @@ def fit(
             _seed(device, (settings.seed << 32) + step)
             inputs = inputs.to(device, memory_format=torch.channels_last, non_blocking=True)
             optimizer.zero_grad(set_to_none=True)
-            loss = _backward(model, task, inputs, on_device(targets, device), settings.accumulate)
+            compute = autocast(precision, device)
+            parts = _parts(inputs, on_device(targets, device), settings.accumulate)
+            loss = _backward(model, task, parts, compute)
             unread.append((step + 1, rate, loss))
             if not on_cuda or len(unread) == READ_EVERY or step + 1 == until:
                 _read(unread, on_step)
                 unread.clear()
             optimizer.step()
+            if average is not None:
+                average.update(step + 1)
     optimizer.zero_grad(set_to_none=True)
-    return TrainState(max(until, start.step), _moments(optimizer, model))
+    moments = _moments(optimizer, model)
+    if average is not None and until < settings.steps:
+        moments |= average.moments
+    elif average is not None and start.step < until:
+        use_average(model, average.moments)
+    return TrainState(max(until, start.step), moments)
 
 
 def _read(steps: list[tuple[int, float, Tensor]], on_step: OnStep | None) -> None:
@@ -156,9 +181,9 @@ def _read(steps: list[tuple[int, float, Tensor]], on_step: OnStep | None) -> Non
             on_step(step, value, rate)
 
 
-def _backward(model: nn.Module, task: Task, inputs: Tensor, targets: Targets, parts: int) -> Tensor:
-    """Compute the gradients of a batch in ``parts`` and return its loss, on its device."""
-    total = torch.zeros((), device=inputs.device)
+def _parts(inputs: Tensor, targets: Targets, parts: int) -> list[tuple[Tensor, Targets]]:
+    """Cut a batch into ``parts``."""
+    batches: list[tuple[Tensor, Targets]] = []
     for places in torch.arange(len(inputs)).chunk(parts):
         part = slice(int(places[0]), int(places[-1]) + 1)
         wanted = (
@@ -166,8 +191,22 @@ def _backward(model: nn.Module, task: Task, inputs: Tensor, targets: Targets, pa
             if isinstance(targets, Tensor)
             else {name: values[part] for name, values in targets.items()}
         )
-        with torch.autocast("cuda", torch.bfloat16, enabled=inputs.is_cuda):
-            loss = task.loss(model, inputs[part], wanted) * (len(places) / len(inputs))
+        batches.append((inputs[part], wanted))
+    return batches
+
+
+def _backward(
+    model: nn.Module,
+    task: Task,
+    parts: list[tuple[Tensor, Targets]],
+    compute: AbstractContextManager[object],
+) -> Tensor:
+    """Add up the gradients of the parts of a batch and return its loss, on its device."""
+    examples = sum(len(inputs) for inputs, _ in parts)
+    total = torch.zeros((), device=parts[0][0].device)
+    for inputs, targets in parts:
+        with compute:
+            loss = task.loss(model, inputs, targets) * (len(inputs) / examples)
         torch.autograd.backward(loss)
         total += loss.detach()
     return total
@@ -212,6 +251,8 @@ def _restore(
 ) -> None:
     parameters = dict(model.named_parameters())
     for key, value in moments.items():
+        if key.endswith(AVERAGE):
+            continue
         name, _, moment = key.rpartition("/")
         parameter = parameters.get(name)
         if parameter is None or (value.ndim and value.shape != parameter.shape):

@@ -16,9 +16,9 @@ from torch import nn
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.interrupts import KeptInterrupt, on_interrupt
+from netadapt.training.average import averaged
 from netadapt.training.checkpoint import (
     checkpoint_info,
-    is_file_reference,
     load_checkpoint,
     load_model,
     load_moments,
@@ -43,6 +43,7 @@ class TrainConfig:
         settings: how to train.
         eval_every: steps between two scores of the holdout, at which the folder is written.
         options: keyword arguments of the model's builder, such as ``imagenet``.
+        init_from: a file whose weights the network starts from, where they fit.
         task: what the network learns: a task's name or ``package.module:factory``.
         task_options: options of the task, by name, such as its loss.
     """
@@ -55,6 +56,7 @@ class TrainConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     task: str = DEFAULT_TASK
     task_options: Mapping[str, JsonValue] = field(default_factory=dict)
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         if self.eval_every < 1:
@@ -189,9 +191,8 @@ def train(
 def _initial(config: TrainConfig, task: Task) -> nn.Module:
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(config.settings.seed)
-        model = load_model(config.model, **config.options)
-    if not is_file_reference(config.model):
-        task.prepare(model)
+        model = load_model(config.model, init_from=config.init_from, **config.options)
+    task.prepare(model)
     return model
 
 
@@ -217,7 +218,7 @@ def _segment(
 
     until = (state.step // config.eval_every + 1) * config.eval_every
     state = fit(model, task, config.settings, start=state, until=until, on_step=on_step)
-    scores = task.score(model, "holdout")
+    scores = task.score(averaged(model, state.moments), "holdout")
     progress.evaluated(state.step, scores)
     seconds = round(time.perf_counter() - began, 1)
     loss = sum(losses) / len(losses)
@@ -237,7 +238,8 @@ def _write(
     score = f"{task.primary}_holdout"
     best = checkpoint_info(folder.best).get(score) if folder.best.exists() else None
     if task.better(float(info[score]), None if best is None else float(best)):
-        save_checkpoint(model, folder.best, input_size=config.input_size, info=info)
+        average = averaged(model, state.moments)
+        save_checkpoint(average, folder.best, input_size=config.input_size, info=info)
     save_checkpoint(
         model, folder.last, input_size=config.input_size, info=info, moments=state.moments
     )
@@ -273,11 +275,17 @@ def _read_history(path: Path, step: int) -> list[Row]:
 
 def _check_same(before: TrainConfig, now: TrainConfig, out: Path) -> None:
     old, new = (_flat(asdict(config)) for config in (before, now))
-    changed = [f"{name} was {old[name]}, not {new[name]}" for name in new if old[name] != new[name]]
+    names = dict.fromkeys([*new, *old])
+    changed = [
+        f"{name} was {old.get(name)}, not {new.get(name)}"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
     if changed:
         raise UserError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
 
 
 def _flat(config: dict[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = config.pop("settings")
-    return config | settings
+    options: dict[str, Any] = config.pop("task_options")
+    return config | dict(sorted(options.items())) | settings

@@ -85,8 +85,8 @@ class Task(ABC):
     def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
         """Run ``model`` on a batch and return the scalar to be minimised, float32.
 
-        On CUDA it is called under bfloat16 autocast; turn outputs to float32 before arithmetic
-        that needs it. The batch is not to be changed in place: candidates share it.
+        It may be called under bfloat16 autocast; turn outputs to float32 before arithmetic that
+        needs it. The batch is not to be changed in place: candidates share it.
         """
 
     @abstractmethod
@@ -101,7 +101,12 @@ class Task(ABC):
         """Raise a ``UserError`` unless ``model`` takes this data and answers as the loss needs."""
 
     def prepare(self, model: nn.Module) -> None:  # noqa: B027  (a hook, not a duty)
-        """Adjust freshly initialised weights to the data, in place; nothing by default."""
+        """Adjust layers that were never trained to the data, in place; nothing by default.
+
+        Called before the first step of every training, whatever the weights come from: a network
+        of the registry, a checkpoint, or a file given as ``init_from``. Layers that were trained
+        are to be left as they are.
+        """
 
     def samples(self, networks: Mapping[str, nn.Module]) -> Samples | None:
         """Return what ``networks`` answer to a few test images; ``None`` if nothing can be drawn.

@@ -5,6 +5,7 @@ from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.training import TrainingDiverged, TrainSettings, TrainState, fit
+from netadapt.training.average import averaged
 
 
 def settings(**changes):
@@ -29,9 +30,18 @@ class WithDropout(nn.Module):
         return self.conv(self.drop(x))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "amsgrad"])
-def test_a_stopped_training_goes_on_to_the_same_bits(optimizer):
-    how = settings(optimizer=optimizer, schedule="onecycle")
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"optimizer": "sgd"},
+        {"optimizer": "adamw"},
+        {"optimizer": "amsgrad"},
+        {"optimizer": "adamw", "ema": 0.9},
+    ],
+    ids=str,
+)
+def test_a_stopped_training_goes_on_to_the_same_bits(how):
+    how = settings(schedule="onecycle", **how)
     whole, parts = tiny(), tiny()
     state = fit(whole, fake_task(), how)
     part = fit(parts, fake_task(), how, until=2)
@@ -196,3 +206,21 @@ def test_moments_of_another_network_are_refused():
 def test_settings_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         settings(**changes)
+
+
+def test_the_average_follows_the_weights_and_is_the_result():
+    plain, ours = tiny(), tiny()
+    averages, state = weights(plain), None
+    for step in range(1, 7):
+        state = fit(plain, fake_task(), settings(), start=state, until=step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, value in weights(plain).items():
+            if value.is_floating_point():
+                averages[name].lerp_(value, 1 - decay)
+    state = fit(ours, fake_task(), settings(ema=0.5), until=5)
+    assert not same(weights(averaged(ours, state.moments)), weights(ours))
+    end = fit(ours, fake_task(), settings(ema=0.5), start=state)
+    assert averaged(ours, end.moments) is ours
+    for name, value in ours.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, averages[name], msg=name)

@@ -9,8 +9,10 @@ from fake_depth import SIZE, TINY, config, fake_task, tiny
 from netadapt.errors import UserError
 from netadapt.training import (
     TrainFolder,
+    TrainSettings,
     checkpoint_info,
     compute_device,
+    fit,
     load_checkpoint,
     read_config,
     save_checkpoint,
@@ -101,13 +103,24 @@ def test_nothing_is_written_when_the_model_cannot_be_had(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_with_an_average_it_is_scored_and_kept_as_best_and_result(tmp_path):
+    out = tmp_path / "run"
+    whole = train(config(ema=0.9), fake_task(), out)
+    history = pd.read_csv(TrainFolder(out).history)
+    for path in (TrainFolder(out).best, whole):
+        info = checkpoint_info(path)
+        again = fake_task().score(load_checkpoint(path), "holdout")["delta1"]
+        row = history["step"] == info["step"]
+        assert again == pytest.approx(history["delta1"][row].item(), abs=1e-3)
+
+
 def test_a_checkpoint_is_trained_on_from_its_weights(tmp_path):
     start = tmp_path / "start.safetensors"
-    save_checkpoint(tiny(seed=3), start, input_size=SIZE)
+    trained(start)
     out = train(config(model=str(start), lr=1e-30, steps=1), fake_task(), tmp_path / "run")
-    trained = load_checkpoint(out)
+    before, after = load_checkpoint(start), load_checkpoint(out)
     for (name, ours), (_, theirs) in zip(
-        trained.named_parameters(), tiny(seed=3).named_parameters(), strict=True
+        after.named_parameters(), before.named_parameters(), strict=True
     ):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-20, msg=name)
 
@@ -120,6 +133,31 @@ def test_a_fresh_network_follows_the_seed_and_gets_its_head_start(tmp_path):
     assert torch.equal(first.conv0[0].weight, second.conv0[0].weight)
     assert not torch.equal(first.conv0[0].weight, other.conv0[0].weight)
     assert 2 < first.decode_conv6[1].bias.item() < 4
+
+
+def untrained(path):
+    save_checkpoint(tiny(seed=3), path, input_size=SIZE)
+
+
+def trained(path):
+    model = tiny(seed=3)
+    fit(model, fake_task(), TrainSettings(steps=3, batch_size=4, lr=0.01))
+    save_checkpoint(model, path, input_size=SIZE)
+
+
+@pytest.mark.parametrize("given", ["model", "init_from"])
+@pytest.mark.parametrize(("saved", "starts"), [(untrained, True), (trained, False)])
+def test_a_head_gets_the_statistics_of_the_data_if_it_was_never_trained(
+    tmp_path, given, saved, starts
+):
+    start = tmp_path / "start.safetensors"
+    saved(start)
+    before = load_checkpoint(start).decode_conv6[1].bias.item()
+    how = config(lr=1e-30, steps=1)
+    how = config(lr=1e-30, steps=1, model=str(start)) if given == "model" else how
+    how = replace(how, init_from=str(start)) if given == "init_from" else how
+    head = load_checkpoint(train(how, fake_task(), tmp_path / "run")).decode_conv6[1]
+    assert (2 < head.bias.item() < 4) if starts else head.bias.item() == pytest.approx(before)
 
 
 def test_a_damaged_folder_is_said_so(uninterrupted, tmp_path):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netadapt.depth.models.encoders import require_multiple
-from netadapt.depth.models.imagenet import load_imagenet_encoder
+from netadapt.depth.models.imagenet import TIMM_NAMES, load_imagenet_encoder
 from netadapt.errors import UserError
 from netadapt.models.spec import ModelSpec
 
@@ -130,11 +130,17 @@ class FastDepth(nn.Module):
         depth: Tensor = self.decode_conv6(x)
         return depth
 
+    @property
+    def published_names(self) -> Mapping[str, str]:
+        """The encoder's layers as timm's ``mobilenetv1_100`` calls them."""
+        return TIMM_NAMES
+
     def set_depth_statistics(self, mean: float, std: float) -> None:
-        """Make the head answer, while training, with this mean and deviation of depth (metres).
+        """Make a fresh head answer, while training, with this mean and deviation (metres).
 
         The head ends in a BN, so an untrained network answers with mean 0 and deviation 1
-        whatever the data; its scale and bias move too slowly to learn metres.
+        whatever the data; its scale and bias move too slowly to learn metres. A trained head
+        stays as it is.
         """
         start_answering(self.decode_conv6, mean, std)
 
@@ -194,8 +200,15 @@ def conv_norm(
 
 
 def start_answering(head: nn.Sequential, mean: float, std: float) -> None:
-    """Make a head that :func:`pointwise` made answer, while training, with mean and deviation."""
+    """Make a head that :func:`pointwise` made answer, while training, with mean and deviation.
+
+    A head that was trained stays as it is: its batch norm has seen data.
+    """
     norm = head[1]
     assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    if norm.running_mean.any() or (norm.running_var != 1).any():
+        return
     nn.init.constant_(norm.weight, std)
     nn.init.constant_(norm.bias, mean)

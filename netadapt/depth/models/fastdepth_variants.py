@@ -86,7 +86,7 @@ class FastDepthVariant(nn.Module):
         return self._joined != "none" and stride in SKIP_STRIDES and stride in self._strides
 
     def set_depth_statistics(self, mean: float, std: float) -> None:
-        """Make the head answer, while training, with this mean and deviation of depth (metres)."""
+        """Make a fresh head answer, while training, with this mean and deviation (metres)."""
         start_answering(self.head, mean, std)
 
 

@@ -1,67 +1,52 @@
 """ImageNet weights for a MobileNetV1 encoder, from timm's ``mobilenetv1_100``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.depth.models.encoders import timm_network
+from netadapt.models.initialise import initialise
+from netadapt.models.weights import PublishedWeights
 
 TIMM_MODEL = "mobilenetv1_100"
+STAGES = (1, 2, 2, 6, 2)  # separable blocks in each stage
+LAYERS = {"conv_dw": 0, "bn1": 1, "conv_pw": 3, "bn2": 4}  # of a block, and where FastDepth has it
+
+
+def _timm_names() -> dict[str, str]:
+    blocks = chain.from_iterable(
+        ((stage, block) for block in range(count)) for stage, count in enumerate(STAGES)
+    )
+    return {"conv_stem": "conv0.0", "bn1": "conv0.1"} | {
+        f"blocks.{stage}.{block}.{layer}": f"conv{place}.{index}"
+        for place, (stage, block) in enumerate(blocks, start=1)
+        for layer, index in LAYERS.items()
+    }
+
+
+TIMM_NAMES: Mapping[str, str] = _timm_names()  # {layer of mobilenetv1_100: layer of FastDepth}
 
 
 def load_imagenet_encoder(model: nn.Module) -> None:
     """Load ImageNet weights into ``conv0`` to ``conv13`` of ``model``, in place.
 
     timm's network takes normalised RGB and ours takes RGB in [0, 1]: the normalisation is
-    folded into the first layer (see :func:`fold_normalisation`).
+    folded into the first layer.
 
     Raises:
         UserError: the weights are not in the cache and cannot be downloaded.
     """
     pretrained = timm_network(TIMM_MODEL, imagenet=True)
-    model.load_state_dict(encoder_state(pretrained), strict=False)
-    stem, norm = model.get_submodule("conv0.0"), model.get_submodule("conv0.1")
-    assert isinstance(stem, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
     trained_on: Any = pretrained.pretrained_cfg
-    fold_normalisation(stem, norm, trained_on["mean"], trained_on["std"])
-
-
-def encoder_state(mobilenet: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of timm's ``mobilenetv1_100`` under FastDepth's names."""
-    blocks = [
-        block
-        for stage in mobilenet.get_submodule("blocks").children()
-        for block in stage.children()
-    ]
-    parts = {
-        "conv0.0": mobilenet.get_submodule("conv_stem"),
-        "conv0.1": mobilenet.get_submodule("bn1"),
-    }
-    for place, block in enumerate(blocks, start=1):
-        layers = {0: "conv_dw", 1: "bn1", 3: "conv_pw", 4: "bn2"}
-        for index, name in layers.items():
-            parts[f"conv{place}.{index}"] = block.get_submodule(name)
-    return {
-        f"{name}.{key}": tensor
-        for name, module in parts.items()
-        for key, tensor in module.state_dict().items()
-    }
-
-
-@torch.no_grad()
-def fold_normalisation(
-    conv: nn.Conv2d, norm: nn.BatchNorm2d, mean: Sequence[float], std: Sequence[float]
-) -> None:
-    """Make ``norm(conv(x))`` what it was for ``(x - mean) / std``, in place.
-
-    Exact wherever the kernel lies inside the image; at the border the zero padding now stands
-    for black and not for ``mean``.
-    """
-    weight = conv.weight / torch.tensor(std).view(1, -1, 1, 1)
-    shift = (weight * torch.tensor(mean).view(1, -1, 1, 1)).sum(dim=(1, 2, 3))
-    conv.weight.copy_(weight)
-    assert norm.running_mean is not None
-    norm.running_mean += shift
+    initialise(
+        model,
+        PublishedWeights(
+            f"timm's {TIMM_MODEL}",
+            pretrained.state_dict(),
+            tuple(trained_on["mean"]),
+            tuple(trained_on["std"]),
+            pretrained.get_submodule("bn1").eps,
+        ),
+    )

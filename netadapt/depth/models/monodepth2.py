@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netadapt.depth.models.encoders import Normalise, require_multiple, timm_network
+from netadapt.depth.models.encoders import require_multiple, timm_network
 from netadapt.errors import UserError
+from netadapt.models.inputs import Normalise
 
 RESNETS = {18: "resnet18", 50: "resnet50"}
 WIDTHS = (16, 32, 64, 128, 256)  # of the decoder's stages 0 to 4

@@ -6,10 +6,12 @@ from counting import deployed_size
 from random_norms import randomise_norms
 from torch import Tensor, nn
 
-from netadapt.depth.models import FastDepth, fastdepth_widths, imagenet
+from netadapt.depth.models import FastDepth, fastdepth_widths
 from netadapt.depth.models.fastdepth import PRESETS
 from netadapt.errors import UserError
 from netadapt.models import build
+from netadapt.models.initialise import initialise
+from netadapt.models.weights import PublishedWeights
 
 STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -123,9 +125,9 @@ def test_encoder_takes_the_weights_of_timm():
     randomise_norms(whole)
     theirs.load_state_dict(whole.state_dict(), strict=False)
     ours = FastDepth().eval()
-    state = imagenet.encoder_state(whole)
-    assert state.keys() == {n for n in ours.state_dict() if not n.startswith("decode")}
-    ours.load_state_dict(state, strict=False)
+    result = initialise(ours, PublishedWeights("timm", whole.state_dict()))
+    assert result.fresh == tuple(n for n in result.fresh if n.startswith("decode"))
+    assert {name.partition(".")[0] for name in result.loaded} == {f"conv{n}" for n in range(14)}
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         wanted = theirs(x)
@@ -135,21 +137,6 @@ def test_encoder_takes_the_weights_of_timm():
             got.append(x)
     for block, feature in zip((1, 3, 5, 11, 13), wanted, strict=True):
         torch.testing.assert_close(got[block], feature)
-
-
-def test_normalisation_folds_into_the_first_layer():
-    torch.manual_seed(0)
-    model = FastDepth().eval()
-    randomise_norms(model)
-    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
-    image = torch.rand(1, 3, 32, 32)
-    normalised = (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    with torch.no_grad():
-        wanted = model.conv0(normalised)
-        imagenet.fold_normalisation(model.conv0[0], model.conv0[1], mean, std)
-        got = model.conv0(image)
-    inside = (..., slice(1, None), slice(1, None))  # padding touches the first row and column only
-    torch.testing.assert_close(got[inside], wanted[inside], rtol=1e-4, atol=1e-5)
 
 
 def test_imagenet_weights_need_the_full_encoder():

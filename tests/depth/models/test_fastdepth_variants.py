@@ -7,9 +7,10 @@ from random_norms import randomise_norms
 from torch import nn
 
 from netadapt.depth.models import FastDepth, FastDepthVariant
-from netadapt.depth.models.imagenet import encoder_state
 from netadapt.errors import UserError
 from netadapt.models import build
+from netadapt.models.initialise import initialise
+from netadapt.models.weights import PublishedWeights
 
 SIBLINGS = ("fastdepth-nnconv5", "fastdepth-no-skips", "fastdepth-skip-concat", "fastdepth-timm")
 
@@ -38,7 +39,8 @@ def test_on_mobilenet_with_additions_it_is_fastdepth():
     randomise_norms(variant)
     variant.normalise = nn.Identity()
     official = FastDepth().eval()
-    state = encoder_state(variant.encoder)
+    initialise(official, PublishedWeights("timm", variant.encoder.state_dict()))
+    state = {name: value for name, value in official.state_dict().items() if name[:4] == "conv"}
     for place, stage in enumerate(variant.decoder.values(), start=1):
         state |= {f"decode_conv{place}.{key}": value for key, value in stage.state_dict().items()}
     state |= {f"decode_conv6.{key}": value for key, value in variant.head.state_dict().items()}
