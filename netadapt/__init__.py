@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 # `search` is a function here and a folder on the disk: the folder is bound first
 import netadapt.search  # noqa: F401
 from netadapt.errors import UserError
+from netadapt.factories import trust
 from netadapt.latency.target import Target
 from netadapt.search.api import search, search_targets
 from netadapt.search.front import pareto_front
@@ -35,6 +36,7 @@ __all__ = [
     "search",
     "search_targets",
     "trace",
+    "trust",
 ]
 
 _NEED_TORCH = {

@@ -1,7 +1,15 @@
-"""The user's own code by name: ``package.module:factory``."""
+"""The user's own code by name, ``package.module:factory``, and whether a file may ask for it.
+
+A checkpoint, a table or a run can ask for names of the registries only. A factory of the user's own
+is built from a file only if the user has named the same factory in this process (``--model``,
+``--task``, ``load_model``), or trusts it: ``--trust``, the environment variable ``NETADAPT_TRUST``,
+or ``netadapt.trust``.
+"""
 
 import importlib
 import inspect
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,9 +18,79 @@ from typing import Any
 from netadapt.errors import UserError
 from netadapt.extras import remedy
 
+TRUST = "NETADAPT_TRUST"  # modules and factories, comma separated; worker processes inherit it
+_WORD = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
+_DOWNLOADS = ("imagenet", "pretrained")  # options that fetch weights from the network
+
+
+def trust(name: str) -> None:
+    """Let files ask for code of the user's own, in this process and those that it starts.
+
+    Args:
+        name: ``package.module`` for every factory in that module, or ``package.module:factory``
+            for one.
+
+    Raises:
+        UserError: ``name`` is of neither form.
+    """
+    if not _WORD.fullmatch(name):
+        raise UserError(f"cannot trust {name!r}: give package.module or package.module:factory")
+    if name not in trusted():
+        os.environ[TRUST] = ",".join([*trusted(), name])
+
+
+def trust_named(*names: object) -> None:
+    """Trust those of ``names``, which the user has given in this call, that are factories."""
+    for name in names:
+        if isinstance(name, str) and ":" in name and _WORD.fullmatch(name):
+            trust(name)
+
+
+def trusted() -> list[str]:
+    """Return the modules and factories that files may ask for."""
+    return [word.strip() for word in os.environ.get(TRUST, "").split(",") if word.strip()]
+
+
+_AT_START = tuple(trusted())
+
+
+def trust_words() -> str:
+    """Return the ``--trust`` options that a command in another process needs to do as this one.
+
+    What ``NETADAPT_TRUST`` held when netadapt was started is not repeated.
+    """
+    return "".join(f" --trust {name}" for name in trusted() if name not in _AT_START)
+
+
+def require_trusted(name: str, kind: str, where: object) -> None:
+    """Raise a ``UserError`` if a file asks for code that the user has neither named nor trusted.
+
+    Args:
+        name: what the file asks for; names without a colon are of a registry.
+        kind: what it makes, for the message: ``model`` or ``task``.
+        where: the file, for the message.
+    """
+    module, colon, _ = name.partition(":")
+    words = trusted()
+    if not colon or name in words or module in words:
+        return
+    if not _WORD.fullmatch(name) or module.partition(".")[0] in sys.stdlib_module_names:
+        raise UserError(f"{where} is damaged: {name[:200]!r} is no {kind}")
+    raise UserError(
+        f"{where} asks for the {kind} {name}, which is not a part of netadapt and was not run; if "
+        f"you trust that code, add --trust {module} (in Python: netadapt.trust({module!r}))"
+    )
+
+
+def from_file(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the builder's options that a file may ask for: none that download weights."""
+    return {name: value for name, value in options.items() if name not in _DOWNLOADS}
+
 
 def factory_named(name: str, kind: str) -> Callable[..., Any]:
-    """Import ``package.module:factory``, from the current folder too.
+    """Import ``package.module:factory``, from the current folder too; from here on it is trusted.
+
+    Call it with a name from a file only after ``require_trusted``.
 
     Args:
         name: where the factory is.
@@ -25,6 +103,8 @@ def factory_named(name: str, kind: str) -> Callable[..., Any]:
     if not callable(factory):
         module_name, _, attribute = name.partition(":")
         raise UserError(f"{kind} {name}: {attribute!r} of {module_name!r} cannot be called")
+    if not _is_ours(name):
+        trust(name)
     called: Callable[..., Any] = factory
     return called
 
@@ -34,10 +114,11 @@ def named(name: str, kind: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute or not attribute.isidentifier():
         raise UserError(f"{kind} {name!r} is not of the form package.module:factory")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    importlib.invalidate_caches()
+    if not _is_ours(name):
+        folder = str(Path.cwd())
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -79,6 +160,10 @@ def made(name: str, kind: str, factory: Callable[..., Any], options: Mapping[str
         raise UserError(
             f"{kind} {name} cannot be built: {type(error).__name__}: {_first_line(error)}"
         ) from error
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("netadapt.")
 
 
 def _first_line(error: BaseException) -> str:

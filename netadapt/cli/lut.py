@@ -151,12 +151,15 @@ def validate(
     from netadapt.latency.validation import drift_percent, summarise
     from netadapt.profiling.profiler import revalidate
     from netadapt.pruning import trace
+    from netadapt.training.checkpoint import require_trusted_model
 
     table = LatencyTable.load(table_folder(slug, lut))
     remembered = table.target.protocol
     name = model or str(remembered.get("model", ""))
     if not name:
         raise UserError(f"{table.folder} does not remember its network; give it with --model")
+    if model is None:
+        require_trusted_model(name, table.folder / "target.json")
     size = parse_size(input_size)
     if size is None and (shape := str(remembered.get("input", ""))):
         height, width = shape.split("x")[-2:]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -20,6 +21,7 @@ from netadapt.cli import (
 )
 from netadapt.errors import UserError
 from netadapt.extras import remedy
+from netadapt.factories import trust
 
 # what Typer raises for a wrong option; it has moved its parser from one package to another
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -33,6 +35,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def options(
+    trusted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust",
+            metavar="PACKAGE.MODULE",
+            help="Code of yours that checkpoints, tables and runs may ask for; repeatable, before "
+            "or after the command. Default: what NETADAPT_TRUST names, comma separated.",
+        ),
+    ] = None,
+) -> None:
+    """Fit a neural network to a device's latency budget."""
+    for name in trusted or []:
+        trust(name)
+
+
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
@@ -47,9 +68,9 @@ app.command("info")(info.info)
 
 
 def main() -> None:
-    """Run the command line and exit: 0; 2 for what the user can mend; 130 when interrupted."""
+    """Run the command line and exit: 0; 2 for errors the user can fix; 130 when interrupted."""
     try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        code = app(_trust_first(sys.argv[1:]) or ["--help"], standalone_mode=False)
     except UserError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
@@ -65,12 +86,32 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        if error.filename is None:  # not about a file that the user could mend
+        if error.filename is None:  # not about a file of the user's
             raise
         _fail(f"{error.filename}: {error.strerror or error}")
     if code == INTERRUPTED:  # newer Typers turn the interrupt into a code
         _interrupted()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _trust_first(words: list[str]) -> list[str]:
+    """Return ``words`` with every ``--trust NAME`` before the command, where Typer looks for it."""
+    first: list[str] = []
+    rest: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            rest += [word, *left]
+        elif word == "--trust":
+            name = next(left, None)
+            if name is None:
+                raise UserError("--trust needs a value: PACKAGE.MODULE")
+            first += [word, name]
+        elif word.startswith("--trust="):
+            first.append(word)
+        else:
+            rest.append(word)
+    return first + rest
 
 
 def _fail(message: str) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from netadapt.cli.common import BadSample, TaskOption, counted, parse_size, say, task_options
 from netadapt.errors import UserError
+from netadapt.factories import trust_words
 from netadapt.search.names import EXECUTORS, STRATEGIES
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def search(
     except KeyboardInterrupt:
         view.close()
         if (folder / "run.json").exists() or (folder / "targets.json").exists():
-            say(f"stopped; go on with: netadapt search --resume --out {folder}")
+            say(f"stopped; go on with: netadapt search --resume --out {folder}{_again(given)}")
         raise
     finally:
         view.close()
@@ -173,14 +174,13 @@ def _searched(
     from netadapt.search.targets import is_for_targets
 
     if resume and is_for_targets(folder):
-        if base or luts or budgets or any(value is not None for value in given.values()):
+        if base or luts or budgets:
             raise UserError(
                 f"{folder} holds searches for several targets, which keep their own arguments; "
                 "resume them with --resume --out alone"
             )
-        return list(
-            search_targets([], checkpoint="", out=folder, resume=True, progress=view).values()
-        )
+        runs = search_targets([], checkpoint="", out=folder, resume=True, progress=view, **given)
+        return list(runs.values())
     if len(luts) > 1:
         if base is None:
             raise UserError("a search needs --checkpoint (or --model)")
@@ -192,6 +192,12 @@ def _searched(
         raise UserError(f"{len(budgets)} budgets for one table; give one --budget-ms")
     given = {**given, "lut": next(iter(luts), None), "budget_ms": next(iter(budgets), None)}
     return [search(base, out=folder, resume=resume, progress=view, **given)]
+
+
+def _again(given: dict[str, Any]) -> str:
+    """The words without which a resumed search would refuse what its run asks for."""
+    address = f" --address {given['address']}" if given["address"] else ""
+    return address + trust_words()
 
 
 def _tell(result: "SearchRun") -> None:

@@ -8,6 +8,7 @@ import typer
 
 from netadapt.cli.common import BadSample, TaskOption, key_values, parse_size, say, task_options
 from netadapt.errors import UserError
+from netadapt.factories import trust_named, trust_words
 
 if TYPE_CHECKING:
     from netadapt.training.loop import TrainSettings
@@ -84,6 +85,7 @@ def train(
     where = compute_device(device)
     recipe = None
     if resume:
+        trust_named(model, task)
         before = read_config(out)
     else:
         if model is None or (data is None and task is None):
@@ -141,7 +143,7 @@ def train(
             final = run(config, problem, out, resume=resume, device=where, progress=view)
     except KeyboardInterrupt:
         if TrainFolder(out).config.exists():
-            say(f"stopped; go on with: netadapt train --resume --out {out}")
+            say(f"stopped; go on with: netadapt train --resume --out {out}{trust_words()}")
         raise
     print(final)
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from netadapt.errors import UserError
-from netadapt.factories import factory_named, made
+from netadapt.factories import factory_named, from_file, made
 from netadapt.models.spec import ModelSpec
 
 
@@ -95,6 +95,4 @@ def read_weights(path: Path) -> nn.Module:
 
 def _lasting(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options that rebuild a network whose weights come from elsewhere."""
-    if name not in MODELS:
-        return options
-    return {key: value for key, value in options.items() if key != "imagenet"}
+    return from_file(options) if name in MODELS else options

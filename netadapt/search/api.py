@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,8 @@ def search_targets(
         checkpoint: the base network, as ``search`` takes it.
         budget_ms: one for all targets, or one for each.
         out: the folder of the runs, each named after its table.
-        resume: go on where the runs in ``out`` stopped; they remember all other arguments.
+        resume: go on where the runs in ``out`` stopped; they remember all other arguments, and
+            may be given another executor.
         progress: told of every step.
         **settings: as of ``search``.
 
@@ -102,12 +103,16 @@ def search_targets(
     if resume:
         if out is None:
             raise UserError("to resume a search name its run folder: --out")
-        return resume_targets(Path(out), progress)
+        return resume_targets(Path(out), _given(settings), progress)
     budgets = [budget_ms] if isinstance(budget_ms, int | float) else list(budget_ms or [])
-    given = {name: value for name, value in settings.items() if value is not None}
+    given = _given(settings)
     folder = Path(out) if out is not None else default_folder(str(checkpoint))
     names = [str(lut) for lut in luts]
     return run(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
+
+
+def _given(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def default_folder(model: str) -> Path:

@@ -53,24 +53,37 @@ def resume_search(
     """Go on where the run in ``out`` stopped, with another executor if one is given.
 
     Raises:
-        UserError: no run there, a damaged file, or ``given`` contradicts what it remembers.
+        UserError: no run there, a damaged file, ``given`` contradicts what it remembers, or it asks
+            for code that the user has neither named nor trusted.
     """
     folder = RunFolder.existing(out)
-    settings = folder.settings()
-    asked = SearchSettings.parse({**settings.model_dump(), **given})
-    for name, value in asked.model_dump().items():
-        if name not in WHERE and value != getattr(settings, name):
-            raise UserError(
-                f"the run in {out} has {name} {getattr(settings, name)}, not {value}; "
-                "a resumed run keeps its own arguments"
-            )
-    settings = asked
+    settings = resumed_settings(folder.settings(), given, folder.settings_file)
     with folder.locked():
         base = folder.path / BASE
         if not base.exists():  # killed before anything was evaluated
             first = Problem(settings, settings.model)
             save_checkpoint(first.model, base, input_size=first.input_size)
         return _searched(Problem(settings, base), folder, progress, shared)
+
+
+def resumed_settings(
+    settings: SearchSettings, given: Mapping[str, object], path: Path
+) -> SearchSettings:
+    """Return what a search goes on with: ``settings`` of the file ``path`` and another executor.
+
+    Raises:
+        UserError: ``given`` contradicts the file, or the file asks for code that the user has
+            neither named nor trusted.
+    """
+    asked = SearchSettings.parse({**settings.model_dump(), **given})
+    for name, value in asked.model_dump().items():
+        if name not in WHERE and value != getattr(settings, name):
+            raise UserError(
+                f"the run in {path.parent} has {name} {getattr(settings, name)}, not {value}; "
+                "a resumed run keeps its own arguments"
+            )
+    asked.require_trusted(path, given)
+    return asked
 
 
 def _searched(

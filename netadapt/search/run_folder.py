@@ -52,7 +52,7 @@ class RunFolder:
         return folder
 
     def settings(self) -> SearchSettings:
-        """Read what the run was asked to do."""
+        """Read what the run was asked to do; before it is done, ``settings.require_trusted``."""
         values = self._run_json()
         try:
             return SearchSettings.parse({k: v for k, v in values.items() if k not in FACTS})

@@ -1,12 +1,15 @@
 """What a search was asked to do; the run remembers it in ``run.json``."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from netadapt.errors import UserError
+from netadapt.factories import require_trusted, trust_named
 from netadapt.search.goal import Kind
 from netadapt.search.names import ExecutorName, StrategyName
+from netadapt.training.checkpoint import require_trusted_model
 from netadapt.training.tasks import with_task_options
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -120,6 +123,27 @@ class SearchSettings(BaseModel):
             return cls.model_validate(with_task_options(values))
         except ValidationError as error:
             raise UserError(_first_problem(error)) from None
+
+    def require_trusted(self, where: object, given: Mapping[str, object]) -> None:
+        """Refuse what these settings, read from a file, may not start unless the user says so.
+
+        Args:
+            where: the file, for messages.
+            given: what the user has named in this call: that may be used.
+
+        Raises:
+            UserError: they name a model or task of the user's own, or a Ray cluster (whose machines
+                can run code here), that the user has neither named nor trusted.
+        """
+        trust_named(given.get("model"), given.get("task"))
+        require_trusted_model(self.model, where)
+        if self.task is not None:
+            require_trusted(self.task, "task", where)
+        if self.executor == "ray" and self.address not in (None, given.get("address")):
+            raise UserError(
+                f"{where} asks for the Ray cluster at {self.address}, which was not contacted; if "
+                f"you trust it, add --address {self.address}"
+            )
 
     @property
     def budgets(self) -> dict[Kind, float]:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, provisional_folder, write_atomic
-from netadapt.search.run import resume_search, start_search
+from netadapt.search.run import resume_search, resumed_settings, start_search
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
 
@@ -72,8 +73,15 @@ def search_targets(
         return _all(asked, out, progress)
 
 
-def resume_targets(out: Path, progress: "SearchProgress | None" = None) -> dict[str, SearchRun]:
+def resume_targets(
+    out: Path, given: Mapping[str, object], progress: "SearchProgress | None" = None
+) -> dict[str, SearchRun]:
     """Go on with a search for several targets.
+
+    Args:
+        out: its folder.
+        given: another executor, and what it takes; and what the user names again.
+        progress: told of every step of every run.
 
     Raises:
         UserError: ``targets.json`` is damaged, and what the searches raise.
@@ -86,18 +94,22 @@ def resume_targets(out: Path, progress: "SearchProgress | None" = None) -> dict[
         raise UserError(f"{path} is damaged: {error}") from None
     if any(Path(name).name != name for name in settings):
         raise UserError(f"{path} is damaged: a run lies outside the folder")
-    return _all({name: one.model_dump() for name, one in settings.items()}, out, progress)
+    resumed = {name: resumed_settings(one, given, path) for name, one in settings.items()}
+    return _all({name: one.model_dump() for name, one in resumed.items()}, out, progress, given)
 
 
 def _all(
-    asked: Mapping[str, Mapping[str, Any]], out: Path, progress: "SearchProgress | None"
+    asked: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    progress: "SearchProgress | None",
+    given: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, SearchRun]:
     shared = out / SHARED
     runs = {}
     for name, values in asked.items():
         folder = out / name
         if (folder / "run.json").exists():
-            runs[name] = resume_search(folder, {}, progress, shared)
+            runs[name] = resume_search(folder, given, progress, shared)
         else:
             settings = SearchSettings.parse(dict(values))
             runs[name] = start_search(settings, folder, progress, shared)

@@ -15,6 +15,7 @@ from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.factories import from_file, require_trusted, trust
 from netadapt.files import existing_file, write_atomic
 from netadapt.models import MODELS, ModelSpec, build, read_weights
 from netadapt.models.initialise import initialise
@@ -105,19 +106,21 @@ def save_checkpoint(
 def load_checkpoint(path: Path | str) -> nn.Module:
     """Rebuild the network of a checkpoint, in eval mode on the CPU, with ``spec`` filled in.
 
-    Nothing in the file is executed; a network named ``package.module:factory`` is built by
-    importing that module.
+    Nothing in the file is executed. A network named ``package.module:factory`` is built only if
+    the user has named or trusted that factory (see :func:`netadapt.trust`). Options that download
+    weights are dropped.
 
     Raises:
-        UserError: no such file, not a checkpoint or a damaged one, or tensors that do not fit
-            the network it names.
+        UserError: no such file, not a checkpoint or a damaged one, a factory that is not
+            trusted, or tensors that do not fit the network it names.
     """
     path = Path(path)
     metadata = _read_metadata(path)
+    require_trusted(metadata.model, "model", f"checkpoint {path}")
     _check_whole(path, metadata)
     size = metadata.size
     try:
-        model = build(metadata.model, **metadata.options)
+        model = build(metadata.model, **from_file(metadata.options))
         if metadata.widths is not None:
             example = torch.zeros(1, input_channels(model), *(size or DEFAULT_INPUT_SIZE))
             model = reshaped(model, example, metadata.widths)
@@ -172,7 +175,11 @@ def is_file_reference(ref: str) -> bool:
 
 
 def load_model(
-    ref: str | Path, *, init_from: str | Path | None = None, **options: Any
+    ref: str | Path,
+    *,
+    factory: str | None = None,
+    init_from: str | Path | None = None,
+    **options: Any,
 ) -> nn.Module:
     """Return a network by name or with its weights.
 
@@ -180,6 +187,9 @@ def load_model(
         ref: a name of the registry (fresh weights); ``package.module:factory`` (whatever weights
             it gives); the path of a checkpoint (``.safetensors``) or of the authors' FastDepth
             (``.pth.tar``), which come in eval mode.
+        factory: the ``package.module:factory`` that a checkpoint may ask for; needed for networks
+            that are not of the registry, unless it is named or trusted elsewhere
+            (:func:`netadapt.trust`).
         init_from: a file with weights for a network given by name: a checkpoint, perhaps of other
             widths; a safetensors file or a state dict, under the network's own names or timm's.
             Layers that fit by name and shape are loaded; one line on stderr says how many are
@@ -187,18 +197,40 @@ def load_model(
         options: keyword arguments of the builder; a file takes none.
 
     Raises:
-        UserError: unknown name, missing or unsound file, options that do not fit, or nothing in
-            ``init_from`` that fits.
+        UserError: unknown name, missing or unsound file, a factory that is not trusted, options
+            that do not fit, or nothing in ``init_from`` that fits.
     """
     ref = str(ref)
     if not ref:
         raise UserError("the model has an empty name; give a checkpoint or a registry name")
-    path = Path(ref).expanduser()
     if not is_file_reference(ref):
         model = build(ref, **options)
         if init_from is not None:
             _start_from(model, Path(init_from).expanduser())
         return model
+    path = _existing_checkpoint(ref)
+    if init_from is not None:
+        raise UserError(
+            f"checkpoint {ref} has weights of its own; to start from {init_from}, name the network"
+        )
+    if options:
+        raise UserError(f"checkpoint {ref} takes no options, but got {', '.join(options)}")
+    if factory is not None:
+        trust(factory)
+    return read_weights(path) if path.suffix in READERS else load_checkpoint(path)
+
+
+def require_trusted_model(ref: str, where: object) -> None:
+    """Raise a ``UserError`` if the file ``where`` names a model that is untrusted code.
+
+    ``ref`` is whatever ``load_model`` takes; a checkpoint is checked when it is loaded.
+    """
+    if not is_file_reference(ref):
+        require_trusted(ref, "model", where)
+
+
+def _existing_checkpoint(ref: str) -> Path:
+    path = Path(ref).expanduser()
     if path.suffix not in (".safetensors", *READERS) and not path.exists():
         raise UserError(
             f"unknown model {ref!r}: no such file, and not one of {', '.join(MODELS)} or "
@@ -208,13 +240,7 @@ def load_model(
         inside = min(path.glob("*.safetensors"), default=None)
         hint = f"; name the file in it, such as {inside}" if inside else ""
         raise UserError(f"checkpoint {ref} is not a file but a folder{hint}")
-    if init_from is not None:
-        raise UserError(
-            f"checkpoint {ref} has weights of its own; to start from {init_from}, name the network"
-        )
-    if options:
-        raise UserError(f"checkpoint {ref} takes no options, but got {', '.join(options)}")
-    return read_weights(path) if path.suffix in READERS else load_checkpoint(path)
+    return path
 
 
 def _start_from(model: nn.Module, path: Path) -> None:

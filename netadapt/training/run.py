@@ -14,6 +14,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from torch import nn
 
 from netadapt.errors import UserError
+from netadapt.factories import require_trusted, trust_named
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.interrupts import KeptInterrupt, on_interrupt
 from netadapt.training.average import averaged
@@ -22,6 +23,7 @@ from netadapt.training.checkpoint import (
     load_checkpoint,
     load_model,
     load_moments,
+    require_trusted_model,
     save_checkpoint,
 )
 from netadapt.training.loop import TrainSettings, TrainState, fit
@@ -109,7 +111,8 @@ def read_config(folder: Path) -> TrainConfig:
     """Read what a training was started with, so that ``--resume`` needs nothing else.
 
     Raises:
-        UserError: no training there, or a damaged ``config.json``.
+        UserError: no training there, a damaged ``config.json``, or it asks for code of the user's
+            own that is neither named nor trusted.
     """
     path = TrainFolder(existing_folder(folder, "training")).config
     if not path.exists():
@@ -121,13 +124,16 @@ def read_config(folder: Path) -> TrainConfig:
         values = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
-        return TypeAdapter(TrainConfig).validate_python(with_task_options(values))
+        config = TypeAdapter(TrainConfig).validate_python(with_task_options(values))
     except (ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             raise UserError(f"{path} is damaged: {error}") from error
         problem = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise UserError(f"{path} is damaged: {place} {problem['msg']}") from error
+    require_trusted_model(config.model, path)
+    require_trusted(config.task, "task", path)
+    return config
 
 
 def train(
@@ -158,6 +164,7 @@ def train(
             or loaded; or training diverges.
     """
     folder = TrainFolder(out)
+    trust_named(config.model, config.task)
     if resume:
         folder.clear_leftovers()
     begun = resume and folder.config.exists()

@@ -22,6 +22,8 @@ def timm_network(name: str, imagenet: bool, **options: Any) -> Any:
     """
     import timm  # takes seconds, and many networks do without
 
+    if not timm.is_model(name):  # of a hub or a folder: timm would fetch and run what it says
+        raise UserError(f"timm cannot build encoder {name!r}: it has no network of that name")
     try:
         network = timm.create_model(name, pretrained=imagenet, **options)
     except Exception as error:  # timm, and each of its download back ends, raises its own errors

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from netadapt.factories import trust, trusted
 from netadapt.search.candidate import Candidate
 from netadapt.search.evaluation import Evaluator, Job
 from netadapt.search.executors.pool import OutOfMemory
@@ -29,6 +30,7 @@ class Recipe:
         table: the files of the latency table, by name.
         folder: where the search was started; paths in ``settings`` start there.
         import_path: where the search finds modules.
+        trusted: code of the user's own that files may ask for.
     """
 
     settings: SearchSettings
@@ -36,6 +38,7 @@ class Recipe:
     table: Mapping[str, bytes]
     folder: str
     import_path: tuple[str, ...]
+    trusted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, problem: Problem, base: Path) -> "Recipe":
@@ -43,7 +46,8 @@ class Recipe:
         table = problem.table.folder
         files = {path.name: path.read_bytes() for path in table.iterdir() if path.is_file()}
         folder = str(Path.cwd())
-        return cls(problem.settings, base.read_bytes(), files, folder, tuple(sys.path))
+        content, path = base.read_bytes(), tuple(sys.path)
+        return cls(problem.settings, content, files, folder, path, tuple(trusted()))
 
 
 class Worker:
@@ -55,6 +59,8 @@ class Worker:
         if Path(recipe.folder).is_dir():  # on another machine there may be none
             os.chdir(recipe.folder)
         sys.path += [place for place in recipe.import_path if place not in sys.path]
+        for name in recipe.trusted:
+            trust(name)
         self._own = tempfile.TemporaryDirectory(prefix="netadapt-")
         self._folder = Path(self._own.name)
         table = self._folder / "lut" / Path(recipe.settings.lut).name
