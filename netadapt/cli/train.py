@@ -8,7 +8,7 @@ import typer
 
 from netadapt.cli.common import BadSample, TaskOption, key_values, parse_size, say, task_options
 from netadapt.errors import UserError
-from netadapt.factories import trust_named, trust_words
+from netadapt.factories import from_file, trust_named, trust_words
 
 if TYPE_CHECKING:
     from netadapt.training.loop import TrainSettings
@@ -87,6 +87,8 @@ def train(
     if resume:
         trust_named(model, task)
         before = read_config(out)
+        if not imagenet and not TrainFolder(out).last.exists():
+            _refuse_downloads(before, out)
     else:
         if model is None or (data is None and task is None):
             raise UserError("a training needs --model and --data")
@@ -146,6 +148,16 @@ def train(
             say(f"stopped; go on with: netadapt train --resume --out {out}{trust_words()}")
         raise
     print(final)
+
+
+def _refuse_downloads(config: "TrainConfig", out: Path) -> None:
+    """A file may not ask for weights from the network: a training that begins anew needs a word."""
+    left = config.options.keys() - from_file(config.options).keys()
+    if left:
+        raise UserError(
+            f"the training in {out} begins with weights from the network ({', '.join(left)}), and "
+            "has not saved any yet; add --imagenet, or train anew elsewhere"
+        )
 
 
 def _changed(config: Config, **given: Any) -> Config:
