@@ -62,6 +62,7 @@ def _detach(table: Path) -> None:
 
 def _most_of_it(folder: Path, table: Path) -> str:
     """A budget that is soon reached."""
-    model = netadapt.load_checkpoint(folder / "work" / "base" / "model.safetensors")
+    path = folder / "work" / "base" / "model.safetensors"
+    model = netadapt.load_model(path, factory="mine:Net")
     prunable = netadapt.trace(model, torch.rand(1, 1, 8, 8))
     return str(0.85 * netadapt.LatencyPredictor(prunable, netadapt.LatencyTable.load(table))({}))
