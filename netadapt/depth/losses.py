@@ -26,6 +26,15 @@ def masked_l1(outputs: Tensor, targets: Tensor) -> Tensor:
     return _mean((outputs - targets).abs(), targets > 0)
 
 
+def l1_with_log(outputs: Tensor, targets: Tensor) -> Tensor:
+    """:func:`masked_l1` and the mean absolute difference of the natural logarithms.
+
+    The first is about metres, the second about proportions, which delta1 counts.
+    """
+    difference, valid = _log_difference(outputs, targets)
+    return masked_l1(outputs, targets) + _mean(difference.abs(), valid)
+
+
 def masked_berhu(outputs: Tensor, targets: Tensor) -> Tensor:
     """Reverse Huber loss (Laina et al., 3DV 2016, eq. 2) over the valid pixels of the batch.
 
@@ -106,6 +115,7 @@ def _on_normalised(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
 # name: (network, images (N, 3, H, W), depths (N, 1, H, W) in metres) -> scalar
 LOSSES: dict[str, DepthLoss] = {
     "l1": on_depth(masked_l1),
+    "l1-log": on_depth(l1_with_log),
     "berhu": on_depth(masked_berhu),
     "silog": on_depth(silog),
     "silog-gradient": on_depth(silog_with_gradient),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from netadapt.depth.data import DepthData, DepthDataset, open_data
 from netadapt.depth.data.spec import OnBadSample
-from netadapt.depth.data.transforms import Example
+from netadapt.depth.data.transforms import AUGMENTATIONS, Example
 from netadapt.depth.losses import LOSSES
 from netadapt.depth.metrics import METRICS, DepthScores
 from netadapt.depth.protocols import DEFAULT, compared, predicted, protocol_named
@@ -150,6 +150,7 @@ def open_depth(
     loss: str = "l1",
     protocol: str = DEFAULT,
     on_bad_sample: OnBadSample = "fail",
+    augmentation: str = "paper",
 ) -> DepthTask:
     """Open depth data by its ``--data`` word.
 
@@ -159,6 +160,9 @@ def open_depth(
         loss: a name in ``LOSSES``.
         protocol: how predictions are scored, a name in ``PROTOCOLS``.
         on_bad_sample: ``fail`` at a frame that cannot be used, or ``skip`` it.
+        augmentation: how training views differ from the photographs, a name in
+            ``AUGMENTATIONS``: ``paper`` (FastDepth's), ``strong`` (for few photographs) or
+            ``mild`` (for many, such as procedural rooms).
 
     Raises:
         UserError: no data or input size, an unknown option, and what ``open_data`` raises.
@@ -171,8 +175,13 @@ def open_depth(
         raise UserError(f"unknown --on-bad-sample {on_bad_sample!r}; known: fail, skip")
     if loss not in LOSSES:
         raise UserError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
+    if augmentation not in AUGMENTATIONS:
+        raise UserError(f"unknown augmentation {augmentation!r}; known: {', '.join(AUGMENTATIONS)}")
     protocol_named(protocol)
-    return DepthTask(open_data(data, input_size, on_bad_sample=on_bad_sample), loss, protocol)
+    opened = open_data(
+        data, input_size, on_bad_sample=on_bad_sample, augmentation=AUGMENTATIONS[augmentation]
+    )
+    return DepthTask(opened, loss, protocol)
 
 
 def _stacked(arrays: list[NDArray[np.float32]]) -> Tensor:

@@ -8,6 +8,8 @@ import numpy as np
 
 from netadapt.depth.data.frames import Depth, Frame, Rgb
 from netadapt.depth.data.transforms import (
+    PAPER,
+    Augmentation,
     Example,
     WorkingImage,
     evaluation_view,
@@ -57,9 +59,15 @@ class DepthDataset:
     A frame is kept as uint8 rgb and float32 depth.
     """
 
-    def __init__(self, frames: Sequence[Frame], input_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        input_size: tuple[int, int],
+        augmentation: Augmentation = PAPER,
+    ) -> None:
         self._frames = list(frames)
         self._input_size = input_size
+        self._augmentation = augmentation
         self._kept: Kept[WorkingImage] = Kept(self._decoded)
 
     def __len__(self) -> int:
@@ -90,7 +98,7 @@ class DepthDataset:
 
         Shapes, units and errors are those of ``evaluation_example``.
         """
-        return training_view(self._kept[index], self._input_size, rng)
+        return training_view(self._kept[index], self._input_size, rng, self._augmentation)
 
     def full_example(self, index: int) -> Example:
         """The whole frame at the input size, and its depth at the size it was measured at.

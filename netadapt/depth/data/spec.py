@@ -14,7 +14,7 @@ from netadapt.depth.data.pairs import open_pairs
 from netadapt.depth.data.sequence import open_sequence, open_sequence_triplets
 from netadapt.depth.data.splits import divided
 from netadapt.depth.data.synthetic import open_synthetic, open_synthetic_triplets
-from netadapt.depth.data.transforms import Size
+from netadapt.depth.data.transforms import PAPER, Augmentation, Size
 from netadapt.depth.data.triplets import SequenceData, TripletDataset
 from netadapt.depth.data.tum import open_tum, open_tum_triplets
 from netadapt.errors import UserError
@@ -66,6 +66,7 @@ def open_data(
     holdout_fraction: float = 0.1,
     seed: int = 0,
     on_bad_sample: OnBadSample = "fail",
+    augmentation: Augmentation = PAPER,
 ) -> DepthData:
     """Open a dataset for a network that takes images of ``input_size`` (H, W).
 
@@ -80,6 +81,7 @@ def open_data(
             dataset has none, a tenth of its scenes is cut by a fixed seed.
         on_bad_sample: ``fail`` when a frame is asked for that cannot be used, or decode all
             frames now and ``skip`` those; ``note`` then names them.
+        augmentation: how training views differ from the photographs.
 
     Raises:
         UserError: unknown word, missing folder or file, a file without its partner, too few
@@ -88,7 +90,8 @@ def open_data(
     size = _checked_size(input_size)
     splits = _splits(FRAMES, spec, size, holdout_fraction, seed)
     train, holdout, test = (
-        DepthDataset(part, size) for part in (splits.train, splits.holdout, splits.test)
+        DepthDataset(part, size, augmentation)
+        for part in (splits.train, splits.holdout, splits.test)
     )
     note = splits.note
     if on_bad_sample == "skip":

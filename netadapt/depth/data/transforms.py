@@ -8,7 +8,8 @@ the augmentation to draw from.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,40 @@ from PIL import Image
 from netadapt.depth.data.frames import Depth, Rgb
 
 CROP = 228 / 250
-MAX_ZOOM = 1.5
-MAX_ROTATION_DEG = 5.0
-JITTER = 0.4
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 Size = tuple[int, int]
+Affine = tuple[float, float, float, float, float, float]
 Example = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training view may lie from the photograph.
+
+    Attributes:
+        zoom: the largest; depth is divided by it.
+        rotation_deg: the largest, either way.
+        jitter: brightness, contrast and saturation change by this fraction, either way.
+        window: where a zoomed view lies: in the ``centre``, or ``anywhere`` in the photograph.
+        gain: each colour channel changes by this fraction, either way, in half of the views.
+        gamma: exponent of the colours, from 1 / gamma to gamma, in half of the views.
+    """
+
+    zoom: float
+    rotation_deg: float
+    jitter: float
+    window: Literal["centre", "anywhere"] = "centre"
+    gain: float = 0.0
+    gamma: float = 1.0
+
+
+PAPER = Augmentation(zoom=1.5, rotation_deg=5.0, jitter=0.4)
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "paper": PAPER,
+    "strong": replace(PAPER, window="anywhere", gain=0.2, gamma=1.4),
+    "mild": Augmentation(zoom=1.0, rotation_deg=0.0, jitter=0.2),
+}
 
 
 @dataclass(frozen=True)
@@ -88,16 +116,23 @@ def evaluation_photo(rgb: Rgb, input_size: Size) -> NDArray[np.float32]:
     return evaluation_view(working_image(rgb, blank, input_size), input_size)[0]
 
 
-def training_view(image: WorkingImage, input_size: Size, rng: np.random.Generator) -> Example:
-    """Zoom s in [1, 1.5] with depth / s, rotate by up to 5 degrees, crop, flip, jitter colours.
+def training_view(
+    image: WorkingImage,
+    input_size: Size,
+    rng: np.random.Generator,
+    augmentation: Augmentation = PAPER,
+) -> Example:
+    """Zoom by s with depth / s, rotate, crop, flip, jitter colours.
 
     One affine warp does all the geometry. Pixels drawn from outside the working image are
     black with depth 0, so that no loss is taken on them.
     """
-    zoom = rng.uniform(1, MAX_ZOOM)
-    angle = math.radians(rng.uniform(-MAX_ROTATION_DEG, MAX_ROTATION_DEG))
+    zoom = rng.uniform(1, augmentation.zoom)
+    angle = math.radians(rng.uniform(-augmentation.rotation_deg, augmentation.rotation_deg))
     flip = rng.random() < 0.5
     matrix = _warp(image, input_size, zoom, angle, flip)
+    if augmentation.window == "anywhere":
+        matrix = _moved(matrix, image, input_size, zoom, rng)
     size = (input_size[1], input_size[0])
     rgb = Image.fromarray(image.rgb).transform(
         size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
@@ -105,7 +140,8 @@ def training_view(image: WorkingImage, input_size: Size, rng: np.random.Generato
     depth = Image.fromarray(image.depth).transform(
         size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST
     )
-    coloured = jitter_colours(unit(np.asarray(rgb)), rng, JITTER)
+    coloured = jitter_colours(unit(np.asarray(rgb)), rng, augmentation.jitter)
+    coloured = tinted(coloured, rng, augmentation.gain, augmentation.gamma)
     return channels_first(coloured), (np.asarray(depth, np.float32) / np.float32(zoom))[None]
 
 
@@ -128,6 +164,20 @@ def jitter_colours(
     return rgb
 
 
+def tinted(
+    rgb: NDArray[np.float32], rng: np.random.Generator, gain: float, gamma: float
+) -> NDArray[np.float32]:
+    """Change the colour of the light by ``gain`` and the exposure by ``gamma``, each half the time.
+
+    Draws nothing from ``rng`` where there is nothing to change.
+    """
+    if gain and rng.random() < 0.5:
+        rgb = np.clip(rgb * rng.uniform(1 - gain, 1 + gain, 3).astype(np.float32), 0, 1)
+    if gamma != 1 and rng.random() < 0.5:
+        rgb = rgb ** np.float32(gamma ** rng.uniform(-1, 1))
+    return rgb
+
+
 def _working_grid(
     frame_size: Size, input_size: Size
 ) -> tuple[Size, tuple[float, float, float, float]]:
@@ -143,9 +193,7 @@ def _working_grid(
     return (sides[1], sides[0]), box
 
 
-def _warp(
-    image: WorkingImage, input_size: Size, zoom: float, angle: float, flip: bool
-) -> tuple[float, float, float, float, float, float]:
+def _warp(image: WorkingImage, input_size: Size, zoom: float, angle: float, flip: bool) -> Affine:
     """Output pixel -> working pixel, as Pillow's six affine coefficients."""
     cosine, sine = math.cos(angle) / zoom, math.sin(angle) / zoom
     mirror = -1.0 if flip else 1.0
@@ -155,6 +203,17 @@ def _warp(
     left = working_width / 2 - from_x[0] * width / 2 - from_y[0] * height / 2
     top = working_height / 2 - from_x[1] * width / 2 - from_y[1] * height / 2
     return (from_x[0], from_y[0], left, from_x[1], from_y[1], top)
+
+
+def _moved(
+    matrix: Affine, image: WorkingImage, input_size: Size, zoom: float, rng: np.random.Generator
+) -> Affine:
+    """Move the view by what zoom and margin leave room for."""
+    rows, columns = (
+        (whole - part / zoom) / 2 for whole, part in zip(image.depth.shape, input_size, strict=True)
+    )
+    down, across = rng.uniform(-rows, rows), rng.uniform(-columns, columns)
+    return (*matrix[:2], matrix[2] + across, *matrix[3:5], matrix[5] + down)
 
 
 def unit(rgb: Rgb) -> NDArray[np.float32]:

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from netadapt.depth.data import transforms
 from netadapt.depth.data.transforms import (
+    AUGMENTATIONS,
+    PAPER,
+    Augmentation,
     evaluation_photo,
     evaluation_view,
     jitter_colours,
@@ -15,10 +20,13 @@ from netadapt.depth.data.transforms import (
     training_view,
     working_image,
 )
+from netadapt.depth.task import open_depth
+from netadapt.errors import UserError
 
 SIZES = st.sampled_from([(480, 640), (240, 320), (192, 640), (300, 300)])
 INPUTS = st.sampled_from([(128, 160), (224, 224), (64, 64), (96, 320)])
 SEEDS = st.integers(0, 2**32 - 1)
+GEOMETRY = replace(PAPER, jitter=0.0)  # the colours stay
 
 
 def coordinates(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -28,11 +36,6 @@ def coordinates(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     x, y = (x + 0.5) / width, (y + 0.5) / height
     rgb = np.stack([x * 255, y * 255, x * 0], axis=2).round().astype(np.uint8)
     return rgb, (1 + 2 * x + y).astype(np.float32)
-
-
-@pytest.fixture
-def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transforms, "JITTER", 0.0)
 
 
 @given(SIZES, INPUTS)
@@ -79,11 +82,8 @@ def test_depths_are_never_mixed(seed: int) -> None:
 def test_augmentation_is_a_zoom_a_small_turn_and_a_flip_about_the_centre(
     size: tuple[int, int], input_size: tuple[int, int], seed: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transforms, "JITTER", 0.0)
-        rgb, depth = training_view(
-            working_image(*coordinates(size), input_size), input_size, np.random.default_rng(seed)
-        )
+    image = working_image(*coordinates(size), input_size)
+    rgb, depth = training_view(image, input_size, np.random.default_rng(seed), GEOMETRY)
     zoom = _zoom_of(rgb, depth)
     inside = depth[0] > 0
     # In units of rows of the frame, from the centre, where the geometry is that of the scene.
@@ -103,13 +103,12 @@ def test_augmentation_is_a_zoom_a_small_turn_and_a_flip_about_the_centre(
     assert abs(angle) < 5.3
 
 
-@given(SEEDS)
+@given(SEEDS, st.sampled_from(["centre", "anywhere"]))
 @settings(max_examples=25, deadline=None)
-def test_augmented_depth_stays_on_its_pixels(seed: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transforms, "JITTER", 0.0)
-        image = working_image(*coordinates((240, 320)), (128, 160))
-        rgb, depth = training_view(image, (128, 160), np.random.default_rng(seed))
+def test_augmented_depth_stays_on_its_pixels(seed: int, window: Any) -> None:
+    image = working_image(*coordinates((240, 320)), (128, 160))
+    how = replace(GEOMETRY, window=window)
+    rgb, depth = training_view(image, (128, 160), np.random.default_rng(seed), how)
     seen = depth[0] > 0
     expected = (1 + 2 * rgb[0] + rgb[1]) / _zoom_of(rgb, depth)
     assert np.abs(depth[0] - expected)[seen].max() < 0.05
@@ -121,17 +120,13 @@ def _zoom_of(rgb: np.ndarray, depth: np.ndarray) -> float:
     return float(np.median((1 + 2 * rgb[0] + rgb[1])[seen] / depth[0][seen]))
 
 
-@pytest.mark.usefixtures("no_jitter")
-def test_what_is_drawn_from_outside_the_frame_is_black_and_has_no_depth(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # At 5 degrees corners leave the frame too rarely to be tested.
-    monkeypatch.setattr(transforms, "MAX_ROTATION_DEG", 20.0)
+def test_what_is_drawn_from_outside_the_frame_is_black_and_has_no_depth() -> None:
+    turned = replace(GEOMETRY, rotation_deg=20.0)  # at 5 degrees corners leave the frame too rarely
     white = np.full((240, 320, 3), 255, np.uint8)
     image = working_image(white, np.full((240, 320), 3, np.float32), (128, 160))
     missing = 0
     for seed in range(60):
-        rgb, depth = training_view(image, (128, 160), np.random.default_rng(seed))
+        rgb, depth = training_view(image, (128, 160), np.random.default_rng(seed), turned)
         outside = depth[0] == 0
         missing += int(outside.sum())
         assert not rgb[:, outside].any()
@@ -146,6 +141,40 @@ def test_flips_zooms_and_turns_all_occur() -> None:
     flipped = [depth[0, 30, 10] > depth[0, 30, -10] for _, depth in views]
     assert 8 < sum(flipped) < 32
     assert len({depth.tobytes() for _, depth in views}) == 40
+
+
+def test_a_view_from_anywhere_shows_every_part_of_the_frame_and_keeps_inside_it() -> None:
+    image = working_image(*coordinates((240, 320)), (64, 80))
+    how = replace(GEOMETRY, window="anywhere", rotation_deg=0.0, zoom=1.5)
+    views = [training_view(image, (64, 80), np.random.default_rng(seed), how) for seed in range(60)]
+    middles = np.array([rgb[:2, 32, 40] for rgb, _ in views])
+    assert (np.ptp(middles, axis=0) > 0.25).all()
+    assert all((depth > 0).all() for _, depth in views)
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_light_and_exposure_change_the_colours_and_not_the_geometry(seed: int) -> None:
+    grey = np.full((240, 320, 3), 128, np.uint8)
+    image = working_image(grey, np.full((240, 320), 3, np.float32), (64, 80))
+    rng = np.random.default_rng(seed)
+    how = Augmentation(zoom=1, rotation_deg=0, jitter=0, gain=0.2, gamma=1.4)
+    rgb, depth = training_view(image, (64, 80), rng, how)
+    assert (depth == 3).all()
+    for channel in rgb:
+        assert np.ptp(channel) < 1e-6
+        assert (0.5 * 0.79) ** 1.41 < channel.mean() < (0.5 * 1.21) ** (1 / 1.41)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_each_augmentation_can_be_chosen_by_name(name: str) -> None:
+    task = open_depth("synthetic:16", (32, 64), augmentation=name)
+    images, depths = task.train_batch(0, 4, 0)
+    assert images.shape == (4, 3, 32, 64)
+    assert 0 <= images.min() < images.max() <= 1
+    assert depths.max() > 0
+    with pytest.raises(UserError, match="unknown augmentation 'wild'; known: paper, strong, mild"):
+        open_depth("synthetic:16", (32, 64), augmentation="wild")
 
 
 def test_the_same_generator_state_gives_the_same_view() -> None:
