@@ -58,7 +58,7 @@ def train(
     ] = None,
     loss: Annotated[
         str | None,
-        typer.Option(help=f"l1, berhu, silog, silog-gradient or densedepth; {RECIPE}."),
+        typer.Option(help=f"l1, l1-log, berhu, silog, silog-gradient or densedepth; {RECIPE}."),
     ] = None,
     ema: Annotated[
         float | None, typer.Option(help="Average the weights with this decay, such as 0.999.")

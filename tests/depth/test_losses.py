@@ -11,6 +11,7 @@ from torch import nn
 from netadapt.depth.losses import (
     LOSSES,
     densedepth,
+    l1_with_log,
     masked_berhu,
     masked_l1,
     silog,
@@ -34,13 +35,17 @@ def test_losses_are_those_of_naive_twins(seed):
     errors = naive_errors(outputs, targets)
     if not errors:
         return
-    assert float(masked_l1(outputs, targets)) == pytest.approx(sum(errors) / len(errors), rel=1e-5)
+    mean = sum(errors) / len(errors)
+    assert float(masked_l1(outputs, targets)) == pytest.approx(mean, rel=1e-5)
+    known = targets > 0
+    logs = (outputs.clamp(min=1e-3).log() - targets.log())[known].abs().mean()
+    assert float(l1_with_log(outputs, targets)) == pytest.approx(mean + float(logs), rel=1e-5)
     c = 0.2 * max(errors)
     berhu = [e if e <= c else (e * e + c * c) / (2 * c) for e in errors]
     assert float(masked_berhu(outputs, targets)) == pytest.approx(sum(berhu) / len(berhu), rel=1e-5)
 
 
-ALL = [masked_l1, masked_berhu, silog, silog_with_gradient, densedepth]
+ALL = [masked_l1, l1_with_log, masked_berhu, silog, silog_with_gradient, densedepth]
 
 
 def random_maps(seed, shape=(2, 1, 14, 13)):
