@@ -14,7 +14,6 @@ rows; else those that have no row with as many vectors yet.
 
 import argparse
 import copy
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,10 +33,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt import PrunableModel, load_model, trace
+from netadapt.deployment.exporter import exported_program
 from netadapt.depth.models import FastDepth
 from netadapt.latency.fusion import FUSIONS, Fusion
 from netadapt.latency.workloads import fuse, workload, workload_map
-from netadapt.profiling.onnx_model import export_onnx
 from netadapt.pruning.operations import record_operations
 from netadapt.search.costs import Costs
 from netadapt.search.proposals import WidthGrid, propose
@@ -303,11 +302,9 @@ def workloads_equal(
 
 def onnx_disagreement(pruned: nn.Module, image: Tensor) -> float:
     """Return how far the ONNX export is from torch, relative to the output."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pruned.onnx"
-        export_onnx(pruned, image, path)
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        outputs = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    graph = exported_program(pruned, image, optimize=True).model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     with torch.no_grad():
         wanted = tensors(pruned(image))
     return relative([torch.from_numpy(output) for output in outputs], wanted)

@@ -13,6 +13,7 @@ from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
 
 if TYPE_CHECKING:
+    from netadapt.deployment import export
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
     from netadapt.profiling.measurement import LatencyStats, measure
@@ -28,6 +29,7 @@ __all__ = [
     "SearchRun",
     "Target",
     "UserError",
+    "export",
     "load_checkpoint",
     "load_model",
     "measure",
@@ -44,6 +46,7 @@ _NEED_TORCH = {
     "LatencyPredictor": "netadapt.latency.predictor",
     "LatencyStats": "netadapt.profiling.measurement",
     "LatencyTable": "netadapt.latency.table",
+    "export": "netadapt.deployment",
     "PrunableModel": "netadapt.pruning",
     "load_checkpoint": "netadapt.training.checkpoint",
     "load_model": "netadapt.training.checkpoint",

@@ -14,11 +14,22 @@ import netadapt
 
 PACKAGE = Path(netadapt.__file__).parent
 ROOMS_BELOW = {
-    "cli": {"report", "depth", "search", "profiling", "training", "latency", "models", "pruning"},
+    "cli": {
+        "report",
+        "depth",
+        "search",
+        "profiling",
+        "deployment",
+        "training",
+        "latency",
+        "models",
+        "pruning",
+    },
     "report": {"latency"},
     "depth": {"training", "models"},
-    "search": {"profiling", "training", "latency", "models", "pruning"},
-    "profiling": {"latency", "pruning"},
+    "search": {"profiling", "deployment", "training", "latency", "models", "pruning"},
+    "profiling": {"deployment", "latency", "pruning"},
+    "deployment": {"pruning"},
     "training": {"models", "pruning"},
     "latency": {"pruning"},
     "models": set(),

@@ -44,6 +44,7 @@ def benchmark(
     from netadapt.latency.target import Options
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.runtimes import load_runtime
+    from netadapt.profiling.runtimes.loaders import as_exported
 
     options = Options.parse(
         threads=threads, precision=precision, batch=batch, cpus=cpus, provider=provider, tune=tune
@@ -56,6 +57,7 @@ def benchmark(
     else:
         target = load_device(device).target(load_runtime(runtime), options)
         model, example = load_with_input(checkpoint, asked.input_size, batch)
+        target = as_exported(model, target)
         stats, footprint = _measured(model, example, target, runs)
         say_if_fresh(checkpoint)
         if as_json:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from netadapt.cli.common import say
 from netadapt.errors import UserError
 from netadapt.models.inputs import input_channels
+from netadapt.models.inputs import input_size as remembered_size
 from netadapt.training.checkpoint import is_file_reference, load_model
 from netadapt.training.trial import trial_run
 
@@ -21,7 +22,7 @@ def load_with_input(
         UserError: it cannot be loaded, no input size is known, or it does not run on it.
     """
     model = load_model(reference).eval()
-    size = input_size or getattr(getattr(model, "spec", None), "input_size", None)
+    size = input_size or remembered_size(model)
     if size is None:
         raise UserError(f"{reference} remembers no input size; give one with --input-size HxW")
     random = torch.Generator().manual_seed(0)

@@ -10,7 +10,7 @@ from netadapt.errors import UserError
 from netadapt.latency.fusion import Fusion
 
 Text = Annotated[str, Field(max_length=500)]
-Precision = Literal["fp32", "fp16", "bf16"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Cpus = Annotated[str, Field(max_length=200, pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")]
 
 
@@ -122,7 +122,9 @@ class Target(Options):
     @property
     def dtype(self) -> str:
         """The name of ``precision`` in workloads."""
-        return {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}[self.precision]
+        return {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}[
+            self.precision
+        ]
 
     @property
     def slug(self) -> str:

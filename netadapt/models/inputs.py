@@ -24,5 +24,17 @@ class Normalise(nn.Module):
 
 def input_channels(model: nn.Module) -> int:
     """Return the channels of its input: what its first convolution takes, or else 3."""
+    shape = getattr(model, "deployed_shape", None)
+    if shape is not None:
+        return int(shape[0])
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     return 3 if first is None else first.in_channels
+
+
+def input_size(model: nn.Module) -> tuple[int, int] | None:
+    """Return the ``(H, W)`` it was trained or exported at; ``None`` if it remembers none."""
+    shape = getattr(model, "deployed_shape", None)
+    if shape is not None:
+        return int(shape[1]), int(shape[2])
+    size: tuple[int, int] | None = getattr(getattr(model, "spec", None), "input_size", None)
+    return size

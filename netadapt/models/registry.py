@@ -50,8 +50,11 @@ MODELS: dict[str, Entry] = {
     "lapdepth": Entry(f"{_DEPTH}.lapdepth:LapDepth", recipe=f"{_RECIPES}:LAPDEPTH"),
 }
 
-# readers of weights that others published, by the ending of the file's name
-READERS: dict[str, str] = dict.fromkeys((".pth", ".pt", ".tar"), f"{_DEPTH}.official:load_official")
+# readers of files that hold a network in another format, by the ending of the name
+READERS: dict[str, str] = {
+    **dict.fromkeys((".pth", ".pt", ".tar"), f"{_DEPTH}.official:load_official"),
+    ".onnx": "netadapt.deployment.deployed:load_deployed",
+}
 
 
 def build(name: str, **options: Any) -> nn.Module:

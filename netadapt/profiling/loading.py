@@ -15,9 +15,8 @@ from netadapt.profiling.devices import load_device
 from netadapt.profiling.devices.local import RUNS_A_VISIT, LocalDevice
 from netadapt.profiling.measurement import LatencyStats, require_attached
 from netadapt.profiling.memory import PeakMemory
-from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.base import Session
-from netadapt.profiling.traced import TracedNetwork
+from netadapt.profiling.runtimes.loaders import loader_for
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,9 @@ def loaded(model: nn.Module, example_input: Tensor, target: Target) -> Iterator[
     Raises:
         UserError: the runtime cannot execute the network.
     """
-    runtime = load_runtime(target.runtime)
-    network = TracedNetwork.recorded(model, example_input)
     with pinned(target.cores()):
         start = time.perf_counter()
-        loader = runtime.loader(network, target)
+        loader = loader_for(model, example_input, target)
         export_s = time.perf_counter() - start
         memory = PeakMemory()
         start = time.perf_counter()

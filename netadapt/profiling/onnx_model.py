@@ -1,23 +1,17 @@
-"""ONNX: export, and one exported graph that serves every width of a network."""
+"""One exported ONNX graph that serves every width of a network."""
 
-import logging
 import re
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from onnx import numpy_helper
-from torch import Tensor, nn
+from torch import nn
 
+from netadapt.deployment.exporter import exported_program
 from netadapt.errors import UserError
-from netadapt.files import replacing
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 from netadapt.pruning.operations import VIEWS, kind_of
@@ -63,38 +57,6 @@ FREE = {
 EXPORTED = "pkg.torch.onnx.fx_node"  # where the exporter notes which operation a node is part of
 
 
-def export_onnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
-    """Write ``model`` as ONNX, one file, whole or not at all.
-
-    Args:
-        model: the network, exported in eval mode.
-        example_input: ``(N, C, H, W)``; the exported shapes are fixed to it.
-        path: where to.
-
-    Raises:
-        UserError: the network cannot be exported, or the file cannot be written.
-    """
-    program = _exported(model, example_input, optimize=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(program.model_proto.SerializeToString())
-
-
-def _exported(model: nn.Module, example_input: Tensor, *, optimize: bool) -> Any:
-    training = model.training
-    try:
-        plain = plain_copy(model.eval())  # a weight that is computed would be at every run
-        with _quiet():
-            return torch.onnx.export(
-                plain, (example_input,), dynamo=True, verbose=False, optimize=optimize
-            )
-    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        reason = error.__cause__ or error  # the exporter wraps what went wrong in its own advice
-        line = next(iter(str(reason).strip().splitlines()), type(reason).__name__)
-        raise UserError(f"cannot export {type(model).__name__} to ONNX: {line}") from error
-    finally:
-        model.train(training)
-
-
 class OnnxTemplate:
     """The ONNX graph of a network, to be filled with the weights of any pruned version.
 
@@ -108,7 +70,7 @@ class OnnxTemplate:
     def __init__(self, network: TracedNetwork) -> None:
         self.example = network.example_input.detach().cpu().numpy()
         self.operation_count = len(network.operations)
-        program = _exported(network.model, network.example_input, optimize=False)
+        program = exported_program(network.model, network.example_input, optimize=False)
         self._proto: onnx.ModelProto = program.model_proto
         self.input_name: str = self._proto.graph.input[0].name
         del self._proto.graph.value_info[:]  # shapes of the full widths
@@ -196,19 +158,3 @@ def _source(node: Any) -> tuple[str, str]:
             torch_name = re.search(r"target=torch\.ops\.\w+\.(\w+)", entry.value)
             return entry.value.partition(" ")[0], torch_name[1] if torch_name else ""
     return node.name, ""
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's own chatter off the user's terminal."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -58,6 +58,8 @@ def traced_flow(model: nn.Module, example_input: Tensor) -> Flow:
     """
     try:
         return follow_channels(structural_copy(model).eval(), example_input)
+    except UserError:
+        raise
     except Exception as error:
         message = str(error).strip().splitlines()
         raise UserError(

@@ -1,20 +1,17 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_network import tiny
-from torch import Tensor, nn
+from torch import Tensor
 
 from netadapt.errors import UserError
 from netadapt.profiling.agent.session import operation_of
-from netadapt.profiling.onnx_model import OnnxTemplate, export_onnx
+from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
 
@@ -26,33 +23,6 @@ def answer(model: bytes | str, image: Tensor) -> NDArray[np.float32]:
     (given,) = session.get_inputs()
     (output,) = session.run(None, {given.name: image.numpy()})
     return np.asarray(output)
-
-
-def test_an_exported_network_answers_as_the_network(tmp_path: Path) -> None:
-    model, image = tiny()
-    model.train()
-    path = tmp_path / "new" / "tiny.onnx"
-    export_onnx(model, image, path)
-    assert model.training
-    onnx.checker.check_model(str(path), full_check=True)
-    assert [file.name for file in path.parent.iterdir()] == ["tiny.onnx"]
-    with torch.no_grad():
-        wanted = model.eval()(image).numpy()
-    np.testing.assert_allclose(answer(str(path), image), wanted, rtol=1e-4, atol=1e-4)
-
-
-class Undecided(nn.Module):
-    """What it does depends on what it sees, which no graph can hold."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x if x.sum() > 0 else -x
-
-
-def test_a_network_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot export Undecided to ONNX") as caught:
-        export_onnx(Undecided(), torch.rand(1, 3), tmp_path / "undecided.onnx")
-    assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
 
 
 @settings(max_examples=8, deadline=None)

@@ -14,6 +14,7 @@ from netadapt.profiling.agent.timing import Timing, interleaved, operation_times
 from netadapt.profiling.devices.base import Bench, Device
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.base import Loader
+from netadapt.profiling.runtimes.loaders import loader_for
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
 
@@ -43,17 +44,13 @@ class LocalDevice(Device):
         traced: PrunableModel | None,
     ) -> Timing:
         """Time any networks whole, in interleaved rounds."""
-        runtime = load_runtime(target.runtime)
-
-        def loader_of(model: nn.Module) -> Loader:
-            return runtime.loader(TracedNetwork.recorded(model, example_input), target)
-
-        shared = loader_of(traced.model) if traced else None
+        shared = loader_for(traced.model, example_input, target) if traced else None
         sessions: list[Session] = []
         with pinned(target.cores()):
             try:
                 for model in models:
-                    sessions.append((shared or loader_of(model)).session(model))
+                    loader = shared or loader_for(model, example_input, target)
+                    sessions.append(loader.session(model))
                 return interleaved(
                     sessions,
                     max(1, runs // RUNS_A_VISIT),

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 
-from torch import nn
+from torch import Tensor, nn
 
+from netadapt.errors import UserError
 from netadapt.latency.fusion import FUSIONS, Fusion
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent.session import ProfiledSession, Session
@@ -48,6 +49,16 @@ class Runtime(ABC):
     def on_cuda(self, options: Options) -> bool:
         """Whether it runs on NVIDIA GPUs with ``options``."""
         return False
+
+    def file_session(self, path: str, example_input: Tensor, target: Target) -> Session:
+        """Load the ONNX file at ``path``.
+
+        Raises:
+            UserError: the runtime takes no ONNX files.
+        """
+        raise UserError(
+            f"--runtime {self.name} cannot run {path}; run ONNX files with onnxruntime or openvino"
+        )
 
     @abstractmethod
     def loader(self, network: TracedNetwork, target: Target) -> Loader:

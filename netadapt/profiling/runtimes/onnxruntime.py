@@ -1,6 +1,6 @@
 """ONNX Runtime, by default on the CPU."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.latency.target import Options, Target
@@ -22,6 +22,11 @@ class OnnxRuntime(Runtime):
     def on_cuda(self, options: Options) -> bool:
         """With the CUDA or TensorRT provider."""
         return options.provider in ("cuda", "tensorrt")
+
+    def file_session(self, path: str, example_input: Tensor, target: Target) -> Session:
+        """Load the ONNX file at ``path``."""
+        example = example_input.detach().cpu().numpy()
+        return agent.OnnxSession(path, example, target.threads, target.provider)
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
         """Export ``network`` to ONNX once; networks pruned from it reuse the graph.

@@ -1,6 +1,6 @@
 """OpenVINO on the CPU."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.latency.fusion import FUSIONS
@@ -23,6 +23,10 @@ class OpenVinoRuntime(Runtime):
     def version(self) -> str:
         """The installed version."""
         return agent.version()
+
+    def file_session(self, path: str, example_input: Tensor, target: Target) -> Session:
+        """Load the ONNX file at ``path``."""
+        return agent.OpenVinoSession(path, example_input.detach().cpu().numpy(), target.threads)
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
         """Export ``network`` to ONNX once; networks pruned from it reuse the graph."""

@@ -1,0 +1,4 @@
+from netadapt.deployment.api import Exported, check_request, export
+from netadapt.deployment.deployed import DeployedNetwork
+
+__all__ = ["DeployedNetwork", "Exported", "check_request", "export"]

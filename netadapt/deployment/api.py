@@ -1,0 +1,204 @@
+"""Writing the file that is deployed, and checking that it answers as the network does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from netadapt.deployment.deployed import PRECISION_KEY
+from netadapt.deployment.exporter import exported_program
+from netadapt.deployment.quantise import observed_ranges, quantised
+from netadapt.deployment.rewrites import commute_upsampling, simplified
+from netadapt.errors import UserError
+from netadapt.files import write_atomic
+
+FilePrecision = Literal["fp32", "fp16", "int8"]
+EXACT = 1e-4  # of the largest value: how far rounding may take an exact rewrite
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        precision: of its weights and activations.
+        size_bytes: of the file.
+        fp32_bytes: of the same network in fp32.
+        moved_layers: 1x1 convolutions that compute before a nearest upsampling instead of after.
+        rewrite_error: largest difference between the network and its rewritten fp32 graph, as a
+            share of the largest output.
+        precision_error: mean difference between the rewritten fp32 graph and the file, as a share
+            of the mean output; 0.0 in fp32.
+    """
+
+    path: Path
+    precision: str
+    size_bytes: int
+    fp32_bytes: int
+    moved_layers: int
+    rewrite_error: float
+    precision_error: float
+
+
+def export(
+    model: nn.Module,
+    example_input: Tensor,
+    path: Path | str,
+    *,
+    precision: FilePrecision = "fp32",
+    calibration: Tensor | None = None,
+    rewrite: bool = True,
+) -> Exported:
+    """Write ``model`` as one ONNX file, whole or not at all.
+
+    Batch norms are folded into the convolutions before them.
+
+    Args:
+        model: the network, exported in eval mode.
+        example_input: ``(N, C, H, W)``; the file takes inputs of this shape alone.
+        path: where to, ``.onnx``.
+        precision: ``fp32``; ``fp16`` (half the size, for GPUs); or ``int8`` (a quarter of the
+            size, static quantisation).
+        calibration: ``(frames, C, H, W)`` typical inputs, which set the int8 ranges; 32 to 128
+            are enough.
+        rewrite: whether 1x1 convolutions move before nearest upsamplings, which is exact.
+
+    Raises:
+        UserError: the network cannot be exported, int8 without calibration inputs, a rewritten
+            graph that answers otherwise than the network, or a file that cannot be written.
+    """
+    path = Path(path)
+    check_request(path, precision, calibrated=calibration is not None)
+    if calibration is not None and calibration.shape[1:] != example_input.shape[1:]:
+        raise UserError(
+            f"the calibration inputs are {tuple(calibration.shape[1:])}, the network takes "
+            f"{tuple(example_input.shape[1:])}"
+        )
+    graph = simplified(exported_program(model, example_input, optimize=True).model_proto)
+    moved = commute_upsampling(graph) if rewrite else 0
+    rewrite_error = _largest_difference(
+        _answers(graph, [example_input.detach().cpu().numpy()])[0],
+        _torch_answers(model, example_input),
+    )
+    if rewrite_error > EXACT:
+        raise UserError(
+            f"the ONNX graph of {type(model).__name__} does not answer as the network: they differ "
+            f"by {rewrite_error:.2g} of the largest output"
+            + ("; export it with --no-rewrite" if moved else "")
+        )
+    frames = _batches(example_input if calibration is None else calibration, len(example_input))
+    final = _converted(graph, precision, frames)
+    _note(final, precision)
+    content = final.SerializeToString()
+    write_atomic(path, content)
+    error = 0.0
+    if precision != "fp32":
+        error = _mean_difference(_answers(final, frames), _answers(graph, frames))
+    return Exported(path, precision, len(content), graph.ByteSize(), moved, rewrite_error, error)
+
+
+def check_request(path: Path, precision: str, *, calibrated: bool) -> FilePrecision:
+    """Return ``precision`` if such a file can be written to ``path``.
+
+    Args:
+        path: the file.
+        precision: of the file.
+        calibrated: whether there are typical inputs to set the int8 ranges.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if path.suffix != ".onnx":
+        raise UserError(f"--out {path} does not end in .onnx")
+    if precision == "bf16":
+        raise UserError(
+            "--precision bf16 needs no file of its own: export fp32 and run it with --runtime "
+            "openvino --precision bf16"
+        )
+    if precision not in get_args(FilePrecision):
+        known = ", ".join(get_args(FilePrecision))
+        raise UserError(f"unknown --precision {precision!r} of a file; known: {known}")
+    if precision == "int8" and not calibrated:
+        raise UserError(
+            "--precision int8 needs typical images to set its ranges; give --calibration-data"
+        )
+    return cast(FilePrecision, precision)
+
+
+def _converted(graph: onnx.ModelProto, precision: str, frames: Sequence[Array]) -> onnx.ModelProto:
+    if precision == "int8":
+        return quantised(graph, observed_ranges(graph, frames))
+    copied = onnx.ModelProto()
+    copied.CopyFrom(graph)
+    if precision == "fp16":
+        halved = convert_float_to_float16(copied, keep_io_types=True)
+        assert isinstance(halved, onnx.ModelProto)
+        return halved
+    return copied
+
+
+def _batches(frames: Tensor, size: int) -> list[Array]:
+    """Cut ``(N, C, H, W)`` frames into inputs of ``size``; the rest is left out."""
+    whole = len(frames) // size * size
+    if not whole:
+        raise UserError(f"{len(frames)} calibration inputs do not fill a batch of {size}")
+    return [part.numpy() for part in frames[:whole].detach().cpu().split(size)]
+
+
+def _answers(graph: onnx.ModelProto, frames: Sequence[Array]) -> list[list[Array]]:
+    """All outputs of ``graph`` for each input."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+    return [list(session.run(None, {name: frame})) for frame in frames]
+
+
+def _torch_answers(model: nn.Module, example_input: Tensor) -> list[Array]:
+    training = model.training
+    try:
+        with torch.no_grad():
+            leaves = tree_leaves(model.eval()(example_input))
+    finally:
+        model.train(training)
+    return [leaf.float().cpu().numpy() for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def _largest_difference(got: Sequence[Array], wanted: Sequence[Array]) -> float:
+    """Largest difference as a share of the largest wanted value; NaN equals NaN."""
+    worst = 0.0
+    for one, other in zip(got, wanted, strict=False):  # what is constant is no output of a graph
+        difference = np.nan_to_num(np.abs(one - other), nan=0.0)
+        worst = max(worst, float(difference.max(initial=0)) / (_largest(other) or 1.0))
+    return worst
+
+
+def _largest(values: Array) -> float:
+    return float(np.nan_to_num(np.abs(values), nan=0.0).max(initial=0))
+
+
+def _mean_difference(got: Sequence[Sequence[Array]], wanted: Sequence[Sequence[Array]]) -> float:
+    """Mean difference of the first outputs as a share of the mean wanted value."""
+    differences = [np.abs(one[0] - other[0]).mean() for one, other in zip(got, wanted, strict=True)]
+    sizes = [np.abs(other[0]).mean() for other in wanted]
+    return float(np.mean(differences) / (np.mean(sizes) or 1.0))
+
+
+def _note(graph: onnx.ModelProto, precision: str) -> None:
+    del graph.metadata_props[:]
+    onnx.helper.set_model_props(graph, {PRECISION_KEY: precision})

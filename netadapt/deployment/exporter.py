@@ -1,0 +1,58 @@
+"""From a PyTorch network to an ONNX graph."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netadapt.errors import UserError
+from netadapt.pruning.surgery import plain_copy
+
+
+def exported_program(model: nn.Module, example_input: Tensor, *, optimize: bool) -> Any:
+    """Export ``model``, in eval mode, with the shapes fixed to ``example_input``.
+
+    Args:
+        model: the network; its mode is restored.
+        example_input: ``(N, C, H, W)``.
+        optimize: whether PyTorch's exporter may fold and merge nodes.
+
+    Returns:
+        A ``torch.onnx.ONNXProgram``.
+
+    Raises:
+        UserError: the network cannot be exported.
+    """
+    training = model.training
+    try:
+        plain = plain_copy(model.eval())  # a weight that is computed would be at every run
+        with _quiet():
+            return torch.onnx.export(
+                plain, (example_input,), dynamo=True, verbose=False, optimize=optimize
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        reason = error.__cause__ or error  # the exporter wraps the cause in its own advice
+        line = next(iter(str(reason).strip().splitlines()), type(reason).__name__)
+        raise UserError(f"cannot export {type(model).__name__} to ONNX: {line}") from error
+    finally:
+        model.train(training)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own messages off the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,105 @@
+"""Rewrites of an ONNX graph that leave its answers as they are."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import numpy_helper
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+# computed value by value: before or behind a nearest upsampling they give the same
+ELEMENTWISE = {
+    "Relu", "Clip", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Gelu",
+}  # fmt: skip
+
+
+def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return ``model`` with constants computed, batch norms folded and all shapes inferred."""
+    with tempfile.TemporaryDirectory(prefix="netadapt-export-") as folder:
+        given, path = Path(folder) / "given.onnx", Path(folder) / "simplified.onnx"
+        given.write_bytes(model.SerializeToString())
+        quant_pre_process(given, path, skip_symbolic_shape=True)
+        result = onnx.load(str(path))
+    assert isinstance(result, onnx.ModelProto)
+    return result
+
+
+def commute_upsampling(model: onnx.ModelProto) -> int:
+    """Move every 1x1 convolution that alone reads a nearest upsampling before it, in place.
+
+    A nearest upsampling repeats pixels, and a 1x1 convolution treats each pixel alone. The
+    convolution then computes a quarter of the pixels (at a factor of 2), and the activations
+    behind it move with it.
+
+    Args:
+        model: a graph as ``simplified`` returns it.
+
+    Returns:
+        How many convolutions were moved.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    results = {result.name for result in graph.output}
+    nodes = list(onnx.ModelProto.FromString(model.SerializeToString()).graph.node)
+    moved = 0
+    for resize in [node for node in nodes if node.op_type == "Resize"]:
+        if not _is_spatial_nearest(resize, constants):
+            continue
+        reader = _only_reader(nodes, resize, results)
+        if reader is None or not _is_pointwise(reader, constants):
+            continue
+        moved += 1
+        _swap(nodes, resize, reader)
+        while (reader := _only_reader(nodes, resize, results)) and reader.op_type in ELEMENTWISE:
+            _swap(nodes, resize, reader)
+    if moved:
+        del graph.node[:]
+        graph.node.extend(nodes)
+        del graph.value_info[:]  # shapes between the swapped nodes have changed
+        model.CopyFrom(onnx.shape_inference.infer_shapes(model))
+    return moved
+
+
+def _is_spatial_nearest(resize: Any, constants: dict[str, Any]) -> bool:
+    """Whether a ``Resize`` repeats pixels and leaves batch and channels as they are."""
+    attributes = {attribute.name: attribute for attribute in resize.attribute}
+    mode = attributes["mode"].s if "mode" in attributes else b"nearest"
+    scales = resize.input[2] if len(resize.input) > 2 else ""
+    if mode != b"nearest" or "axes" in attributes or scales not in constants:
+        return False
+    values = numpy_helper.to_array(constants[scales])
+    return len(values) == 4 and bool((values[:2] == 1).all())
+
+
+def _is_pointwise(node: Any, constants: dict[str, Any]) -> bool:
+    if node.op_type != "Conv" or any(name not in constants for name in node.input[1:] if name):
+        return False
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return (
+        tuple(constants[node.input[1]].dims[2:]) == (1, 1)
+        and all(stride == 1 for stride in attributes.get("strides", ()))
+        and not any(attributes.get("pads", ()))
+        and attributes.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
+    )
+
+
+def _only_reader(nodes: list[Any], node: Any, results: set[str]) -> Any | None:
+    """The node that alone reads the output of ``node``, as its first input; else ``None``."""
+    (output,) = node.output
+    readers = [other for other in nodes if output in other.input]
+    if output in results or len(readers) != 1 or Counter(readers[0].input)[output] > 1:
+        return None
+    return readers[0] if readers[0].input[0] == output else None
+
+
+def _swap(nodes: list[Any], first: Any, second: Any) -> None:
+    """Execute ``second``, which alone reads ``first``, before it."""
+    between, end = first.output[0], second.output[0]
+    second.input[0], first.input[0] = first.input[0], between
+    second.output[0], first.output[0] = between, end
+    here, there = (
+        next(p for p, node in enumerate(nodes) if node is one) for one in (first, second)
+    )
+    nodes[here], nodes[there] = second, first

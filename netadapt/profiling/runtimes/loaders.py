@@ -1,0 +1,49 @@
+"""How a runtime loads a network: built in PyTorch, or exported to a file."""
+
+from torch import Tensor, nn
+
+from netadapt.deployment import DeployedNetwork
+from netadapt.errors import UserError
+from netadapt.latency.target import Target
+from netadapt.profiling.agent.session import ProfiledSession, Session
+from netadapt.profiling.runtimes.base import Loader, Runtime
+from netadapt.profiling.runtimes.registry import load_runtime
+from netadapt.profiling.traced import TracedNetwork
+
+
+def loader_for(model: nn.Module, example_input: Tensor, target: Target) -> Loader:
+    """Return what loads ``model``, and networks pruned from it, into the target's runtime.
+
+    Raises:
+        UserError: the runtime cannot execute the network, or the file.
+    """
+    runtime = load_runtime(target.runtime)
+    if isinstance(model, DeployedNetwork):
+        model.require_input(example_input.shape)
+        return _FileLoader(model, runtime, example_input, target)
+    return runtime.loader(TracedNetwork.recorded(model, example_input), target)
+
+
+def as_exported(model: nn.Module, target: Target) -> Target:
+    """Return ``target`` with the precision that ``model`` has been exported in, if it has been."""
+    if isinstance(model, DeployedNetwork) and model.precision != "fp32":
+        return target.model_copy(update={"precision": model.precision})
+    return target
+
+
+class _FileLoader(Loader):
+    """Loads an exported file as it is."""
+
+    def __init__(
+        self, network: DeployedNetwork, runtime: Runtime, example_input: Tensor, target: Target
+    ) -> None:
+        self._network = network
+        self._runtime = runtime
+        self._example = example_input
+        self._target = target
+
+    def session(self, model: nn.Module) -> Session:
+        return self._runtime.file_session(str(self._network.path), self._example, self._target)
+
+    def profiled_session(self, model: nn.Module) -> ProfiledSession:
+        raise UserError(f"{self._network.path} is an exported file: its layers cannot be timed")
