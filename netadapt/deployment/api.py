@@ -154,7 +154,8 @@ def _batches(frames: Tensor, size: int) -> list[Array]:
     whole = len(frames) // size * size
     if not whole:
         raise UserError(f"{len(frames)} calibration inputs do not fill a batch of {size}")
-    return [part.numpy() for part in frames[:whole].detach().cpu().split(size)]
+    parts = torch.split(frames[:whole].detach().cpu(), size)
+    return [part.numpy() for part in parts]
 
 
 def _answers(graph: onnx.ModelProto, frames: Sequence[Array]) -> list[list[Array]]:
