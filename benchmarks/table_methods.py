@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from netadapt import load_model, trace
 from netadapt.latency.calibration import calibrated_ms, fit_calibration
 from netadapt.latency.fusion import FIXED_COSTS
-from netadapt.latency.interpolation import Surfaces, best_block
+from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
 from netadapt.profiling.agent.session import operation_of
@@ -186,8 +186,8 @@ def report(
         samples[workload].append(microseconds)
     seconds = time.perf_counter() - start
     latencies = {workload: float(np.median(values)) for workload, values in samples.items()}
-    block = best_block(latencies)
-    summed = Surfaces(latencies, block).sums([networks.map.at(row) for row in whole])
+    blocks = best_blocks(latencies)
+    summed = Surfaces(latencies, blocks).sums([networks.map.at(row) for row in whole])
     raw = summed[KNOWN:] / 1000 / measured_ms[KNOWN:]
     count = len(networks.map.units)
     cheapest = min(latencies.values())
@@ -196,7 +196,7 @@ def report(
         measured_ms[:KNOWN],
         FIXED_COSTS[networks.runtime.name],
         count,
-        block,
+        blocks,
         cheapest,
     )
     error = calibrated_ms(fitted, summed, count)[KNOWN:] / measured_ms[KNOWN:] - 1

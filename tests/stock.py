@@ -16,8 +16,8 @@ from torch import nn
 from netadapt.depth import open_depth
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
+from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.table import Latency, LatencyTable, save_validation
-from netadapt.latency.target import Calibration
 from netadapt.latency.workloads import workload_map
 from netadapt.models import build
 from netadapt.profiling.design import design_networks
@@ -149,10 +149,10 @@ def _write_tables(folder: Path) -> None:
         for row in design_networks(workloads, prunable.widths, 8):
             wanted.update(workloads.at(row))
     here = load_device("cpu").target(runtime)
-    calibration = Calibration(scale=1, call_us=10, workload_us=0, networks=12)
+    calibration = NetworkCalibration(scale=1, call_us=10, workload_us=0, networks=12)
     boards = {"made-up": {}, "board": {"hardware": "some board"}}
     for name, change in boards.items():
-        target = here.model_copy(update={"calibration": calibration, **change})
+        target = here.model_copy(update={"calibrations": (calibration,), **change})
         table = LatencyTable(folder / "lut" / name, target, {})
         table.append({w: _made_up(w.out_channels) for w in sorted(wanted, key=repr)})
     networks = np.arange(1.0, 9.0)

@@ -1,9 +1,12 @@
 """The facts that ``netadapt info`` prints."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-HIDDEN = {"protocol", "calibration", "latency_bytes", "latency_crc32"}
+if TYPE_CHECKING:
+    from netadapt.latency.calibration import NetworkCalibration
+
+HIDDEN = {"protocol", "calibrations", "fusion", "latency_bytes", "latency_crc32"}
 FIGURES = (
     "networks",
     "mape_percent",
@@ -37,6 +40,8 @@ def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None
         predictor = LatencyPredictor(prunable, LatencyTable.load(lut))
         whole = predictor({})
         facts["predicted_ms"] = round(whole, 4)
+        if predictor.calibration_note:
+            facts["note"] = predictor.calibration_note
         for module, _, milliseconds in predictor.breakdown({}):
             _add_share(shares["latency %"], module, milliseconds / whole)
     stepped = any(group.step > 1 for group in prunable.groups.values())
@@ -70,21 +75,33 @@ def table(folder: Path) -> dict[str, Any]:
     from netadapt.latency.table import LatencyTable
 
     loaded = LatencyTable.load(folder)
-    calibration = loaded.target.calibration
     facts: dict[str, Any] = {
         "lut": str(folder),
         "target": loaded.target.model_dump(exclude=HIDDEN),
-        "calibration": calibration
-        and {name: round(value, 4) for name, value in calibration.model_dump().items()},
+        "calibrations": [_calibration(one) for one in loaded.target.calibrations],
         "workloads": len(loaded.rows),
     }
-    if calibration is None:
+    if not loaded.target.calibrations:
         facts["state"] = "interrupted: give the same netadapt profile-lut command again"
     validation = _validation(folder)
     if validation:
         facts["validation"] = validation
     facts["coverage"] = rounded(coverage(loaded.rows).to_dict("records"))
     return facts
+
+
+def _calibration(calibration: "NetworkCalibration") -> dict[str, Any]:
+    blocks = calibration.channel_blocks
+    return {
+        "network": calibration.subject,
+        "scale": round(calibration.scale, 4),
+        "call_us": round(calibration.call_us, 2),
+        "workload_us": round(calibration.workload_us, 3),
+        "networks": calibration.networks,
+        "channel_blocks": ", ".join(
+            f"{kind or 'all'} {block}" for kind, block in sorted(blocks.items())
+        ),
+    }
 
 
 def tables(lut: Path) -> list[dict[str, Any]]:
@@ -106,7 +123,7 @@ def _table_line(folder: Path) -> dict[str, Any]:
         loaded = LatencyTable.load(folder)
         line |= {"date": loaded.target.date, "workloads": len(loaded.rows)}
         figures = _validation(folder)
-        note = "" if loaded.target.calibration else "interrupted"
+        note = "" if loaded.target.calibrations else "interrupted"
     except UserError as error:
         note = str(error)
     return line | {name: figures.get(name) for name in FIGURES} | {"note": note}

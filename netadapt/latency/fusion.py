@@ -1,13 +1,8 @@
 """Which neighbouring operations a runtime executes as one: data, needing no runtime."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_serializer
-
-from netadapt.errors import UserError
-
-if TYPE_CHECKING:
-    from netadapt.latency.target import Target
 
 FixedCost = Literal["call", "workload"]
 
@@ -85,19 +80,3 @@ FIXED_COSTS: dict[str, FixedCost] = {
     "executorch": "call",
     "tvm": "call",
 }
-
-
-def fusion_of(target: "Target") -> Fusion:
-    """Return the fusion rules of ``target``: those it records, else those of its runtime.
-
-    Raises:
-        UserError: it records none, and its runtime is not one of ours.
-    """
-    if target.fusion is not None:
-        return target.fusion
-    if target.runtime not in FUSIONS:
-        raise UserError(
-            f"the table of {target.slug} records no fusion rules, and runtime {target.runtime!r} "
-            f"is unknown; known: {', '.join(FUSIONS)}"
-        )
-    return FUSIONS[target.runtime]

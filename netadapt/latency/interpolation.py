@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import QhullError
 
-from netadapt.latency.workloads import Family, Workload, coordinates, family
+from netadapt.latency.workloads import Family, Workload, block_kind, coordinates, family
 
 Point = tuple[int, ...]
 BLOCKS = (1, 4, 8, 16, 32, 64)
@@ -128,11 +128,13 @@ class Surfaces:
 
     Args:
         latencies: microseconds of each measured workload.
-        block: see ``Grid``.
+        blocks: the block of each kind of workload, see ``Grid`` and ``NetworkCalibration``.
     """
 
-    def __init__(self, latencies: Mapping[Workload, float], block: int = 1) -> None:
-        self._block = block
+    def __init__(
+        self, latencies: Mapping[Workload, float], blocks: Mapping[str, int] | None = None
+    ) -> None:
+        self._blocks = blocks or {}
         self._points: dict[Family, dict[Point, float]] = defaultdict(dict)
         for workload, latency in latencies.items():
             self._points[family(workload)][coordinates(workload)] = latency
@@ -147,7 +149,8 @@ class Surfaces:
         key = family(workload)
         if key not in self._grids:
             points = self._points[key]
-            self._grids[key] = Grid(list(points), list(points.values()), self._block)
+            block = self._blocks.get(block_kind(workload), self._blocks.get("", 1))
+            self._grids[key] = Grid(list(points), list(points.values()), block)
         return self._grids[key]
 
     def sums(self, networks: Iterable[Sequence[Workload]]) -> NDArray[np.float64]:
@@ -164,12 +167,21 @@ class Surfaces:
         return np.array([sum(asked[family(one)][one] for one in row) for row in rows])
 
 
-def best_block(latencies: Mapping[Workload, float]) -> int:
-    """Return the channel block under which left-out measurements are predicted best.
+def best_blocks(latencies: Mapping[Workload, float]) -> dict[str, int]:
+    """Return for each kind the channel block that predicts left-out measurements best.
 
     Each family is split in folds; every fold is predicted from the others. Errors are absolute,
-    so that what costs most counts most. A larger block must pay: ties go to the smaller one.
+    so that what costs most counts most. A larger block must pay: ties go to the smaller one. Kinds
+    with a block of 1 are left out.
     """
+    kinds: dict[str, dict[Workload, float]] = defaultdict(dict)
+    for workload, latency in latencies.items():
+        kinds[block_kind(workload)][workload] = latency
+    found = {kind: _best_block(members) for kind, members in sorted(kinds.items())}
+    return {kind: block for kind, block in found.items() if block > 1}
+
+
+def _best_block(latencies: Mapping[Workload, float]) -> int:
     grouped: dict[Family, tuple[list[Point], list[float]]] = defaultdict(lambda: ([], []))
     for workload, latency in latencies.items():
         points, values = grouped[family(workload)]

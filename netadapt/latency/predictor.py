@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netadapt.errors import UserError
-from netadapt.latency.calibration import calibrated_ms
-from netadapt.latency.fusion import fusion_of
+from netadapt.latency.calibration import calibrated_ms, subject_in_words
 from netadapt.latency.interpolation import Grid, Surfaces
 from netadapt.latency.table import LatencyTable
 from netadapt.latency.workloads import workload_map
@@ -30,15 +29,14 @@ class LatencyPredictor:
     def __init__(self, prunable: PrunableModel, table: LatencyTable) -> None:
         self.prunable = prunable
         self.table = table
-        fusion = fusion_of(table.target)
-        self._map = workload_map(prunable.operations, fusion, table.target.dtype)
-        calibration = table.target.calibration
+        self._map = workload_map(prunable.operations, table.target.fusion_rules, table.target.dtype)
+        calibration = table.target.calibration_of(**subject_of(prunable))
         if calibration is None:
             raise UserError(
                 f"{table.folder} has no calibration: its profile was interrupted; {self._remedy()}"
             )
-        self._calibration = calibration
-        surfaces = Surfaces(table.p50_us(), calibration.channel_block)
+        self.calibration = calibration
+        surfaces = Surfaces(table.p50_us(), calibration.channel_blocks)
         self._grids: list[Grid] = []
         for workload in self._map.at(prunable.vector({})):
             if workload not in surfaces:
@@ -50,6 +48,15 @@ class LatencyPredictor:
         self._places = [
             [needed.index(column) for column in columns] for columns in self._map.columns
         ]
+
+    @property
+    def calibration_note(self) -> str:
+        """Says so where the calibration is another network's; empty where it is this one's."""
+        subject = subject_of(self.prunable)
+        mine, used = subject_in_words(**subject), self.calibration.subject
+        if mine == used:
+            return ""
+        return f"{self.table.folder} was calibrated with {used}, not with {mine}"
 
     def __call__(self, widths: Widths) -> float:
         """Predict the latency in ms of the network with ``widths``.
@@ -114,7 +121,7 @@ class LatencyPredictor:
             yield grid(channels[places])
 
     def _calibrated(self, total_us: NDArray[np.float64]) -> NDArray[np.float64]:
-        return calibrated_ms(self._calibration, total_us, len(self._grids))
+        return calibrated_ms(self.calibration, total_us, len(self._grids))
 
     def _remedy(self) -> str:
         target = self.table.target
@@ -126,3 +133,12 @@ class LatencyPredictor:
             f"--threads {target.threads} --batch {target.batch} "
             f"--model {model} --input-size {height}x{width} --lut {self.table.folder.parent}"
         )
+
+
+def subject_of(prunable: PrunableModel) -> dict[str, str]:
+    """Name the ``model`` and its ``input``, as calibrations do."""
+    spec = getattr(prunable.model, "spec", None)
+    return {
+        "model": spec.name if spec else type(prunable.model).__name__,
+        "input": "x".join(map(str, prunable.example_input.shape)),
+    }

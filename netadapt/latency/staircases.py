@@ -29,8 +29,8 @@ def staircases(table: LatencyTable, count: int) -> tuple[pd.DataFrame, pd.DataFr
         members.setdefault(family(workload), []).append(workload)
     longest = {key: max(table.rows[one].p50_us for one in group) for key, group in members.items()}
     biggest = sorted(members, key=lambda key: -longest[key])[:count]
-    calibration = table.target.calibration
-    surfaces = Surfaces(table.p50_us(), calibration.channel_block if calibration else 1)
+    calibration = table.target.calibrations[-1] if table.target.calibrations else None
+    surfaces = Surfaces(table.p50_us(), calibration.channel_blocks if calibration else None)
     views = [_Family(members[key], table.rows) for key in biggest]
     measured = [view.measured() for view in views]
     curves = [view.curves(surfaces.grid(view.first)) for view in views]

@@ -100,7 +100,7 @@ class LatencyTable:
     def save_target(self, target: Target) -> None:
         """Write ``target.json``, whole or not at all; once calibrated, with the rows' checksum."""
         latency = self.folder / "latency.csv"
-        if target.calibration is not None and latency.exists():
+        if target.calibrations and latency.exists():
             content = _content(latency)
             checksum = {"latency_bytes": len(content), "latency_crc32": zlib.crc32(content)}
             target = target.model_copy(update=checksum)

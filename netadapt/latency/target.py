@@ -2,12 +2,13 @@
 
 import datetime
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from netadapt.errors import UserError
-from netadapt.latency.fusion import Fusion
+from netadapt.latency.calibration import NetworkCalibration
+from netadapt.latency.fusion import FUSIONS, Fusion
 
 Text = Annotated[str, Field(max_length=500)]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -77,32 +78,13 @@ def cores_of(cpus: str) -> set[int] | None:
     return found
 
 
-class Calibration(BaseModel):
-    """How a sum of workloads becomes the latency of a whole network.
-
-    ``channel_block`` is the number of channels the target computes at a time: any channel count
-    costs what the next multiple of it costs.
-
-    ``network_ms = (call_us + workload_us * workloads + scale * sum of workloads) / 1000``.
-
-    ``workload_us`` is negative where being profiled had lengthened every workload.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    scale: Annotated[float, Field(gt=0, lt=10)]
-    call_us: Annotated[float, Field(ge=0)]
-    workload_us: Annotated[float, Field(allow_inf_nan=False)]
-    networks: Annotated[int, Field(ge=1)]
-    channel_block: Annotated[int, Field(ge=1, le=1024)] = 1
-
-
 class Target(Options):
     """One target, as ``target.json`` stores it.
 
     ``latency_crc32`` is the checksum of the first ``latency_bytes`` of the table's rows; tables
     older than it have none. ``fusion`` records the runtime's rules at the time; older tables have
-    none, and are read by the runtime's present ones.
+    none, and are read by the runtime's present ones. ``calibrations`` has one for each network
+    profiled, the last one last.
     """
 
     format: Literal[1] = 1
@@ -114,10 +96,58 @@ class Target(Options):
     clock: dict[str, str] = Field(default_factory=dict)
     date: Text = Field(default_factory=lambda: datetime.date.today().isoformat())
     protocol: dict[str, str | int | float] = Field(default_factory=dict)
-    calibration: Calibration | None = None
+    calibrations: Annotated[tuple[NetworkCalibration, ...], Field(max_length=1000)] = ()
     fusion: Fusion | None = None
     latency_bytes: Annotated[int, Field(ge=0)] | None = None
     latency_crc32: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_calibration_for_all(cls, data: Any) -> Any:
+        """Read a target from before there was a calibration for each network."""
+        if isinstance(data, dict) and "calibration" in data and "calibrations" not in data:
+            data = dict(data)
+            only = data.pop("calibration")
+            protocol = data.get("protocol")
+            if isinstance(only, dict) and isinstance(protocol, dict):
+                known = {name: str(protocol.get(name, "")) for name in ("model", "input")}
+                only = {**known, **only}
+            data["calibrations"] = () if only is None else (only,)
+        return data
+
+    def calibration_of(self, model: str, input: str) -> NetworkCalibration | None:
+        """Return the calibration of a network, or else the nearest there is, or ``None``.
+
+        Nearest is, of several, the one profiled last: first of all of the same model and input
+        shape, then of the same model, then of the same input shape, then any.
+        """
+        return max(
+            reversed(self.calibrations),
+            key=lambda one: (one.model == model) * 2 + (one.input == input),
+            default=None,
+        )
+
+    def calibrated(self, calibration: NetworkCalibration) -> "Target":
+        """Return the target with ``calibration`` last, in the place of one of the same network."""
+        network = (calibration.model, calibration.input)
+        others = [one for one in self.calibrations if (one.model, one.input) != network]
+        return self.model_copy(update={"calibrations": (*others, calibration)})
+
+    @property
+    def fusion_rules(self) -> Fusion:
+        """The fusion rules recorded, or else those of the runtime.
+
+        Raises:
+            UserError: it records none, and its runtime is not one of ours.
+        """
+        if self.fusion is not None:
+            return self.fusion
+        if self.runtime not in FUSIONS:
+            raise UserError(
+                f"the table of {self.slug} records no fusion rules, and runtime {self.runtime!r} "
+                f"is unknown; known: {', '.join(FUSIONS)}"
+            )
+        return FUSIONS[self.runtime]
 
     @property
     def dtype(self) -> str:

@@ -93,6 +93,20 @@ def family(workload: Workload) -> Family:
     )
 
 
+def block_kind(workload: Workload) -> str:
+    """Return the kind within which a runtime computes equally many channels at a time.
+
+    ``conv2d depthwise``, ``conv2d pointwise``, ``conv2d dense`` and ``conv2d grouped`` for
+    convolutions, the workload's own kind for all else.
+    """
+    if not workload.kind.startswith("conv"):
+        return workload.kind
+    if workload.groups > 1:
+        return f"{workload.kind} {'depthwise' if _grouping(workload) == 'depthwise' else 'grouped'}"
+    pointwise = all(size == 1 for size in workload.kernel)
+    return f"{workload.kind} {'pointwise' if pointwise else 'dense'}"
+
+
 def coordinates(workload: Workload) -> tuple[int, ...]:
     """Return the channels at which ``workload`` lies in its family: (in, out), or one number."""
     if _has_two_channels(workload):
@@ -157,19 +171,19 @@ def _fused_unit(
     fusion: Fusion,
 ) -> FusedOperation:
     operation = operations[place]
-    swallows = operation.kind in fusion.into
-    if not swallows and operation.kind not in fusion.activated:
+    takes_in = operation.kind in fusion.into
+    if not takes_in and operation.kind not in fusion.activated:
         activation = operation.detail.get("activation", "")
         return FusedOperation(place, (place,), None, activation)
     members, residual, activation = [place], None, ""
     while len(readers.get(members[-1], ())) == 1:
         following = readers[members[-1]][0]
         candidate = operations[following]
-        if candidate.kind == "batch_norm" and swallows and fusion.batch_norm and residual is None:
+        if candidate.kind == "batch_norm" and takes_in and fusion.batch_norm and residual is None:
             members.append(following)
         elif (
             candidate.kind == "add"
-            and swallows
+            and takes_in
             and fusion.add
             and residual is None
             and len(candidate.sources) == 2

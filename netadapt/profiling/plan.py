@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netadapt.latency.predictor import subject_of
 from netadapt.latency.workloads import Workload, WorkloadMap
 from netadapt.profiling.design import design_networks, extreme_networks, random_networks
 from netadapt.profiling.schedule import ProfileSchedule
@@ -57,15 +58,6 @@ def make_plan(prunable: PrunableModel, mapped: WorkloadMap, schedule: ProfileSch
         members=tuple(unit.members for unit in mapped.units),
         subject=subject_of(prunable),
     )
-
-
-def subject_of(prunable: PrunableModel) -> dict[str, str]:
-    """Name the network and its input."""
-    spec = getattr(prunable.model, "spec", None)
-    return {
-        "model": spec.name if spec else type(prunable.model).__name__,
-        "input": "x".join(map(str, prunable.example_input.shape)),
-    }
 
 
 def with_typical_statistics(prunable: PrunableModel) -> PrunableModel:

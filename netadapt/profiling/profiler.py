@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from netadapt.errors import UserError
 from netadapt.latency.calibration import calibrated_ms, fit_calibration
-from netadapt.latency.fusion import FIXED_COSTS, fusion_of
-from netadapt.latency.interpolation import Surfaces, best_block
+from netadapt.latency.fusion import FIXED_COSTS
+from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import Latency, LatencyTable, load_validation, save_validation
 from netadapt.latency.validation import Report, summarise
@@ -54,12 +54,13 @@ def profile(
     if not prunable.groups:
         raise UserError("no layer of the network can be pruned; netadapt info says why")
     schedule = schedule or load_runtime(target.runtime).schedule
-    mapped = workload_map(prunable.operations, fusion_of(target), target.dtype)
+    mapped = workload_map(prunable.operations, target.fusion_rules, target.dtype)
     plan = make_plan(prunable, mapped, schedule)
     with load_device(target.device).bench(with_typical_statistics(prunable), target) as bench:
         table.create()
         added = len(table.missing(plan.designed()))
-        unfinished = added > 0 or target.calibration is None
+        known = any(one.names() == plan.subject for one in target.calibrations)
+        unfinished = added > 0 or not known
         measurement = Profile(bench, plan, schedule, table, progress)
         measurement.measure_workloads(plan.design)
         if unfinished:
@@ -133,8 +134,8 @@ class Profile:
         known = schedule.calibration_networks
         networks = [plan.workloads(row) for row in plan.whole]
         latencies = table.p50_us()
-        block = best_block(latencies)
-        summed = Surfaces(latencies, block).sums(networks)
+        blocks = best_blocks(latencies)
+        summed = Surfaces(latencies, blocks).sums(networks)
         if np.isnan(summed).any():
             raise UserError(
                 f"{table.folder} does not cover the networks that validate it; profile into "
@@ -145,13 +146,12 @@ class Profile:
             first[:known],
             FIXED_COSTS[table.target.runtime],
             len(plan.members),
-            block,
+            blocks,
             min(latencies.values()),
-        )
+        ).model_copy(update=dict(plan.subject))
         protocol = {**plan.subject, **vars(schedule)}
-        table.save_target(
-            table.target.model_copy(update={"calibration": calibration, "protocol": protocol})
-        )
+        target = table.target.model_copy(update={"protocol": protocol})
+        table.save_target(target.calibrated(calibration))
         predicted = calibrated_ms(calibration, summed, len(plan.members))
         validation = pd.DataFrame(
             {

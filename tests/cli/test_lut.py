@@ -51,7 +51,7 @@ def test_tables_are_listed_with_size_and_error(netadapt, stock):
 
 def test_a_damaged_or_unfinished_table_is_listed_as_such(netadapt, tables):
     (tables / "old" / "latency.csv").unlink()
-    change(tables / "new" / "target.json", calibration=None)
+    change(tables / "new" / "target.json", calibrations=[])
     result = netadapt("lut list --json")
     assert result.code == 0
     new, old = result.json["tables"]
@@ -79,12 +79,12 @@ def test_a_table_is_shown_as_info_shows_it(netadapt, tables, name):
     assert facts == netadapt("info --json lut/old").json
     assert facts["workloads"] == sum(row["workloads"] for row in facts["coverage"])
     assert facts["validation"]["mape_percent"] == pytest.approx(1.961)
-    assert facts["calibration"]["call_us"] == 10
+    assert [one["call_us"] for one in facts["calibrations"]] == [10]
     assert "state" not in facts
 
 
 def test_a_table_whose_profile_was_interrupted_says_so(netadapt, tables):
-    change(tables / "old" / "target.json", calibration=None)
+    change(tables / "old" / "target.json", calibrations=[])
     assert "state: interrupted: give the same netadapt profile-lut" in netadapt("lut show old").out
 
 

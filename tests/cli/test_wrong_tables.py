@@ -102,7 +102,7 @@ def test_a_missing_entry_comes_with_the_command_that_measures_it(netadapt):
 
 
 def test_a_table_whose_profile_was_interrupted_asks_for_the_rest(netadapt, table):
-    _field("calibration", None)(table / "target.json")
+    _field("calibrations", [])(table / "target.json")
     line = netadapt.refused_at_once(USERS["search"])
     assert "its profile was interrupted; run: netadapt profile-lut" in line
 

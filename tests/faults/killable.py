@@ -67,6 +67,6 @@ def _table(out: Path) -> dict[str, object]:
     return {
         "workloads": set(table.rows),
         "protocol": table.target.protocol,
-        "calibrated": table.target.calibration is not None,
+        "calibrated": bool(table.target.calibrations),
         "validation": validation.drop(columns=said).to_csv(),
     }

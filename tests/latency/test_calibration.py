@@ -18,7 +18,7 @@ def test_a_calibration_is_fitted_as_far_as_the_clock_tells(
     measured_us: list[float], scale: float, fixed: float
 ) -> None:
     summed = np.array([100.0, 200.0, 300.0, 400.0])
-    found = fit_calibration(summed, np.array(measured_us) / 1000, "call", 10, 1)
+    found = fit_calibration(summed, np.array(measured_us) / 1000, "call", 10, {})
     assert found.scale == pytest.approx(scale, rel=0.02)
     assert found.call_us == pytest.approx(fixed, rel=0.02)
     assert found.workload_us == 0
@@ -34,7 +34,7 @@ def test_what_being_profiled_adds_to_every_workload_is_taken_off(
 ) -> None:
     summed = np.array([60.0, 100.0, 200.0, 300.0, 400.0])
     measured_us = 1.2 * (summed - 10 * 3.0)  # 10 workloads, each 3 us longer under the profiler
-    found = fit_calibration(summed, measured_us / 1000, FIXED_COSTS[runtime], 10, 1, cheapest_us)
+    found = fit_calibration(summed, measured_us / 1000, FIXED_COSTS[runtime], 10, {}, cheapest_us)
     assert found.scale == pytest.approx(scale, rel=0.05)
     assert found.workload_us == pytest.approx(workload_us, rel=0.05)
     assert found.call_us == 0

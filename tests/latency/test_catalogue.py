@@ -6,10 +6,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.catalogue import coverage, difference, family_name, kind_name
 from netadapt.latency.staircases import staircases
 from netadapt.latency.table import Latency, LatencyTable, save_validation
-from netadapt.latency.target import Calibration, Target
+from netadapt.latency.target import Target
 from netadapt.latency.workloads import Workload
 
 CHANNELS = (8, 16, 24, 32)
@@ -184,8 +185,10 @@ def test_curves_pass_through_what_was_measured() -> None:
 
 
 def test_curves_keep_the_steps_of_blocks() -> None:
-    blocks = Calibration(scale=1, call_us=0, workload_us=0, networks=3, channel_block=8)
-    _, curves = staircases(table(Path("nowhere"), rows(), calibration=blocks), 10)
+    blocks = NetworkCalibration(
+        scale=1, call_us=0, workload_us=0, networks=3, channel_blocks={"": 8}
+    )
+    _, curves = staircases(table(Path("nowhere"), rows(), calibrations=(blocks,)), 10)
     line = curves[curves["family"] == "add at 7x7"].set_index("channels")["us"]
     assert set(line.loc[9:16]) == {line[16]}
     assert line[16] < line[17]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
-from netadapt.latency.interpolation import Grid, Surfaces, best_block
+from netadapt.latency.interpolation import Grid, Surfaces, best_blocks
 from netadapt.latency.workloads import Workload
 
 axes = st.lists(st.integers(1, 1024), min_size=1, max_size=6, unique=True).map(sorted)
@@ -112,14 +112,31 @@ def measured(block: int, noise: float) -> dict[Workload, float]:
 @pytest.mark.parametrize(("true", "found"), [(8, 1), (16, 16), (32, 32)])
 def test_the_block_of_a_staircase_is_found(true: int, found: int) -> None:
     """Counts measured are multiples of 8, so a block of 8 cannot be told from none."""
-    assert best_block(measured(true, noise=0.02)) == found
+    blocks = best_blocks(measured(true, noise=0.02))
+    assert blocks == ({"conv2d pointwise": found} if found > 1 else {})
+
+
+def test_every_kind_has_a_block_of_its_own() -> None:
+    pointwise_us = measured(32, noise=0.02)
+    depthwise = [
+        Workload("conv2d", ((1, c, 14, 14),), c, (3, 3), (1, 1), (1, 1), (1, 1), groups=c)
+        for c in range(8, 257, 8)
+    ]
+    linear = [Workload("linear", ((1, c),), d) for c in range(8, 65, 8) for d in range(8, 65, 8)]
+    stairs = {one: 5.0 + -(-one.out_channels // 16) for one in depthwise}
+    slopes = {one: 5.0 + one.inputs[0][1] * one.out_channels for one in linear}
+    found = best_blocks({**pointwise_us, **stairs, **slopes})
+    assert found == {"conv2d depthwise": 16, "conv2d pointwise": 32}
+    surfaces = Surfaces({**pointwise_us, **stairs}, found)
+    for one, microseconds in stairs.items():
+        assert surfaces.sums([[one]]) == pytest.approx(microseconds)
 
 
 @pytest.mark.parametrize("block", [16, 32])
 def test_steps_stay_steps(block: int) -> None:
     counts = range(8, 257, 24)
     grid = [pointwise(a, b) for a in (*counts, 256) for b in (*counts, 256)]
-    surfaces = Surfaces({one: blocked_latency(one, block) for one in grid}, block)
+    surfaces = Surfaces({one: blocked_latency(one, block) for one in grid}, {"": block})
     on_one_step = [pointwise(200, out) for out in range(193 - block + 32, 193 + 32)]
     sums = surfaces.sums([[one] for one in on_one_step if one.out_channels % 32 > 16])
     assert np.ptp(sums) == pytest.approx(0)

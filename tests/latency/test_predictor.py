@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from netadapt.depth.models import FastDepth
 from netadapt.errors import UserError
+from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import Latency, LatencyTable
-from netadapt.latency.target import Calibration, Target
+from netadapt.latency.target import Target
 from netadapt.latency.workloads import (
     Workload,
     coordinates,
@@ -25,7 +26,7 @@ from netadapt.profiling.design import design_networks
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.operations import record_operations
 
-CALIBRATION = Calibration(scale=1.25, call_us=300.0, workload_us=2.0, networks=9)
+CALIBRATION = NetworkCalibration(scale=1.25, call_us=300.0, workload_us=2.0, networks=9)
 MakeTable = Callable[..., LatencyTable]
 
 
@@ -42,7 +43,7 @@ def make_table(thin: PrunableModel) -> MakeTable:
     def make(
         runtime: str = "onnxruntime",
         lacking: Callable[[Workload], bool] = lambda _: False,
-        calibration: Calibration | None = CALIBRATION,
+        calibration: NetworkCalibration | None = CALIBRATION,
     ) -> LatencyTable:
         mapped = workload_map(thin.operations, FUSIONS[runtime])
         rows = {
@@ -51,7 +52,7 @@ def make_table(thin: PrunableModel) -> MakeTable:
             for one in mapped.at(widths)
             if not lacking(one)
         }
-        target = Target(runtime=runtime, calibration=calibration)
+        target = Target(runtime=runtime, calibrations=(calibration,) if calibration else ())
         return LatencyTable(Path("lut/made-up"), target, rows)
 
     return make

@@ -1,6 +1,7 @@
 import pytest
 
-from netadapt.latency.target import Calibration, Target
+from netadapt.latency.calibration import NetworkCalibration
+from netadapt.latency.target import Target
 
 TARGET = Target(hardware="A Fine CPU @ 3 GHz", runtime_version="1.2.3")
 
@@ -18,7 +19,7 @@ def test_targets_differ_in_what_the_clock_depends_on(change: dict[str, object]) 
     assert other.slug != TARGET.slug
     calibrated = TARGET.model_copy(
         update={
-            "calibration": Calibration(scale=1, call_us=0, workload_us=0, networks=1),
+            "calibrations": (NetworkCalibration(scale=1, call_us=0, workload_us=0, networks=1),),
             "date": "2001-01-01",
         }
     )

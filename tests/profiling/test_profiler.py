@@ -41,8 +41,9 @@ def test_a_profile_fills_calibrates_and_validates_a_table(
     assert all(row.p10_us <= row.p50_us <= row.p90_us for row in table.rows.values())
     convolutions = [row.p50_us for one, row in table.rows.items() if one.kind == "conv2d"]
     assert max(convolutions) > 0
-    assert table.target.calibration is not None
-    assert table.target.calibration.networks == BRIEF.calibration_networks
+    (calibration,) = table.target.calibrations
+    assert (calibration.model, calibration.input) == ("Tiny", "1x3x64x64")
+    assert calibration.networks == BRIEF.calibration_networks
     assert table.target.protocol["rounds"] == 1
 
     validation = load_validation(table.folder)

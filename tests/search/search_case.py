@@ -7,9 +7,9 @@ from torch import nn
 
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
+from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.table import Latency, LatencyTable
-from netadapt.latency.target import Calibration
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.design import design_networks
 from netadapt.profiling.devices import load_device
@@ -63,8 +63,8 @@ def made_up_table(
     rows = design_networks(workloads, prunable.widths, 8)
     wanted = {w for row in rows for w in workloads.at(row)}
     table.append({w: Latency(*[made_up_us(w)] * 3, runs=1) for w in wanted})
-    calibration = Calibration(scale=scale, call_us=0, workload_us=0, networks=1)
-    table.save_target(target.model_copy(update={"calibration": calibration}))
+    calibration = NetworkCalibration(scale=scale, call_us=0, workload_us=0, networks=1)
+    table.save_target(target.model_copy(update={"calibrations": (calibration,)}))
     return table.folder
 
 
