@@ -121,7 +121,7 @@ def test_data_without_truth_is_refused():
 
 
 def test_an_unknown_loss_is_refused():
-    with pytest.raises(UserError, match="unknown loss 'l3'; known: l1, berhu"):
+    with pytest.raises(UserError, match="unknown loss 'l3'; known: l1, l1-log, berhu"):
         fake_task("l3")
 
 
