@@ -8,18 +8,22 @@ to the shares are fine-tuned equally long, with the same batches, as is the base
 timed on the device in interleaved rounds, and the tables are written to RESULTS (.csv, .md, .png,
 .svg). What is in WORK is not done again; processes with other seeds or methods can share it, all
 but the last with --points-only. The table's target must be this machine.
+
+FastDepth's published widths join as two rows of one network each: cut from the base, and, with
+--weights, trained from ImageNet weights without a base, for as many steps as the base.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from comparison import others
+from comparison import others, published
 from comparison.arena import Arena, compete
 from comparison.arguments import search_parser
 from comparison.report import BASE, write_tables
@@ -31,10 +35,14 @@ from netadapt.search.names import STRATEGIES
 from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies.registry import load_strategy
 from netadapt.training.checkpoint import load_checkpoint
+from netadapt.training.loop import TrainSettings
 
 VARIANTS = {"netadapt, share": ("netadapt", {"importance": "share"})}  # strategies, otherwise set
-EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS)
+EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS, *published.SINGLE)
 ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitude", "random")
+TRAINED_AS = TrainSettings(
+    steps=1, optimizer="adamw", lr=2e-3, weight_decay=0.01, schedule="onecycle", ema=0.999
+)  # as the bases of benchmarks/results/bases were
 OWN = ("short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction")
 OWN += ("decay", "saliency_batches", "candidates", "population", "generations")
 OWN += ("recalibration_batches",)
@@ -53,13 +61,13 @@ def main(arguments: list[str] | None = None) -> None:
     for seed in given.seeds:
         compete(arena, BASE, load_strategy("uniform"), arena.problem(seed, budget_ms=1e9), (1.0,))
         for method in given.methods:
-            _compete(arena, method, seed)
+            _compete(arena, method, seed, given)
     if others.FASTNAS in given.methods:
         others.compete_with_fastnas(arena, {seed: arena.problem(seed) for seed in given.seeds})
     if given.points_only:
         return
     notes = [_heading(arena, given), *repeated(arena, given.seeds)]
-    print(write_tables(measured(arena), arena.shares, notes, given.results))
+    print(write_tables(measured(arena), arena.shares, notes, given.results, published.SINGLE))
 
 
 def repeated(arena: Arena, seeds: Sequence[int], method: str = "netadapt") -> list[str]:
@@ -86,10 +94,17 @@ def repeated(arena: Arena, seeds: Sequence[int], method: str = "netadapt") -> li
     ]
 
 
-def _compete(arena: Arena, method: str, seed: int) -> None:
+def _compete(arena: Arena, method: str, seed: int, given: argparse.Namespace) -> None:
     if method == others.FASTNAS:  # searches once for all seeds, at the end
         return
-    if method == others.TORCH_PRUNING:
+    if method == published.TRAINED and given.weights is None:
+        return
+    if method == published.CUT:
+        published.compete_with_cut(arena, arena.problem(seed))
+    elif method == published.TRAINED:
+        how = replace(TRAINED_AS, steps=given.base_steps, seed=seed)
+        published.compete_with_trained(arena, arena.problem(seed), given.weights, how)
+    elif method == others.TORCH_PRUNING:
         others.compete_with_torch_pruning(arena, arena.problem(seed))
     else:
         strategy, changes = VARIANTS.get(method, (method, {}))
@@ -156,7 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", choices=known, default=known)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.7, 0.5, 0.33])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.75, 0.5, 0.33])
+    parser.add_argument("--weights", type=Path, help="ImageNet weights, to train from")
+    parser.add_argument("--base-steps", type=int, default=6500, help="steps of the base")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--points-only", action="store_true", help="write no tables")
     for name in OWN:

@@ -76,6 +76,39 @@ def markdown(rows: pd.DataFrame, shares: Sequence[float]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def single_networks(
+    points: pd.DataFrame, methods: Sequence[str], ours: str = "netadapt-fast"
+) -> str:
+    """Return one line per method of one network, beside our front at the same measured latency."""
+    lines = [["network", "seeds", "latency, share", "δ1", "RMSE, m", f"δ1 of {ours} there"]]
+    lines.append(["---"] * len(lines[0]))
+    for method in methods:
+        found = points[points["method"] == method]
+        if found.empty:
+            continue
+        there = [_ours_at(points, ours, row) for _, row in found.iterrows()]
+        lines.append(
+            [
+                method,
+                str(len(found)),
+                _spread(found["measured_share"], 2),
+                _spread(found["delta1"], 3),
+                _spread(found["rmse"], 3),
+                _spread(pd.Series(there), 3),
+            ]
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) if len(lines) > 2 else ""
+
+
+def _ours_at(points: pd.DataFrame, ours: str, row: pd.Series) -> float:
+    """Return delta1 of our front of the row's seed at the row's latency."""
+    of_seed = points[points["seed"] == row["seed"]]
+    front = of_seed[of_seed["method"].isin([ours, BASE])]
+    if len(front) < 2:
+        return float("nan")
+    return interpolated(front, float(row["measured_share"]), "delta1")
+
+
 def _spread(values: pd.Series, digits: int) -> str:
     middle, low, high = values.median(), values.min(), values.max()
     text = f"{middle:.{digits}f}"
@@ -158,13 +191,23 @@ def plot(points: pd.DataFrame, column: str, label: str, file: Path) -> None:
 
 
 def write_tables(
-    points: pd.DataFrame, shares: Sequence[float], notes: Sequence[str], file: Path
+    points: pd.DataFrame,
+    shares: Sequence[float],
+    notes: Sequence[str],
+    file: Path,
+    single: Sequence[str] = (),
 ) -> str:
-    """Write ``file``.csv, .md, .png and .svg; return the text of the Markdown."""
-    rows = summarised(points, shares, "delta1")
+    """Write ``file``.csv, .md, .png and .svg; return the text of the Markdown.
+
+    Methods of ``single`` have one network and no front; they get a table of their own.
+    """
+    fronts = points[~points["method"].isin(single)]
+    rows = summarised(fronts, shares, "delta1")
     text = "\n".join(notes) + "\n\n" + markdown(rows, shares)
     text += "\n" + "".join(f"- {line}\n" for line in bars(rows))
+    alone = single_networks(points, single)
+    text += f"\n{alone}" if alone else ""
     write_atomic(file.with_suffix(".csv"), points.to_csv(index=False, float_format="%.6g"))
     write_atomic(file.with_suffix(".md"), text)
-    plot(points, "delta1", style.score_axis("delta1", "test split"), file)
+    plot(fronts, "delta1", style.score_axis("delta1", "test split"), file)
     return text

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from search_case import make_case
 
+from netadapt.errors import UserError
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -49,6 +51,30 @@ def test_two_strategies_side_by_side_and_again(fronts, tmp_path, monkeypatch):
     monkeypatch.setattr(fronts, "measure_all", never)
     fronts.main(arguments)
     assert (tmp_path / "fronts.md").read_text() == text
+
+
+def test_networks_without_a_front_are_compared_at_their_own_latency():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        report = importlib.import_module("comparison.report")
+    rows = [("base", 1.0, 0.9), ("netadapt-fast", 0.6, 0.8), ("netadapt-fast", 0.4, 0.6)]
+    rows += [("published", 0.5, 0.65)]
+    points = pd.DataFrame(rows, columns=["method", "measured_share", "delta1"])
+    points = points.assign(seed=0, rmse=0.5)
+    line = report.single_networks(points, ["published", "absent"]).splitlines()[-1]
+    assert line == "| published | 1 | 0.50 | 0.650 | 0.500 | 0.700 |"
+    assert report.single_networks(points, ["absent"]) == ""
+
+
+def test_the_published_widths_need_the_full_network(fronts, tmp_path):
+    case = make_case(tmp_path, attached=True)
+    arguments = [
+        "--base", case["model"], "--data", case["data"], "--lut", case["lut"],
+        "--out", str(tmp_path / "work"), "--methods", "published widths", "--seeds", "0",
+        "--long-steps", "1", "--batch-size", "4", "--points-only",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="those of a full fastdepth; give one as --base"):
+        fronts.main(arguments)
 
 
 def test_a_front_is_read_off_between_its_points():
