@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from bases import BASES, TRAINED_AS
 from comparison import others, published
 from comparison.arena import Arena, compete
 from comparison.arguments import search_parser
@@ -35,14 +36,10 @@ from netadapt.search.names import STRATEGIES
 from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies.registry import load_strategy
 from netadapt.training.checkpoint import load_checkpoint
-from netadapt.training.loop import TrainSettings
 
 VARIANTS = {"netadapt, share": ("netadapt", {"importance": "share"})}  # strategies, otherwise set
 EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS, *published.SINGLE)
 ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitude", "random")
-TRAINED_AS = TrainSettings(
-    steps=1, optimizer="adamw", lr=2e-3, weight_decay=0.01, schedule="onecycle", ema=0.999
-)  # as the bases of benchmarks/results/bases were
 OWN = ("short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction")
 OWN += ("decay", "saliency_batches", "candidates", "population", "generations")
 OWN += ("recalibration_batches",)
@@ -173,7 +170,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.75, 0.5, 0.33])
     parser.add_argument("--weights", type=Path, help="ImageNet weights, to train from")
-    parser.add_argument("--base-steps", type=int, default=6500, help="steps of the base")
+    parser.add_argument(
+        "--base-steps", type=int, default=BASES["nyu-128x160"].steps, help="steps of the base"
+    )
     parser.add_argument("--threads", type=int)
     parser.add_argument("--points-only", action="store_true", help="write no tables")
     for name in OWN:
