@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from netadapt.files import replacing, write_atomic
 from netadapt.report import style
+from netadapt.report.scores import score_axis
 from netadapt.search.front import hypervolume
 
 BASE = "base"
@@ -209,5 +210,5 @@ def write_tables(
     text += f"\n{alone}" if alone else ""
     write_atomic(file.with_suffix(".csv"), points.to_csv(index=False, float_format="%.6g"))
     write_atomic(file.with_suffix(".md"), text)
-    plot(fronts, "delta1", style.score_axis("delta1", "test split"), file)
+    plot(fronts, "delta1", score_axis("delta1", "test split"), file)
     return text

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from netadapt.errors import UserError
 from netadapt.report import style
 from netadapt.report.runs import RunView
+from netadapt.report.scores import score_axis, score_name
 from netadapt.search.front import hypervolume
 
 
@@ -31,7 +32,7 @@ def plot_front(runs: Sequence[RunView]) -> Figure:
     figure = Figure(figsize=(style.WIDTH_INCHES, 5.6), layout="constrained")
     axes = figure.add_subplot()
     style.tidy(axes)
-    axes.set_ylabel(style.score_axis(runs[0].score, "holdout"))
+    axes.set_ylabel(score_axis(runs[0].score, "holdout"))
     if len(runs) == 1:
         columns, title = 2, _draw_run(axes, runs[0])
     else:
@@ -53,13 +54,13 @@ def _draw_run(axes: Axes, run: RunView) -> str | None:
     axes.set_title(f"{style.shortened(run.name, 40)}: front, {run.goal}", pad=22)
     _draw_candidates(axes, run)
     axes.plot(
-        run.front["predicted_ms"],
+        run.front["latency_ms"],
         run.front[run.holdout],
         drawstyle="steps-post",
         color=style.BLUE,
         marker="o",
         markersize=4,
-        label="front, latency predicted",
+        label="front, latency " + ("anchored or measured" if run.anchored else "predicted"),
     )
     _draw_base(axes, run, style.BLACK, "base network")
     _draw_measured(axes, run)
@@ -85,7 +86,7 @@ def _draw_candidates(axes: Axes, run: RunView) -> None:
     if not seen.all():
         label += f" ({np.sum(~seen)} worse not shown)"
     axes.scatter(
-        dominated.loc[seen, "predicted_ms"],
+        dominated.loc[seen, "latency_ms"],
         dominated.loc[seen, run.holdout],
         s=12,
         color=style.GREY,
@@ -96,7 +97,7 @@ def _draw_candidates(axes: Axes, run: RunView) -> None:
 
 def _draw_base(axes: Axes, run: RunView, colour: str, label: str | None) -> None:
     axes.plot(
-        run.base["predicted_ms"],
+        run.base["latency_ms"],
         run.base[run.holdout],
         linestyle="none",
         marker="*",
@@ -173,7 +174,7 @@ def _test_note(run: RunView) -> str | None:
         )
         if row is not None and not np.isnan(row[run.test])
     ]
-    return f"{style.score_axis(run.score, 'test split')}: {', '.join(found)}" if found else None
+    return f"{score_axis(run.score, 'test split')}: {', '.join(found)}" if found else None
 
 
 def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
@@ -185,18 +186,18 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
         if len(targets) == 1
         else "predicted latency, each run on its own target, ms"
     )
-    reference = _reference_point(runs)
+    reference = reference_point(runs)
     names = [run.name for run in runs]
     for index, run in enumerate(runs):
         colour = style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)]
-        volume = hypervolume(run.front["predicted_ms"], run.gains(run.front), reference)
+        volume = hypervolume(run.front["latency_ms"], run.gains(run.front), reference)
         name = run.name if names.count(run.name) == 1 else str(run.path)
         label = style.shortened(name, 40) + (f" ({run.strategy})" if run.strategy else "")
         label += f": hypervolume {volume:.4g}"
         label += f", {run.goal}" if len(goals) > 1 else ""
         label += f", on {style.shortened(run.target, 40)}" if len(targets) > 1 else ""
         axes.plot(
-            run.front["predicted_ms"],
+            run.front["latency_ms"],
             run.front[run.holdout],
             drawstyle="steps-post",
             color=colour,
@@ -211,13 +212,13 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
     if len(goals) == 1 and runs[0].budget_ms is not None:
         _draw_budget(axes, runs[0].budget_ms)
     worst = reference[1] if runs[0].higher_is_better else -reference[1]
-    name = style.score_name(runs[0].score)
+    name = score_name(runs[0].score)
     return f"hypervolume: reference point {reference[0]:.4g} ms, {name} {worst:.4g}"
 
 
-def _reference_point(runs: Sequence[RunView]) -> tuple[float, float]:
+def reference_point(runs: Sequence[RunView]) -> tuple[float, float]:
     """Return the slowest latency and the worst score of any front or base here, as a gain."""
     rows = [pd.concat([run.front, run.base.to_frame().T]) for run in runs]
-    slowest = max(float(row["predicted_ms"].max()) for row in rows)
+    slowest = max(float(row["latency_ms"].max()) for row in rows)
     worst = min(float(np.nanmin(run.gains(row))) for run, row in zip(runs, rows, strict=True))
     return slowest, worst

@@ -1,51 +1,29 @@
 """Run folders as the pictures see them: read whole, checked, never changed."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netadapt.errors import UserError
-from netadapt.files import existing_file, existing_folder
+from netadapt.files import existing_folder
+from netadapt.report.events import read_events
+from netadapt.report.settings import HOLDOUT, RunSettings, read_settings
+from netadapt.report.tables import numbers, read_table, require_columns
 
 STAGES = ("base", "short", "long")
 
 _TEXTS = ("candidate", "stage", "checkpoint", "selected")
 _NUMBERS = ("iteration", "predicted_ms", "measured_ms", "macs", "params")
-_EXTRA_NUMBERS = ("training_samples", "peak_mb")  # of candidates.csv; not in every run
+_EXTRA_NUMBERS = ("training_samples", "peak_mb")  # not in every run
+_TEXT_SUFFIXES = ("_from", "_source")
+_OTHER_SUFFIXES = ("_ms", "_us", "_mb")
 _UNITS = {"macs": "MACs", "params": "parameters", "peak_mb": "MB"}
-_SCORE_SUFFIXES = ("_holdout", "_test")
-
-
-_Limit = Annotated[float | None, Field(gt=0)]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-    format: Literal[1]
-    lut: str
-    strategy: str | None = None
-    budget_ms: _Limit = None
-    budget_macs: _Limit = None
-    budget_params: _Limit = None
-    budget_mb: _Limit = None
-    min_accuracy: float | None = None
-    score: str
-    higher_is_better: bool
-
-    def limits(self) -> dict[str, float]:
-        """The budgets beside the latency, by the column of ``candidates.csv`` they limit."""
-        given = {
-            "macs": self.budget_macs, "params": self.budget_params, "peak_mb": self.budget_mb
-        }  # fmt: skip
-        return {column: limit for column, limit in given.items() if limit is not None}
+_SCORE_SUFFIXES = (HOLDOUT, "_test")
 
 
 @dataclass(frozen=True)
@@ -54,30 +32,55 @@ class RunView:
 
     Attributes:
         path: the run folder.
-        target: the slug of the target whose latency table was used.
-        strategy: what proposed the candidates; ``None`` in runs that do not say it.
-        budget_ms: the latency budget in ms, if there was one.
-        limits: other budgets, by the column that they limit.
-        min_accuracy: the score to keep in place of budgets, if that was asked for.
-        score: the score that counts, such as ``delta1``.
-        higher_is_better: whether more of ``score`` is better.
+        settings: what the search was asked to do.
         candidates: a row a candidate evaluated; numbers are floats with NaN where the run has
-            none, ``selected`` is a bool.
+            none, ``selected`` is a bool. ``latency_ms`` is the one the front is of: predicted or,
+            in an anchored walk, measured where the candidate was timed.
         front: the non-dominated rows.
         groups: the channel groups, each a column of both.
     """
 
     path: Path
-    target: str
-    strategy: str | None
-    budget_ms: float | None
-    limits: Mapping[str, float]
-    min_accuracy: float | None
-    score: str
-    higher_is_better: bool
+    settings: RunSettings
     candidates: pd.DataFrame
     front: pd.DataFrame
     groups: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """The slug of the target whose latency table was used."""
+        lut = self.settings.lut
+        return Path(lut).name or lut or "an unnamed target"
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the clock corrected predictions during the walk."""
+        column = "latency_source"
+        return column in self.candidates and not (self.candidates[column] == "predicted").all()
+
+    @property
+    def strategy(self) -> str | None:
+        """What proposed the candidates; ``None`` in runs that do not say it."""
+        return self.settings.strategy
+
+    @property
+    def budget_ms(self) -> float | None:
+        """The latency budget in ms, if there was one; of a speed-up, the base's latency by it."""
+        if self.settings.speedup is None:
+            return self.settings.budget_ms
+        base = self.base
+        ms = base["predicted_ms"] if np.isnan(base["measured_ms"]) else base["measured_ms"]
+        return float(ms) / self.settings.speedup
+
+    @property
+    def score(self) -> str:
+        """The score that counts, such as ``delta1``."""
+        return self.settings.score
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of ``score`` is better."""
+        return self.settings.higher_is_better
 
     @property
     def name(self) -> str:
@@ -115,13 +118,21 @@ class RunView:
     @property
     def goal(self) -> str:
         """What the search was asked for, in words."""
-        if self.min_accuracy is not None:
-            return f"accuracy {self.min_accuracy:g} kept"
-        budgets = {"ms": self.budget_ms} | {
-            _UNITS[column]: limit for column, limit in self.limits.items()
+        settings = self.settings
+        if settings.min_accuracy is not None:
+            return f"accuracy {settings.min_accuracy:g} kept"
+        if settings.speedup is not None:
+            return f"speed-up {settings.speedup:g}x"
+        budgets = {"ms": settings.budget_ms} | {
+            _UNITS[column]: limit for column, limit in settings.limits().items()
         }
         given = [f"{limit:g} {unit}" for unit, limit in budgets.items() if limit is not None]
-        return f"budget {', '.join(given)}"
+        return f"budget {', '.join(given)}" if given else "goal not recorded"
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether the run says what it was asked for."""
+        return self.goal != "goal not recorded"
 
     @property
     def chosen(self) -> "pd.Series[float] | None":
@@ -131,13 +142,13 @@ class RunView:
         fastest row that does.
         """
         rows = self.measured[self.measured[self.holdout].notna()]
-        if self.min_accuracy is not None:
+        if self.settings.min_accuracy is not None:
             sign = 1.0 if self.higher_is_better else -1.0
-            rows = rows[self.gains(rows) >= sign * self.min_accuracy]
+            rows = rows[self.gains(rows) >= sign * self.settings.min_accuracy]
             return None if rows.empty else rows.sort_values("measured_ms").iloc[0]
         if self.budget_ms is not None:
             rows = rows[rows["measured_ms"] <= self.budget_ms]
-        for column, limit in self.limits.items():
+        for column, limit in self.settings.limits().items():
             rows = rows[rows[column] <= limit] if column in rows.columns else rows.iloc[:0]
         if rows.empty:
             return None
@@ -157,8 +168,10 @@ def read_run(path: Path) -> RunView:
         UserError: the folder or one of its files is missing or damaged; the line names it.
     """
     existing_folder(path, "run")
-    settings = _read_settings(path)
-    needed = (f"{settings.score}_holdout",)
+    settings = read_settings(path)
+    if not (path / "candidates.csv").exists() and (base := _base_of_journal(path)) is not None:
+        return _only_the_base(path, settings, base)
+    needed = (f"{settings.score}{HOLDOUT}",)
     candidates = _read_rows(path / "candidates.csv", (*needed, "selected"))
     front = _read_rows(path / "pareto.csv", needed)
     if not (candidates["stage"] == "base").any():
@@ -172,79 +185,33 @@ def read_run(path: Path) -> RunView:
     for group in groups:
         if (candidates[group] < 1).any():
             raise UserError(f"{path / 'candidates.csv'}: {group} has less than one channel")
-    return RunView(
-        path=path,
-        target=Path(settings.lut).name or settings.lut,
-        strategy=settings.strategy,
-        budget_ms=settings.budget_ms,
-        limits=settings.limits(),
-        min_accuracy=settings.min_accuracy,
-        score=settings.score,
-        higher_is_better=settings.higher_is_better,
-        candidates=candidates,
-        front=front.sort_values("predicted_ms", kind="stable", ignore_index=True),
-        groups=groups,
-    )
+    front = front.sort_values("latency_ms", kind="stable", ignore_index=True)
+    return RunView(path, settings, candidates, front, groups)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read the CSV file ``path`` with every cell a string.
-
-    Raises:
-        UserError: it is missing, damaged, or has no rows.
-    """
-    existing_file(path, "table")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise UserError(f"{path} is not a CSV table: {reason}") from error
-    if table.empty:
-        raise UserError(f"{path} has no rows")
-    if table.isna().any(axis=None) or not isinstance(table.index, pd.RangeIndex):
-        raise UserError(f"{path} is not a CSV table: rows and header differ in length")
-    return table
+def _base_of_journal(path: Path) -> dict[str, Any] | None:
+    events = read_events(path / "journal.jsonl")
+    return events.base if events else None
 
 
-def numbers(table: pd.DataFrame, column: str, path: Path, *, optional: bool) -> "pd.Series[float]":
-    """Return ``column`` as finite floats; empty cells are NaN if ``optional``.
-
-    Raises:
-        UserError: a cell is something else; the line names ``path``, the column and the cell.
-    """
-    cells = table[column].str.strip()
-    values = pd.to_numeric(cells, errors="coerce").astype("float64")
-    empty = cells.isin(("", "nan", "NaN"))
-    wrong = ~np.isfinite(values.to_numpy())
-    if optional:
-        wrong &= ~empty.to_numpy()
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        cell = cells.iloc[row] or "an empty cell"
-        raise UserError(f"{path}: {column} in row {row + 1} is {cell}, not a number; mend the file")
-    return values
-
-
-def require_columns(table: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
-    """Raise a ``UserError`` that names the first of ``columns`` that ``table`` lacks."""
-    for column in columns:
-        if column not in table.columns:
-            raise UserError(f"{path} lacks the column {column}")
-
-
-def _read_settings(run: Path) -> _Settings:
-    path = run / "run.json"
-    if not path.exists():
-        raise UserError(f"{run} is not a run: it has no run.json; name a folder a search wrote")
-    existing_file(path, "settings")
-    try:
-        return _Settings.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "it"
-        raise UserError(f"{path}: {field}: {first['msg']}") from error
+def _only_the_base(path: Path, settings: RunSettings, base: Mapping[str, Any]) -> RunView:
+    """A run in its first iteration, before its tables are written."""
+    row = {
+        "candidate": base["name"],
+        "iteration": 0.0,
+        "stage": "base",
+        "selected": True,
+        "predicted_ms": base["predicted_ms"],
+        "latency_ms": base["predicted_ms"],
+        "measured_ms": float("nan"),
+        f"{settings.score}{HOLDOUT}": base["score"],
+        f"{settings.score}_test": base["test"].get(settings.score, float("nan")),
+        "macs": float(base["macs"]),
+        "params": float(base["params"]),
+        "checkpoint": base["checkpoint"],
+    }
+    table = pd.DataFrame([row | {name: float(width) for name, width in base["widths"].items()}])
+    return RunView(path, settings, table, table, tuple(base["widths"]))
 
 
 def _read_rows(path: Path, also: tuple[str, ...]) -> pd.DataFrame:
@@ -257,19 +224,22 @@ def _read_rows(path: Path, also: tuple[str, ...]) -> pd.DataFrame:
     texts = tuple(name for name in _TEXTS if name in also or name != "selected")
     require_columns(table, (*texts, *_NUMBERS, *also), path)
     rows: dict[str, pd.Series[float] | pd.Series[str] | pd.Series[bool]] = {}
-    for column in table.columns:
+    for column in map(str, table.columns):
         if column == "selected":
             rows[column] = _flags(table[column], path)
-        elif column in _TEXTS:
+        elif column in _TEXTS or column.endswith(_TEXT_SUFFIXES):
             rows[column] = table[column]
         else:
-            optional = column in ("measured_ms", *_EXTRA_NUMBERS)
-            optional |= column.endswith(_SCORE_SUFFIXES)
-            rows[column] = numbers(table, column, path, optional=optional)
+            rows[column] = numbers(table, column, path, optional=_may_be_empty(column))
     unknown = table.loc[~table["stage"].isin(STAGES), "stage"]
     if not unknown.empty:
         raise UserError(f"{path}: stage {unknown.iloc[0]!r} is none of {', '.join(STAGES)}")
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    frame["latency_ms"] = frame["predicted_ms"]
+    if "latency_source" in frame:
+        timed = (frame["latency_source"] == "measured") & frame["measured_ms"].notna()
+        frame.loc[timed, "latency_ms"] = frame.loc[timed, "measured_ms"]
+    return frame
 
 
 def _flags(cells: "pd.Series[str]", path: Path) -> "pd.Series[bool]":
@@ -280,10 +250,13 @@ def _flags(cells: "pd.Series[str]", path: Path) -> "pd.Series[bool]":
     return words == "true"
 
 
+def _may_be_empty(column: str) -> bool:
+    known = column != "predicted_ms" and column.endswith((*_SCORE_SUFFIXES, *_OTHER_SUFFIXES))
+    return known or column in _EXTRA_NUMBERS
+
+
 def _groups(table: pd.DataFrame) -> tuple[str, ...]:
-    return tuple(
-        str(column)
-        for column in table.columns
-        if column not in (*_TEXTS, *_NUMBERS, *_EXTRA_NUMBERS)
-        and not str(column).endswith(_SCORE_SUFFIXES)
-    )
+    no_group = (*_TEXTS, *_NUMBERS, *_EXTRA_NUMBERS)
+    suffixes = (*_SCORE_SUFFIXES, *_OTHER_SUFFIXES, *_TEXT_SUFFIXES)
+    names = map(str, table.columns)
+    return tuple(name for name in names if name not in no_group and not name.endswith(suffixes))

@@ -1,6 +1,9 @@
 """Depth made visible: a strip of photographs, truths and predictions."""
 
+import math
+import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,9 @@ COLOUR_MAP = "viridis"
 NO_DEPTH = 168
 """The grey of a pixel without depth: a shade that the colour map does not hold."""
 
+SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")
+MAX_BYTES = 2_000_000_000
+
 Depth = NDArray[np.floating[Any]]
 Photograph = NDArray[np.uint8]
 
@@ -32,58 +38,96 @@ class Samples:
     Attributes:
         rgb: ``(N, H, W, 3)`` uint8.
         truth: ``(N, H, W)``.
-        base: ``(N, H, W)``, predicted by the base network.
-        pruned: ``(N, H, W)``, predicted by the pruned one.
-        names: of the photographs.
+        answers: ``(N, H, W)`` by the name of the candidate that predicted it; the base first.
+        final: the candidate that the search ended with.
+        names: of the photographs, or their files.
     """
 
     rgb: Photograph
     truth: Depth
-    base: Depth
-    pruned: Depth
+    answers: Mapping[str, Depth]
+    final: str
     names: tuple[str, ...]
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The names without folders and suffixes."""
+        files = (name.replace("\\", "/").rsplit("/", 1)[-1] for name in self.names)
+        return tuple(SUFFIX.sub("", file) or file for file in files)
+
+    @property
+    def base(self) -> Depth:
+        """``(N, H, W)``, predicted by the base network."""
+        return next(iter(self.answers.values()))
+
+    @property
+    def pruned(self) -> Depth:
+        """``(N, H, W)``, predicted by the network that the search ended with."""
+        return self.answers[self.final]
 
 
 def read_samples(path: Path) -> Samples:
     """Read a run's ``samples.npz``.
 
     Raises:
-        UserError: it is missing, damaged, or its arrays do not belong together.
+        UserError: it is missing, damaged, too large, or its arrays do not belong together.
     """
     existing_file(path, "samples")
     try:
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
-            arrays = _arrays(archive)
+            samples = _of_archive(archive)
     except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is not a file of samples: {error}") from error
-    rgb = arrays["rgb"]
+    rgb = samples.rgb
     if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[-1] != 3 or not rgb.size:
         raise UserError(f"{path}: rgb is {rgb.dtype} {rgb.shape}, not uint8 (N, H, W, 3)")
-    for key in ("truth", "base", "pruned"):
-        if arrays[key].shape != rgb.shape[:3] or arrays[key].dtype.kind != "f":
-            shape = arrays[key].shape
+    for key, array in (("truth", samples.truth), *samples.answers.items()):
+        if array.shape != rgb.shape[:3] or array.dtype.kind != "f":
             raise UserError(
-                f"{path}: {key} is {arrays[key].dtype} {shape}, not float of rgb's size"
+                f"{path}: {key} is {array.dtype} {array.shape}, not float of rgb's size"
             )
-    if arrays["names"].shape != rgb.shape[:1]:
-        raise UserError(f"{path}: {arrays['names'].size} names for {len(rgb)} photographs")
+    if len(samples.names) != len(rgb):
+        raise UserError(f"{path}: {len(samples.names)} names for {len(rgb)} photographs")
+    return samples
+
+
+def _of_archive(archive: Any) -> Samples:
+    """Older files hold the answers of the base and of the final network alone."""
+    if "answers" in archive:
+        shown = [str(name) for name in archive["candidates"]]
+        answers = dict(zip(shown, archive["answers"].astype(np.float32), strict=True))
+        final = str(archive["final"])
+    else:
+        answers = {"base": archive["base"], "pruned": archive["pruned"]}
+        final = "pruned"
+    if final not in answers:
+        raise ValueError(f"it has no answers of {final}, the final network")
     return Samples(
-        rgb=rgb,
-        truth=arrays["truth"],
-        base=arrays["base"],
-        pruned=arrays["pruned"],
-        names=tuple(str(name) for name in arrays["names"]),
+        rgb=archive["rgb"],
+        truth=archive["truth"],
+        answers=answers,
+        final=final,
+        names=tuple(str(name) for name in archive["names"]),
     )
 
 
-def _arrays(archive: Any) -> dict[str, NDArray[Any]]:
-    """The arrays of a file of samples; older ones hold ``base`` and ``pruned`` alone."""
-    arrays = {key: archive[key] for key in ("rgb", "truth", "names")}
-    if "answers" not in archive:
-        return arrays | {key: archive[key] for key in ("base", "pruned")}
-    answers = archive["answers"].astype(np.float32)
-    shown = [str(name) for name in archive["candidates"]]
-    return arrays | {"base": answers[0], "pruned": answers[shown.index(str(archive["final"]))]}
+def _check_sizes(path: Path) -> None:
+    """Raise a ``ValueError`` for arrays that would not fit into memory, by what they declare."""
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read(file)
+            total += math.prod(shape) * dtype.itemsize
+    if total > MAX_BYTES:
+        raise ValueError(f"its arrays take {total} bytes; at most {MAX_BYTES} are read")
 
 
 def colour_depth(depth: Depth, near: float, far: float) -> Photograph:
@@ -99,7 +143,7 @@ def colour_depth(depth: Depth, near: float, far: float) -> Photograph:
     """
     if not near < far:
         raise ValueError(f"far must lie beyond near, got {near} and {far}")
-    known = _known(depth)
+    known = known_depth(depth)
     share = (np.where(known, depth, near) - near) / (far - near)
     coloured: Photograph = colormaps[COLOUR_MAP](np.clip(share, 0, 1), bytes=True)[..., :3]
     coloured[~known] = NO_DEPTH
@@ -112,7 +156,7 @@ def plot_samples(samples: Samples) -> Figure:
     All depth maps share one colour scale in metres. δ1 and RMSE of the pixels with truth
     stand under each prediction.
     """
-    near, far = _depth_range(samples.truth)
+    near, far = depth_range(samples.truth)
     count, height, width = samples.truth.shape
     row_inches = 1.68 * height / width + 0.24
     figure = Figure(
@@ -124,19 +168,19 @@ def plot_samples(samples: Samples) -> Figure:
         axes.set_title(title, fontsize=11)
     for row, axes in enumerate(grid):
         truth = samples.truth[row]
-        _show(axes[0], samples.rgb[row], style.shortened(samples.names[row], 24))
-        missing = 100 * (1 - _known(truth).mean())
+        _show(axes[0], samples.rgb[row], style.shortened(samples.titles[row], 24))
+        missing = 100 * (1 - known_depth(truth).mean())
         note = f"grey: no depth ({missing:.0f} %)" if missing >= 0.5 else ""
         _show(axes[1], colour_depth(truth, near, far), note)
         for place, predicted in ((axes[2], samples.base[row]), (axes[3], samples.pruned[row])):
-            _show(place, colour_depth(predicted, near, far), _score_text(predicted, truth))
+            _show(place, colour_depth(predicted, near, far), score_text(predicted, truth))
     _depth_bar(figure, list(grid.flat), near, far)
     return figure
 
 
 def plot_predictions(rgb: Photograph, depth: Depth) -> Figure:
     """Draw a photograph ``(H, W, 3)`` uint8 and the depth ``(H, W)`` in metres predicted for it."""
-    near, far = _depth_range(depth)
+    near, far = depth_range(depth)
     height, width = depth.shape
     figure = Figure(figsize=(style.WIDTH_INCHES, 3.45 * height / width + 0.45), layout="compressed")
     left, right = figure.subplots(1, 2)
@@ -148,22 +192,23 @@ def plot_predictions(rgb: Photograph, depth: Depth) -> Figure:
     return figure
 
 
-def _known(depth: Depth) -> NDArray[np.bool_]:
+def known_depth(depth: Depth) -> NDArray[np.bool_]:
+    """Return where ``depth`` is known: finite and above 0."""
     return np.isfinite(depth) & (depth > 0)
 
 
-def _depth_range(depth: Depth) -> tuple[float, float]:
+def depth_range(depth: Depth) -> tuple[float, float]:
     """Return metres between which nearly all of ``depth`` lies; never an empty range."""
-    known = depth[_known(depth)]
+    known = depth[known_depth(depth)]
     if not known.size:
         return 0.0, 1.0
     near, far = (float(edge) for edge in np.percentile(known, (1, 99)))
     return (near, far) if far - near > 1e-3 else (near - 0.05, far + 0.05)
 
 
-def _score_text(predicted: Depth, truth: Depth) -> str:
+def score_text(predicted: Depth, truth: Depth) -> str:
     """Return δ1 and RMSE in metres over the pixels with truth (Eigen et al., NIPS 2014)."""
-    known = _known(truth)
+    known = known_depth(truth)
     if not known.any():
         return "no ground truth"
     wanted = truth[known].astype(np.float64)

@@ -23,30 +23,6 @@ SMALL = 9.0
 
 WIDTH_INCHES = 8.0
 
-_SCORES = {
-    "delta1": ("δ1", ""),
-    "delta2": ("δ2", ""),
-    "delta3": ("δ3", ""),
-    "rmse": ("RMSE", "m"),
-    "mae": ("MAE", "m"),
-    "absrel": ("AbsRel", ""),
-    "irmse": ("iRMSE", "1/m"),
-    "rmse_log": ("RMSE log", ""),
-    "sqrel": ("SqRel", "m"),
-    "silog": ("SILog", ""),
-}
-
-
-def score_name(score: str) -> str:
-    """Return how the field writes ``score``: ``delta1`` is δ1."""
-    return _SCORES.get(score, (score, ""))[0]
-
-
-def score_axis(score: str, split: str) -> str:
-    """Return an axis label for ``score`` on ``split``, with its unit if it has one."""
-    name, unit = _SCORES.get(score, (score, ""))
-    return f"{name} on the {split}" + (f", {unit}" if unit else "")
-
 
 def tidy(axes: Axes) -> None:
     """Give ``axes`` a faint grid behind the data and no box around it."""

@@ -1,17 +1,14 @@
 """How well a latency table predicts whole networks."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from numpy.typing import NDArray
 
-from netadapt.errors import UserError
 from netadapt.report import style
-from netadapt.report.runs import numbers, read_table, require_columns
+from netadapt.report.quality import TableQuality, read_validation
 
 BAND_PERCENT = 5
 HEIGHT_INCHES = 4.1
@@ -25,26 +22,6 @@ _DOTS: dict[str, Any] = {
     "markeredgecolor": "white",
     "markersize": 6,
 }
-
-
-@dataclass(frozen=True)
-class _Networks:
-    """Latencies in ms; ``repeat`` is NaN where a network was timed once."""
-
-    predicted: NDArray[np.float64]
-    measured: NDArray[np.float64]
-    repeat: NDArray[np.float64]
-
-    @property
-    def errors(self) -> NDArray[np.float64]:
-        """Percent of the measured latency by which each prediction is too high."""
-        return 100 * (self.predicted / self.measured - 1)
-
-    @property
-    def noise(self) -> NDArray[np.float64]:
-        """Percent by which the second measurement is higher, of networks that have one."""
-        twice = ~np.isnan(self.repeat)
-        return 100 * (self.repeat[twice] / self.measured[twice] - 1)
 
 
 def plot_validation(path: Path) -> Figure:
@@ -65,28 +42,15 @@ def plot_validation(path: Path) -> Figure:
 
 def draw_validation(figure: Figure | SubFigure, path: Path) -> None:
     """As ``plot_validation``, into a figure, without a title."""
-    networks = _read(path)
+    networks = read_validation(path)
     left, right = figure.subplots(1, 2)
     _draw_latencies(left, networks)
     _draw_errors(right, networks)
 
 
-def _read(path: Path) -> _Networks:
-    table = read_table(path)
-    require_columns(table, ("network", "predicted_ms", "measured_ms", "repeat_ms"), path)
-    predicted, measured, repeat = (
-        np.asarray(numbers(table, name, path, optional=name == "repeat_ms"), dtype=np.float64)
-        for name in ("predicted_ms", "measured_ms", "repeat_ms")
-    )
-    networks = _Networks(predicted, measured, repeat)
-    if min(networks.predicted.min(), networks.measured.min()) <= 0:
-        raise UserError(f"{path}: a latency is not positive; run: netadapt profile-lut")
-    return networks
-
-
-def _draw_latencies(axes: Axes, networks: _Networks) -> None:
+def _draw_latencies(axes: Axes, networks: TableQuality) -> None:
     style.tidy(axes)
-    everything = np.concatenate((networks.predicted, networks.measured))
+    everything = np.concatenate((networks.predicted_ms, networks.measured_ms))
     lower, upper = everything.min(), everything.max()
     room = 0.06 * (upper - lower) or 0.06 * upper
     edges = np.array([max(lower - room, 0.0), upper + room])
@@ -102,9 +66,9 @@ def _draw_latencies(axes: Axes, networks: _Networks) -> None:
     )
     axes.plot(edges, edges, color=style.INK, linewidth=1, label="predicted = measured")
     error = np.abs(networks.errors).mean()
-    count = len(networks.measured)
+    count = len(networks.measured_ms)
     axes.set_title(f"{count} networks, mean absolute error {error:.1f} %", fontsize=style.SMALL)
-    axes.plot(networks.measured, networks.predicted, **_DOTS)
+    axes.plot(networks.measured_ms, networks.predicted_ms, **_DOTS)
     axes.set_xlim(edges[0], edges[1])
     axes.set_ylim(edges[0], edges[1])
     axes.set_box_aspect(1)
@@ -113,15 +77,15 @@ def _draw_latencies(axes: Axes, networks: _Networks) -> None:
     axes.legend(loc="upper left", fontsize=style.SMALL, frameon=False)
 
 
-def _draw_errors(axes: Axes, networks: _Networks) -> None:
+def _draw_errors(axes: Axes, networks: TableQuality) -> None:
     style.tidy(axes)
     axes.axhspan(-BAND_PERCENT, BAND_PERCENT, color=style.SKY, alpha=0.25, linewidth=0)
     axes.axhline(0, color=style.INK, linewidth=1)
     noise = networks.noise
     if noise.size:
-        twice = ~np.isnan(networks.repeat)
+        twice = ~np.isnan(networks.repeat_ms)
         axes.plot(
-            networks.measured[twice],
+            networks.measured_ms[twice],
             noise,
             linestyle="none",
             marker="x",
@@ -131,7 +95,7 @@ def _draw_errors(axes: Axes, networks: _Networks) -> None:
         )
     within = 100 * float((np.abs(networks.errors) <= BAND_PERCENT).mean())
     axes.set_title(f"{within:.0f} % of them within ±{BAND_PERCENT} %", fontsize=style.SMALL)
-    axes.plot(networks.measured, networks.errors, **_DOTS, label="predicted")
+    axes.plot(networks.measured_ms, networks.errors, **_DOTS, label="predicted")
     shown = np.concatenate((networks.errors, noise, (-LEAST_ROOM_PERCENT, LEAST_ROOM_PERCENT)))
     low, high = 1.1 * shown.min(), 1.1 * shown.max()
     axes.set_ylim(low, high + LEGEND_ROOM * (high - low))

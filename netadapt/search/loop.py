@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from netadapt.errors import UserError
+from netadapt.search.breakdown import write_breakdown
 from netadapt.search.candidate import Candidate, Proposal
 from netadapt.search.evaluation import Job
 from netadapt.search.executors.base import Executor
@@ -75,6 +76,7 @@ class Search:
             self._tune()
             final = pick_final(state, self._problem.goal())
             write_samples(self._problem, self._folder, state, final)
+            write_breakdown(self._problem.predictor, self._folder, state)
             self._write_results()
             self._record(Finished(name=final))
         return state

@@ -106,6 +106,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def breakdown(self) -> Path:
+        """Where the time of its networks goes, as predicted."""
+        return self.path / "breakdown.csv"
+
+    @property
     def samples(self) -> Path:
         """Photographs with ground truth, base and pruned predictions."""
         return self.path / "samples.npz"

@@ -1,0 +1,32 @@
+"""``netadapt report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or one lut/SLUG.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="FILE.html. Default: report.html in the run or table.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Serve the page on this machine and keep it new.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of --watch. 0: any free one.")
+    ] = 0,
+) -> None:
+    """Write a page to look at: front, sample pictures, widths, time, the walk."""
+    from netadapt.errors import UserError
+    from netadapt.report.page import serve, write_page
+
+    if not watch:
+        print(write_page(paths, out))
+    elif out is not None:
+        raise UserError("--watch serves the page and writes no file; leave --out or --watch away")
+    else:
+        serve(paths, port, lambda address: print(address, flush=True))

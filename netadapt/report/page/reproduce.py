@@ -1,0 +1,77 @@
+"""The commands that make a run again, from what it remembers."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = (".safetensors", ".tar", ".pth", ".pt")
+
+# nothing of the result depends on these, or the command line has no option for them
+_LEFT_OUT = {
+    "format", "score", "higher_is_better", "metrics", "executor", "device", "train_on", "address",
+    "cpus_per_candidate", "gpus_per_candidate", "model", "input_size", "task_options", "checksums",
+}  # fmt: skip
+_ONLY_OF = {
+    "candidates": {"random"},
+    "saliency_batches": {"netadapt-fast", "taylor", "knapsack"},
+    "population": {"evolution"},
+    "generations": {"evolution"},
+    "recalibration_batches": {"evolution"},
+    "select": {"netadapt"},
+}
+
+
+def commands(settings: Mapping[str, Any], target: Mapping[str, Any] | None, run: Path) -> list[str]:
+    """Return the commands: profile the target, search, write the page.
+
+    Args:
+        settings: what ``run.json`` holds.
+        target: what the table's ``target.json`` holds, if the table is there.
+        run: the run folder; the search is given another one beside it.
+    """
+    if not settings.get("model"):
+        return []
+    again = f"{run}-again"
+    found = [["netadapt", "search", *_search(settings), "--out", again]]
+    if target is not None:
+        found.insert(0, ["netadapt", "profile-lut", *_profile(settings, target)])
+    found.append(["netadapt", "report", again])
+    return [" ".join(shlex.quote(word) for word in words) for words in found]
+
+
+def _search(settings: Mapping[str, Any]) -> Iterator[str]:
+    model = str(settings["model"])
+    yield from ("--checkpoint" if model.endswith(WEIGHTS) else "--model", model)
+    size = settings.get("input_size")
+    if isinstance(size, list) and len(size) == 2:
+        yield from ("--input-size", f"{size[0]}x{size[1]}")
+    strategy = settings.get("strategy") or "netadapt"
+    for name, value in settings.items():
+        if name in _LEFT_OUT or strategy not in _ONLY_OF.get(name, {strategy}):
+            continue
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str | int | float) and not isinstance(word, bool):
+                yield from (_flag(name), _text(word))
+    options = settings.get("task_options")
+    for name, value in options.items() if isinstance(options, dict) else ():
+        yield from ("--task-option", f"{name}={_text(value)}")
+
+
+def _profile(settings: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("device", "runtime", "threads", "precision", "batch"):
+        yield from (_flag(name), _text(target.get(name, "")))
+    protocol = target.get("protocol", {})
+    yield from ("--model", _text(protocol.get("model", settings["model"])))
+    size = _text(protocol.get("input", "")).split("x")[-2:]
+    if len(size) == 2:
+        yield from ("--input-size", "x".join(size))
+    yield from ("--lut", str(Path(str(settings.get("lut", "lut"))).parent))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
