@@ -7,6 +7,7 @@ EXTRA_OF = {
     "torchvision": "depth",
     "matplotlib": "plot",
     "jinja2": "plot",
+    "markupsafe": "plot",
     "plotly": "plot",
     "torch_pruning": "rank",
     "sklearn": "digits",

@@ -68,6 +68,7 @@ def demo(
     _shown(f"plot {run}")
     plot([run])
     say(f"\nThe front is {run / 'pareto.csv'}, its picture {run / 'plots' / 'front.png'}.")
+    say(f"The page to look at is {run / 'report.html'}.")
 
 
 def _shown(command: str) -> None:

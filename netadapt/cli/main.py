@@ -16,6 +16,7 @@ from netadapt.cli import (
     plot,
     predict,
     profile_lut,
+    report,
     search,
     train,
 )
@@ -61,6 +62,7 @@ app.command("profile-lut")(profile_lut.profile_lut)
 app.add_typer(lut.app, name="lut")
 app.command("search")(search.search)
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.command("benchmark")(benchmark.benchmark)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)

@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+from netadapt.cli.common import say
+from netadapt.errors import UserError
+from netadapt.extras import remedy
+
 
 def report(
     paths: Annotated[
@@ -21,7 +25,6 @@ def report(
     ] = 0,
 ) -> None:
     """Write a page to look at: front, sample pictures, widths, time, the walk."""
-    from netadapt.errors import UserError
     from netadapt.report.page import serve, write_page
 
     if not watch:
@@ -30,3 +33,18 @@ def report(
         raise UserError("--watch serves the page and writes no file; leave --out or --watch away")
     else:
         serve(paths, port, lambda address: print(address, flush=True))
+
+
+def tell_of_page(folder: Path) -> None:
+    """Write the page of a finished search and say where; a search does not fail for its page."""
+    try:
+        from netadapt.report.page import write_page
+
+        say(f"page to look at: {write_page([folder])}")
+    except UserError as error:
+        say(f"no page was written: {error}")
+    except ModuleNotFoundError as error:
+        line = remedy(error)
+        if line is None:
+            raise
+        say(f"no page was written: {line}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netadapt.cli.common import BadSample, TaskOption, counted, parse_size, say, task_options
+from netadapt.cli.report import tell_of_page
 from netadapt.errors import UserError
 from netadapt.factories import trust_words
 from netadapt.search.names import EXECUTORS, STRATEGIES
@@ -156,9 +157,11 @@ def search(
         view.close()
     for result in results:
         _tell(result)
+        tell_of_page(result.folder)
     if len(results) > 1:
         runs = " ".join(str(result.folder) for result in results)
         say(f"all fronts in one picture: netadapt plot {runs} --out fronts.png")
+        tell_of_page(folder)
 
 
 def _searched(

@@ -5,7 +5,7 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
-from netadapt.latency.catalogue import kind_of
+from netadapt.latency.catalogue import kind_name
 from netadapt.latency.interpolation import FOLDS, Grid
 from netadapt.latency.table import LatencyTable
 from netadapt.latency.workloads import Workload, coordinates, family
@@ -29,7 +29,7 @@ def errors_by_kind(table: LatencyTable) -> pd.DataFrame:
     errors: dict[str, list[float]] = defaultdict(list)
     for group in members.values():
         if len(group) >= LEAST_POINTS:
-            errors[kind_of(group[0])] += _errors(group, table, block)
+            errors[kind_name(group[0])] += _errors(group, table, block)
     rows = [
         {
             "kind": kind,

@@ -1,11 +1,14 @@
 """What a search hands back."""
 
+import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+REPORT = "netadapt.report.page:write_page"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,15 @@ class SearchRun:
     def front(self) -> pd.DataFrame:
         """The non-dominated points, as in ``pareto.csv``."""
         return pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
+
+    @property
+    def report(self) -> Path:
+        """The page of the run, ``report.html``; it is written when it is first asked for."""
+        page = self.folder / "report.html"
+        if not page.exists():
+            module, _, function = REPORT.partition(":")
+            getattr(importlib.import_module(module), function)([self.folder], page)
+        return page
 
     @property
     def candidates(self) -> pd.DataFrame:

@@ -1,6 +1,9 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, Browser, opened_browser
+from lacking import lacking
 from run_folders import MakeRun, write_run
 
 
@@ -12,3 +15,12 @@ def make_run(tmp_path: Path) -> MakeRun:
         return write_run(tmp_path / name, **options)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One headless Chromium for all tests."""
+    if CHROMIUM is None:
+        lacking("chromium is not installed; run: apt-get install chromium")
+    with opened_browser() as opened:
+        yield opened

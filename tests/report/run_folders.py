@@ -42,6 +42,10 @@ def write_run(
     long: int = 3,
     base_long: bool = False,
     samples: bool = False,
+    journal: bool = False,
+    finished: bool = True,
+    anchored: bool = False,
+    breakdown: bool = False,
 ) -> Path:
     """Write a run that looks like a search's: all files that the pictures read."""
     rng = np.random.default_rng(seed)
@@ -116,9 +120,82 @@ def write_run(
         "higher_is_better": higher_is_better,
     }
     (folder / "run.json").write_text(json.dumps(settings))
+    if journal:
+        write_journal(folder / "journal.jsonl", rows, names, score, finished, anchored)
+    if breakdown:
+        write_breakdown(folder / "breakdown.csv", rows, names)
     if samples:
         write_samples(folder / "samples.npz")
     return folder
+
+
+def write_journal(
+    path: Path, rows: list[dict], groups: list[str], score: str, finished: bool, anchored: bool
+) -> None:
+    """Write the events of ``rows``; an unfinished run stops in its last iteration."""
+
+    def candidate(row: dict) -> dict:
+        return {
+            "name": row["candidate"],
+            "iteration": row["iteration"],
+            "stage": row["stage"],
+            "widths": {group: row[group] for group in groups},
+            "predicted_ms": row["predicted_ms"],
+            "macs": row["macs"],
+            "params": row["params"],
+            "score": row[f"{score}_holdout"],
+            "failure": None,
+            "checkpoint": "checkpoints/0.safetensors",
+            "test": {},
+        }
+
+    events: list[dict] = [{"event": "started", "base": candidate(rows[0])}]
+    last = max(row["iteration"] for row in rows)
+    for iteration in range(1, last + 1):
+        short = [row for row in rows if row["iteration"] == iteration and row["stage"] == "short"]
+        proposals = [{"name": row["candidate"]} for row in short]
+        target = max(row["predicted_ms"] for row in short)
+        events.append(
+            {
+                "event": "iteration",
+                "iteration": iteration,
+                "target_ms": target,
+                "proposals": proposals,
+            }
+        )
+        stops = not finished and iteration == last
+        scored = short[: len(short) // 2] if stops else short
+        events += [{"event": "scored", "candidate": candidate(row)} for row in scored]
+        if stops:
+            break
+        (picked,) = (row for row in short if row["selected"] == "true")
+        events.append({"event": "selected", "iteration": iteration, "name": picked["candidate"]})
+        if anchored:
+            base_ms = rows[0]["predicted_ms"] * (1 + 0.01 * iteration)
+            ms = 1.03 * picked["predicted_ms"]
+            name = picked["candidate"]
+            events.append({"event": "anchored", "name": name, "base_ms": base_ms, "ms": ms})
+    if finished:
+        tuned = [row for row in rows if row["stage"] == "long"]
+        events += [{"event": "tuned", "candidate": candidate(row)} for row in tuned]
+        answer = min(tuned or rows[:1], key=lambda row: row["predicted_ms"])
+        events.append({"event": "finished", "name": answer["candidate"]})
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+
+
+def write_breakdown(path: Path, rows: list[dict], groups: list[str]) -> None:
+    parts = [
+        {
+            "candidate": row["candidate"],
+            "group": group,
+            "kind": "conv2d 1x1" if place % 2 else "conv2d 3x3 depthwise",
+            "ms": round(row["predicted_ms"] / len(groups), 5),
+        }
+        for row in rows
+        if row["stage"] != "short" or row["selected"] == "true"
+        for place, group in enumerate(groups)
+    ]
+    write_csv(path, ["candidate", "group", "kind", "ms"], parts)
 
 
 def write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:

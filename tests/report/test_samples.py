@@ -42,7 +42,7 @@ def test_depth_scale_must_have_a_range() -> None:
 def strip(truth: np.ndarray, base: np.ndarray, pruned: np.ndarray) -> list[str]:
     rgb = np.zeros((*truth.shape, 3), np.uint8)
     names = tuple(str(index) for index in range(len(truth)))
-    figure = plot_samples(Samples(rgb, truth, base, pruned, names))
+    figure = plot_samples(Samples(rgb, truth, {"0": base, "1-a": pruned}, "1-a", names))
     figure.canvas.draw()
     assert len(figure.axes) == 4 * len(truth) + 1
     return [text.get_text() for text in figure.findobj(Text)]

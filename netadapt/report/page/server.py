@@ -76,7 +76,7 @@ class PageServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: PageServer
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         """Answer for this machine's own names alone: no other site may read the page."""
         host = self.headers.get("Host", "").rpartition(":")[0]
         if host not in (HOST, "localhost"):

@@ -96,7 +96,7 @@ function pointsSection() {
       ...Object.values(run.candidates.tests).map((test) => ({ label: `${test.name}, test`, number: true, value: (p) => test.values[p.at], cell: (p) => score(test.values[p.at]) })),
       { label: "MACs", number: true, value: (p) => p.macs, cell: (p) => count(p.macs) },
       { label: "Parameters", number: true, value: (p) => p.params, cell: (p) => count(p.params) },
-      { label: "", cell: (p) => (p.name === run.answer ? "answer" : p.name === run.base ? "base" : p.front ? "" : "dominated") },
+      { label: "Note", cell: (p) => (p.name === run.answer ? "answer" : p.name === run.base ? "base" : p.front ? "" : "dominated") },
     ];
     body.replaceChildren(sortable(`Front, measured points and base of ${run.name}`, columns, points, { column: 1, on: (p) => p.at === pinned.at }));
   };
@@ -118,15 +118,17 @@ function runsPage() {
 }
 
 /* A page that is served asks whether there is a newer one. */
+let watching = null;
 function watch() {
-  let mine = null;
-  setInterval(async () => {
+  const ask = async () => {
     try {
       const now = await (await fetch("version")).text();
-      if (mine !== null && now !== mine) location.reload();
-      mine = now;
+      if (watching !== null && now !== watching) location.reload();
+      watching = now;
     } catch { /* the server was stopped; the page stays as it is */ }
-  }, 2000);
+  };
+  ask();
+  setInterval(ask, 2000);
 }
 
 function start() {

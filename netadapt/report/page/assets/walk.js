@@ -67,7 +67,7 @@ function iterationDetail(run, runIndex, number) {
     { label: "Predicted, ms", number: true, value: (row) => row.p && row.p.predicted, cell: (row) => fixed(row.p && row.p.predicted, 3) },
     { label: scoreName(run, "holdout"), number: true, value: (row) => row.p && row.p.holdout, cell: (row) => fixed(row.p && row.p.holdout, 4) },
     { label: "MACs", number: true, value: (row) => row.p && row.p.macs, cell: (row) => count(row.p && row.p.macs) },
-    { label: "", cell: (row) => [status(row), run.candidates.retries[row.name] ? ` (started again ${run.candidates.retries[row.name]}×)` : ""] },
+    { label: "Note", cell: (row) => [status(row), run.candidates.retries[row.name] ? ` (started again ${run.candidates.retries[row.name]}×)` : ""] },
   ];
   return [el("p", { class: "lead" }, `${said.join(", ")}. ${run.rule}`),
     sortable(`Candidates of iteration ${one.number}`, columns, rows, { column: 2, down: run.score.higher, on: (row) => row.name === one.picked })];
