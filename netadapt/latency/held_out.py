@@ -1,12 +1,13 @@
 """How well a table's workloads predict each other: each left out in turn."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from netadapt.latency.catalogue import kind_name
-from netadapt.latency.interpolation import FOLDS, Grid
+from netadapt.latency.interpolation import FOLDS, Surfaces
 from netadapt.latency.table import LatencyTable
 from netadapt.latency.workloads import Workload, coordinates, family
 
@@ -21,15 +22,15 @@ def errors_by_kind(table: LatencyTable) -> pd.DataFrame:
     ``p90_percent``, quantiles of the absolute error in percent of the measured p50. The kind with
     the largest error comes first; kinds of small families are not there.
     """
-    calibration = table.target.calibration
-    block = calibration.channel_block if calibration else 1
+    calibrations = table.target.calibrations
+    blocks = calibrations[-1].channel_blocks if calibrations else None
     members: dict[object, list[Workload]] = defaultdict(list)
     for workload in table.rows:
         members[family(workload)].append(workload)
     errors: dict[str, list[float]] = defaultdict(list)
     for group in members.values():
         if len(group) >= LEAST_POINTS:
-            errors[kind_name(group[0])] += _errors(group, table, block)
+            errors[kind_name(group[0])] += _errors(group, table, blocks)
     rows = [
         {
             "kind": kind,
@@ -45,16 +46,18 @@ def errors_by_kind(table: LatencyTable) -> pd.DataFrame:
     return frame.sort_values("p90_percent", ascending=False, ignore_index=True)
 
 
-def _errors(group: list[Workload], table: LatencyTable, block: int) -> list[float]:
-    points = [coordinates(workload) for workload in group]
-    values = np.array([table.rows[workload].p50_us for workload in group])
+def _errors(
+    group: list[Workload], table: LatencyTable, blocks: Mapping[str, int] | None
+) -> list[float]:
     fold = np.random.default_rng(0).permutation(len(group)) % FOLDS
     found: list[float] = []
     for left_out in range(FOLDS):
-        inside = [place for place in range(len(group)) if fold[place] != left_out]
-        outside = [place for place in range(len(group)) if fold[place] == left_out]
-        grid = Grid([points[place] for place in inside], values[inside].tolist(), block)
-        predicted = grid(np.array([points[place] for place in outside]).T)
-        off = 100 * np.abs(predicted / values[outside] - 1)
+        parts = list(zip(group, fold == left_out, strict=True))
+        inside = {workload: table.rows[workload].p50_us for workload, out in parts if not out}
+        outside = [workload for workload, out in parts if out]
+        measured = np.array([table.rows[workload].p50_us for workload in outside])
+        grid = Surfaces(inside, blocks).grid(outside[0])
+        predicted = grid(np.array([coordinates(workload) for workload in outside]).T)
+        off = 100 * np.abs(predicted / measured - 1)
         found += off[~np.isnan(off)].tolist()  # beyond the hull of the others nothing is predicted
     return found

@@ -27,13 +27,12 @@ def table_data(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} has no rows yet; run: netadapt profile-lut")
     measured, curves = staircases(table, FAMILIES)
     names = list(dict.fromkeys(measured["family"]))
-    calibration = table.target.calibration
     return {
         "name": folder.resolve().name,
         "path": str(folder),
         "facts": target_facts(folder),
         "workloads": len(table.rows),
-        "calibration": calibration.model_dump() if calibration else None,
+        "calibrations": [one.model_dump() for one in table.target.calibrations],
         "quality": quality_data(read_quality(folder)),
         "errors": errors_by_kind(table).to_dict("records"),
         "coverage": _words(coverage(table.rows)),

@@ -6,14 +6,22 @@ function tablePage(table) {
     el("header", { class: "top" }, el("div", {}, el("p", { class: "eyebrow" }, "netadapt latency table"), el("h1", {}, table.name),
       el("p", { class: "sub" }, `${table.workloads} workloads, measured ${table.facts.date || ""}`)), themeButton()),
     section("target", "Target", null, el("dl", { class: "facts wide" }, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
-      table.calibration ? el("p", { class: "small soft", style: { "margin-top": "12px" } },
-        `Calibration on ${table.calibration.networks} networks: network ms = (${table.calibration.call_us.toFixed(1)} + ${table.calibration.workload_us.toFixed(3)} · workloads + ${table.calibration.scale.toFixed(4)} · sum of p50) / 1000; ${table.calibration.channel_block} channels at a time.`)
+      table.calibrations.length ? sortable("Calibration: network ms = (per call + per workload · workloads + scale · sum of p50) / 1000", CALIBRATION, table.calibrations, { rowHeads: true })
         : el("p", { class: "soft" }, "The profile was interrupted: there is no calibration yet.")),
   ];
   nodes.push(section("quality", "Whole networks", null, ...(table.quality ? qualityParts(table.quality) : [el("p", { class: "soft" }, "The table has no validation.csv yet.")])));
   nodes.push(staircaseSection(table), el("div", { class: "two" }, errorSection(table), coverageSection(table)));
   return nodes;
 }
+
+const CALIBRATION = [
+  { label: "Network", cell: (row) => row.model || "unknown" },
+  { label: "input", cell: (row) => row.input || "unknown" },
+  { label: "networks", number: true, cell: (row) => String(row.networks) },
+  { label: "per call, µs", number: true, cell: (row) => row.call_us.toFixed(1) },
+  { label: "per workload, µs", number: true, cell: (row) => row.workload_us.toFixed(3) },
+  { label: "scale", number: true, cell: (row) => row.scale.toFixed(4) },
+];
 
 const SHOWN_AT_FIRST = 6;
 
