@@ -16,8 +16,7 @@ import torch
 
 from netadapt import LatencyPredictor, LatencyTable, load_model, trace
 from netadapt.depth.models.fastdepth import fastdepth_widths
-from netadapt.latency.table import load_validation
-from netadapt.latency.validation import summarise
+from netadapt.latency.validation import load_validation, summarise
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.measurement import require_attached
 from netadapt.profiling.plan import with_typical_statistics

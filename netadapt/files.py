@@ -1,5 +1,6 @@
 """Files as every room writes and reads them: whole or not at all."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -48,6 +49,31 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all. Raises ``UserError`` if it cannot."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def locked_folder(folder: Path, in_use: str) -> Iterator[None]:
+    """Hold ``folder`` for this process; the system lets go of it when the process ends.
+
+    Args:
+        folder: an existing one; nothing is written into it.
+        in_use: what to say where another process holds it.
+
+    Raises:
+        UserError: another process holds it, or it cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"cannot open {folder}: {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(in_use) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def existing_file(path: Path, what: str) -> Path:

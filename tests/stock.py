@@ -17,7 +17,8 @@ from netadapt.depth import open_depth
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.latency.calibration import NetworkCalibration
-from netadapt.latency.table import Latency, LatencyTable, save_validation
+from netadapt.latency.table import Latency, LatencyTable
+from netadapt.latency.validation import save_validation
 from netadapt.latency.workloads import workload_map
 from netadapt.models import build
 from netadapt.profiling.design import design_networks

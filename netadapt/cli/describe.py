@@ -131,8 +131,7 @@ def _table_line(folder: Path) -> dict[str, Any]:
 
 def _validation(folder: Path) -> dict[str, Any]:
     """A table's error on whole networks; empty where it was not validated."""
-    from netadapt.latency.table import load_validation
-    from netadapt.latency.validation import summarise
+    from netadapt.latency.validation import load_validation, summarise
 
     if not (folder / "validation.csv").exists():
         return {}

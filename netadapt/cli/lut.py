@@ -154,16 +154,15 @@ def validate(
     from netadapt.training.checkpoint import require_trusted_model
 
     table = LatencyTable.load(table_folder(slug, lut))
-    remembered = table.target.protocol
-    name = model or str(remembered.get("model", ""))
+    remembered = table.target.calibrations[-1:]
+    name = model or "".join(one.model for one in remembered)
     if not name:
         raise UserError(f"{table.folder} does not remember its network; give it with --model")
     if model is None:
         require_trusted_model(name, table.folder / "target.json")
     size = parse_size(input_size)
-    if size is None and (shape := str(remembered.get("input", ""))):
-        height, width = shape.split("x")[-2:]
-        size = parse_size(f"{height}x{width}")
+    if size is None and remembered and remembered[0].image_size:
+        size = remembered[0].image_size
     prunable = trace(*load_with_input(name, size, table.target.batch))
     with stage_progress() as progress:
         now = revalidate(prunable, table, progress)

@@ -38,7 +38,7 @@ class NetworkCalibration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Name = ""
-    input: Name = ""
+    input: Annotated[str, Field(pattern=r"^([1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){0,9})?$")] = ""
     scale: Annotated[float, Field(gt=0, lt=10)]
     call_us: Annotated[float, Field(ge=0, le=LONGEST_US)]
     workload_us: Annotated[float, Field(ge=-LONGEST_US, le=LONGEST_US)]
@@ -55,6 +55,12 @@ class NetworkCalibration(BaseModel):
             data = dict(data)
             data.setdefault("channel_blocks", {"": data.pop("channel_block")})
         return data
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """``(height, width)`` of the input, or ``None`` if it is no image."""
+        sizes = self.input.split("x")
+        return (int(sizes[-2]), int(sizes[-1])) if len(sizes) == 4 else None
 
     def names(self) -> dict[str, str]:
         """The ``model`` and the ``input``."""

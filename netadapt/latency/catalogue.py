@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from netadapt.latency.table import VALIDATION_COLUMNS, Latency, LatencyTable, load_validation
+from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.target import Options, Target
+from netadapt.latency.validation import is_group, load_validation
 from netadapt.latency.workloads import Workload, family
 
 Rows = Mapping[Workload, Latency]
@@ -172,17 +173,13 @@ def _shared_networks(a: LatencyTable, b: LatencyTable) -> pd.DataFrame:
     if not all(file.exists() for file in files) or _convolutions(a) != _convolutions(b):
         return pd.DataFrame()
     first, second = (load_validation(file.parent) for file in files)
-    groups = [name for name in first.columns if _is_group(name)]
-    if not groups or set(groups) != {name for name in second.columns if _is_group(name)}:
+    groups = [name for name in first.columns if is_group(name)]
+    if not groups or set(groups) != {name for name in second.columns if is_group(name)}:
         return pd.DataFrame()
     kept = [*groups, "measured_ms"]
     pairs = first[kept].merge(second[kept], on=groups, suffixes=("_a", "_b"))
     measured = pairs[["measured_ms_a", "measured_ms_b"]].set_axis(["a_ms", "b_ms"], axis=1)
     return measured.assign(ratio=measured["b_ms"] / measured["a_ms"])
-
-
-def _is_group(column: str) -> bool:
-    return column not in VALIDATION_COLUMNS and not column.startswith("energy_")
 
 
 def _convolutions(table: LatencyTable) -> set[tuple[object, ...]]:

@@ -121,7 +121,13 @@ class LatencyPredictor:
             yield grid(channels[places])
 
     def _calibrated(self, total_us: NDArray[np.float64]) -> NDArray[np.float64]:
-        return calibrated_ms(self.calibration, total_us, len(self._grids))
+        latency = calibrated_ms(self.calibration, total_us, len(self._grids))
+        if (latency <= 0).any():
+            raise UserError(
+                f"{self.table.folder} predicts {latency.min():.3g} ms for a network: its "
+                f"calibration cannot be right; {self._remedy()}"
+            )
+        return latency
 
     def _remedy(self) -> str:
         target = self.table.target

@@ -6,16 +6,15 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from netadapt.errors import UserError
-from netadapt.files import existing_file, existing_folder, write_atomic
+from netadapt.files import existing_file, existing_folder, locked_folder, write_atomic
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import Shape, Workload, coordinates, family
 
@@ -25,6 +24,9 @@ WORKLOAD_COLUMNS = (
 )  # fmt: skip
 COLUMNS = (*WORKLOAD_COLUMNS, "p10_us", "p50_us", "p90_us", "runs")
 MAX_BYTES = 200_000_000
+MAX_COLUMNS = 20_000  # of validation.csv: one for each channel group
+MAX_SIZE = 1 << 20  # channels, pixels
+SHORTEST_US, LONGEST_US = 0.01, 1e9
 WORDS = {"kind": r"[A-Za-z0-9_]+", "activation": r"[A-Za-z0-9_().,+-]*", "dtype": r"[a-z0-9_]+"}
 
 
@@ -89,6 +91,24 @@ class LatencyTable:
                 )
             return table
         return cls(folder, target, {})
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the table for this process, and take over the rows that others added before.
+
+        Raises:
+            UserError: another process fills it, or its folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {self.folder}: {error.strerror or error}") from error
+        busy = f"{self.folder} is being filled by another process; wait for it, then try again"
+        with locked_folder(self.folder, busy):
+            if (self.folder / "target.json").exists():
+                now = LatencyTable.open(self.folder.parent, self.target)
+                self.rows, self.target = now.rows, now.target
+            yield
 
     def create(self) -> None:
         """Write what is not there yet of an empty table. Raises ``UserError`` if it cannot."""
@@ -205,11 +225,15 @@ def _parse(fields: list[str]) -> tuple[Workload, Latency]:
         raise ValueError(f"{len(fields)} fields instead of {len(COLUMNS)}")
     *_, p10, p50, p90, runs = fields
     quantiles = [_decimal(text) for text in (p10, p50, p90)]
-    if not all(np.isfinite(q) and q >= 0 for q in quantiles) or sorted(quantiles) != quantiles:
-        raise ValueError(f"quantiles {quantiles} are not finite, positive and rising")
+    rising = 0 <= quantiles[0] <= quantiles[1] <= quantiles[2] <= LONGEST_US
+    if not rising or quantiles[1] < SHORTEST_US:
+        raise ValueError(
+            f"quantiles {quantiles} are not microseconds that rise, with a median from "
+            f"{SHORTEST_US:g} to {LONGEST_US:g}"
+        )
     latency = Latency(quantiles[0], quantiles[1], quantiles[2], _integer(runs))
-    if latency.runs < 1:
-        raise ValueError("no runs")
+    if not 1 <= latency.runs <= MAX_SIZE:
+        raise ValueError(f"{latency.runs} runs")
     return parse_workload(fields[: len(WORKLOAD_COLUMNS)]), latency
 
 
@@ -234,6 +258,8 @@ def parse_workload(fields: Sequence[str]) -> Workload:
     )
     if workload.out_channels < 1 or workload.groups < 1:
         raise ValueError("no channels or no groups")
+    if not all(size > 0 for shape in workload.inputs for size in shape):
+        raise ValueError(f"inputs {values['inputs']!r} have a size below 1")
     for name, pattern in WORDS.items():
         if not re.fullmatch(pattern, values[name]):
             raise ValueError(f"{values[name]!r} is no {name}")
@@ -253,14 +279,17 @@ def _shape(text: str) -> Shape:
 
 
 def _integer(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]+", text):  # int() reads more: blanks, underscores, other digits
-        raise ValueError(f"{text!r} is not an integer")
-    return int(text)
+    if not re.fullmatch(r"-?[0-9]{1,7}", text):  # int() reads more: blanks, underscores, ...
+        raise ValueError(f"{text[:40]!r} is not an integer of at most 7 digits")
+    number = int(text)
+    if abs(number) > MAX_SIZE:
+        raise ValueError(f"{number} is larger than {MAX_SIZE}")
+    return number
 
 
 def _decimal(text: str) -> float:
     if not re.fullmatch(r"[0-9.eE+-]+", text):
-        raise ValueError(f"{text!r} is not a number")
+        raise ValueError(f"{text[:40]!r} is not a number")
     return float(text)
 
 
@@ -268,30 +297,3 @@ def _drop_torn_line(path: Path) -> None:
     with path.open("r+b") as file:
         content = file.read()
         file.truncate(content.rfind(b"\n") + 1)
-
-
-VALIDATION_COLUMNS = ("network", "predicted_ms", "measured_ms", "repeat_ms")
-
-
-def save_validation(folder: Path, validation: pd.DataFrame) -> None:
-    """Write ``validation.csv``: whole networks, predicted and measured, in ms."""
-    write_atomic(folder / "validation.csv", validation.to_csv(index=False, float_format="%.5g"))
-
-
-def load_validation(folder: Path) -> pd.DataFrame:
-    """Read ``validation.csv``. Raises ``UserError`` if it is missing or damaged."""
-    path = existing_file(folder / "validation.csv", "validation")
-    try:
-        frame = pd.read_csv(path)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    absent = [name for name in VALIDATION_COLUMNS if name not in frame.columns]
-    if absent:
-        raise UserError(f"{path} has no column {absent[0]}")
-    if frame.empty:
-        raise UserError(f"{path} has no rows; remove it and profile again")
-    for name in VALIDATION_COLUMNS[1:]:
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        if not (np.isfinite(numbers) & (numbers > 0)).all():
-            raise UserError(f"{path} is damaged: {name} holds what is no latency")
-    return frame

@@ -4,7 +4,7 @@ import datetime
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from netadapt.errors import UserError
 from netadapt.latency.calibration import NetworkCalibration
@@ -12,7 +12,29 @@ from netadapt.latency.fusion import FUSIONS, Fusion
 
 Text = Annotated[str, Field(max_length=500)]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+LAST_CORE = 1 << 16
 Cpus = Annotated[str, Field(max_length=200, pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")]
+
+
+def cores_of(cpus: str) -> set[int] | None:
+    """Read ``0,2-3`` as ``{0, 2, 3}``; empty as ``None``. Raises ``ValueError`` for all else."""
+    if not cpus:
+        return None
+    found: set[int] = set()
+    for part in cpus.split(","):
+        first, _, last = part.partition("-")
+        start, end = int(first), int(last or first)
+        if start > end:
+            raise ValueError(f"{part} counts downwards; write {end}-{start}")
+        if end > LAST_CORE:
+            raise ValueError(f"there is no core {end}")
+        found |= set(range(start, end + 1))
+    return found
+
+
+def _checked_cpus(cpus: str) -> str:
+    cores_of(cpus)
+    return cpus
 
 
 class Options(BaseModel):
@@ -32,7 +54,7 @@ class Options(BaseModel):
     threads: Annotated[int, Field(ge=1, le=4096)] = 1
     precision: Precision = "fp32"
     batch: Annotated[int, Field(ge=1, le=4096)] = 1
-    cpus: Cpus = ""
+    cpus: Annotated[Cpus, AfterValidator(_checked_cpus)] = ""
     provider: Literal["", "cuda", "tensorrt"] = ""
     tune: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
@@ -63,19 +85,6 @@ class Options(BaseModel):
             )
         if chosen and self.threads > len(chosen):
             raise UserError(f"cannot keep {self.threads} threads on {len(chosen)} cores")
-
-
-def cores_of(cpus: str) -> set[int] | None:
-    """Read ``0,2-3`` as ``{0, 2, 3}``; empty as ``None``."""
-    if not cpus:
-        return None
-    found: set[int] = set()
-    for part in cpus.split(","):
-        first, _, last = part.partition("-")
-        if int(last or first) > 1 << 16:
-            raise UserError(f"there is no core {last or first}")
-        found |= set(range(int(first), int(last or first) + 1))
-    return found
 
 
 class Target(Options):

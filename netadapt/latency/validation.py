@@ -1,10 +1,17 @@
-"""How far a table is from the clock."""
+"""How far a table is from the clock: whole networks, predicted and measured."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
+
+from netadapt.errors import UserError
+from netadapt.files import existing_file, write_atomic
+from netadapt.latency.table import LONGEST_US, MAX_BYTES, MAX_COLUMNS, MAX_SIZE
+
+VALIDATION_COLUMNS = ("network", "predicted_ms", "measured_ms", "repeat_ms")
 
 
 @dataclass(frozen=True)
@@ -50,3 +57,52 @@ def summarise(validation: pd.DataFrame, workloads: int = 0, added: int = 0) -> R
 def drift_percent(validation: pd.DataFrame) -> float:
     """By how many percent the median network is slower than it was, from ``revalidate``."""
     return float(((validation["measured_ms"] / validation["then_ms"]).median() - 1) * 100)
+
+
+def save_validation(folder: Path, validation: pd.DataFrame) -> None:
+    """Write ``validation.csv``: whole networks, predicted and measured, in ms."""
+    write_atomic(folder / "validation.csv", validation.to_csv(index=False, float_format="%.5g"))
+
+
+def load_validation(folder: Path) -> pd.DataFrame:
+    """Read ``validation.csv``. Raises ``UserError`` if it is missing or damaged."""
+    path = existing_file(folder / "validation.csv", "validation")
+    _check_size(path)
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    absent = [name for name in VALIDATION_COLUMNS if name not in frame.columns]
+    if absent:
+        raise UserError(f"{path} has no column {absent[0]}")
+    if frame.empty:
+        raise UserError(f"{path} has no rows; remove it and profile again")
+    for name in frame.columns:
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        if name in VALIDATION_COLUMNS[1:]:
+            sound = (numbers > 0) & (numbers <= LONGEST_US / 1000)
+            what = "no latency in ms"
+        elif is_group(name):
+            sound = (numbers >= 1) & (numbers <= MAX_SIZE) & (numbers % 1 == 0)
+            what = "no number of channels"
+        else:
+            continue
+        if not sound.all():
+            value = str(frame[name][~sound].iloc[0])[:40]
+            raise UserError(f"{path} is damaged: {name} holds {value}, {what}")
+    return frame
+
+
+def is_group(column: str) -> bool:
+    """Whether a column of ``validation.csv`` holds the widths of a channel group."""
+    return column not in VALIDATION_COLUMNS and not column.startswith("energy_")
+
+
+def _check_size(path: Path) -> None:
+    """Refuse what would take minutes to read."""
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES} bytes; it is no validation")
+    with path.open("rb") as file:
+        columns = file.readline(MAX_BYTES).count(b",") + 1
+    if columns > MAX_COLUMNS:
+        raise UserError(f"{path} has {columns} columns; {MAX_COLUMNS} are the most")

@@ -95,6 +95,8 @@ def read_fleet(path: Path) -> dict[str, FleetDevice]:
         tables = tomllib.loads(existing_file(path, "list of devices").read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply for a list of devices") from None
     if not tables:
         raise UserError(f'{path} names no device; give one as [name] with device = "ssh://..."')
     if len(tables) > MAX_DEVICES:

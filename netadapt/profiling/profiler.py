@@ -14,8 +14,8 @@ from netadapt.latency.calibration import calibrated_ms, fit_calibration
 from netadapt.latency.fusion import FIXED_COSTS
 from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.table import Latency, LatencyTable, load_validation, save_validation
-from netadapt.latency.validation import Report, summarise
+from netadapt.latency.table import SHORTEST_US, Latency, LatencyTable
+from netadapt.latency.validation import Report, load_validation, save_validation, summarise
 from netadapt.latency.workloads import Workload, WorkloadMap, workload_map
 from netadapt.profiling.design import refining_networks
 from netadapt.profiling.devices import load_device
@@ -49,17 +49,18 @@ def profile(
         UserError: the table's target is not attached, the runtime cannot run the network, or
             nothing of it can be pruned.
     """
-    target = table.target
-    require_attached(target)
+    require_attached(table.target)
     if not prunable.groups:
         raise UserError("no layer of the network can be pruned; netadapt info says why")
-    schedule = schedule or load_runtime(target.runtime).schedule
-    mapped = workload_map(prunable.operations, target.fusion_rules, target.dtype)
+    schedule = schedule or load_runtime(table.target.runtime).schedule
+    mapped = workload_map(prunable.operations, table.target.fusion_rules, table.target.dtype)
     plan = make_plan(prunable, mapped, schedule)
-    with load_device(target.device).bench(with_typical_statistics(prunable), target) as bench:
+    device = load_device(table.target.device)
+    settled = with_typical_statistics(prunable)
+    with device.bench(settled, table.target) as bench, table.locked():
         table.create()
         added = len(table.missing(plan.designed()))
-        known = any(one.names() == plan.subject for one in target.calibrations)
+        known = any(one.names() == plan.subject for one in table.target.calibrations)
         unfinished = added > 0 or not known
         measurement = Profile(bench, plan, schedule, table, progress)
         measurement.measure_workloads(plan.design)
@@ -149,8 +150,7 @@ class Profile:
             blocks,
             min(latencies.values()),
         ).model_copy(update=dict(plan.subject))
-        protocol = {**plan.subject, **vars(schedule)}
-        target = table.target.model_copy(update={"protocol": protocol})
+        target = table.target.model_copy(update={"protocol": dict(vars(schedule))})
         table.save_target(target.calibrated(calibration))
         predicted = calibrated_ms(calibration, summed, len(plan.members))
         validation = pd.DataFrame(
@@ -171,7 +171,8 @@ class Profile:
 
 def _quantiles(parts: Sequence[NDArray[np.float64]]) -> Latency:
     samples = np.concatenate(parts)
-    p10, p50, p90 = (round(float(q), 2) for q in np.quantile(samples, (0.1, 0.5, 0.9)))
+    quantiles = np.quantile(samples, (0.1, 0.5, 0.9))
+    p10, p50, p90 = (max(round(float(q), 2), SHORTEST_US) for q in quantiles)
     return Latency(p10, p50, p90, len(samples))
 
 

@@ -42,6 +42,30 @@ def _field(name: str, value: object):
     return damage
 
 
+def _row(**fields: str):
+    """Write other fields into the third line: a column's name or its beginning."""
+
+    def damage(path: Path) -> None:
+        lines = path.read_text().splitlines()
+        columns, row = lines[0].split(","), lines[2].split(",")
+        for name, value in fields.items():
+            (place,) = [place for place, column in enumerate(columns) if column.startswith(name)]
+            row[place] = value
+        lines[2] = ",".join(row)
+        path.write_text("\n".join(lines) + "\n")
+
+    return damage
+
+
+def _calibration(**fields: object):
+    def damage(path: Path) -> None:
+        target = json.loads(path.read_text())
+        target["calibrations"][0].update(fields)
+        path.write_text(json.dumps(target))
+
+    return damage
+
+
 DAMAGE = {
     ("latency.csv", "removed"): (Path.unlink, "latency.csv does not exist"),
     ("latency.csv", "noise"): (_noise, "latency.csv is not text"),
@@ -52,6 +76,19 @@ DAMAGE = {
         _line(5, "float32,", "float32,9e9"),
         "line 5 is damaged",
     ),
+    ("latency.csv", "no time"): (_row(p10="0.00", p50="0.00"), "a median from 0.01 to 1e+09"),
+    ("latency.csv", "hardly any time"): (_row(p10="1e-300", p50="1e-300"), "a median from 0.01"),
+    ("latency.csv", "endless time"): (_row(p90="1e300"), "a median from 0.01 to 1e+09"),
+    ("latency.csv", "many channels"): (_row(out="1" * 20), "not an integer of at most 7 digits"),
+    ("latency.csv", "more channels"): (_row(out="9999999"), "9999999 is larger than 1048576"),
+    ("latency.csv", "no channels"): (_row(inputs="1x0x4x4"), "have a size below 1"),
+    ("latency.csv", "many columns"): (_line(3, "\n", "," * 10**6 + "\n"), "line 3 is damaged"),
+    ("target.json", "nested"): (lambda p: p.write_text("[" * 10**5), "is not a target"),
+    ("target.json", "a cost below nothing"): (_calibration(workload_us=-1e300), "workload_us"),
+    ("target.json", "no scale"): (_calibration(scale=0), "scale"),
+    ("target.json", "an input that is none"): (_calibration(input="7x"), "input"),
+    ("target.json", "a block of none"): (_calibration(channel_blocks={"": 0}), "channel_blocks"),
+    ("target.json", "cores downwards"): (_field("cpus", "1-0"), "1-0 counts downwards; write 0-1"),
     ("target.json", "noise"): (_noise, "target.json is not a target"),
     ("target.json", "torn"): (lambda p: p.write_text(p.read_text()[:90]), "is not a target"),
     ("target.json", "no object"): (lambda p: p.write_text("[]"), "is not a target"),
@@ -116,11 +153,23 @@ def test_a_table_whose_profile_was_interrupted_asks_for_the_rest(netadapt, table
         "network,predicted_ms,measured_ms\n0,1,1\n",
         "",
         '"\n',
+        "network,predicted_ms,measured_ms,repeat_ms\n0,1,1,1e300\n",
+        "network,predicted_ms,measured_ms,repeat_ms,conv0\n0,1,1,1,8.5\n",
+        "network,predicted_ms,measured_ms,repeat_ms,conv0\n0,1,1,1,99999999\n",
+        "network,predicted_ms,measured_ms,repeat_ms" + ",c" * 10**6 + "\n",
     ],
+    ids=range(10),
 )
 def test_a_validation_that_says_nothing_is_refused(netadapt, table, content):
     (table / "validation.csv").write_text(content)
     assert "validation.csv" in netadapt.refused_at_once("info lut/t")
+
+
+def test_a_calibration_that_predicts_less_than_nothing_is_refused(netadapt, table):
+    _calibration(workload_us=-1e6)(table / "target.json")
+    for command in (USERS["search"], USERS["info of a network"]):
+        line = netadapt.refused_at_once(command)
+        assert "its calibration cannot be right; run: netadapt profile-lut" in line
 
 
 @pytest.mark.parametrize("budget", ["0.001", "60"])

@@ -12,7 +12,8 @@ from quick_profile import BRIEFEST, Stages, target
 from search_case import search_on
 from tiny_network import tiny
 
-from netadapt.latency.table import LatencyTable, load_validation
+from netadapt.latency.table import LatencyTable
+from netadapt.latency.validation import load_validation
 from netadapt.profiling.profiler import profile
 from netadapt.pruning import trace
 from netadapt.training import train

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.catalogue import coverage, difference, family_name, kind_name
 from netadapt.latency.staircases import staircases
-from netadapt.latency.table import Latency, LatencyTable, save_validation
+from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.target import Target
+from netadapt.latency.validation import save_validation
 from netadapt.latency.workloads import Workload
 
 CHANNELS = (8, 16, 24, 32)

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.table import LatencyTable, load_validation
+from netadapt.latency.table import LatencyTable
 from netadapt.latency.target import Target
+from netadapt.latency.validation import load_validation
 from netadapt.pruning import PrunableModel, trace
 from netadapt.training.checkpoint import load_model
 

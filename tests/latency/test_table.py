@@ -268,3 +268,16 @@ def test_a_table_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         table.append({Workload("add", ((1, 8, 4, 4),) * 2, 8): Latency(1, 1, 1, 1)})
     one_line(caught)
     assert table.rows == {}
+
+
+def test_a_table_is_filled_by_one_process_at_a_time(table: LatencyTable) -> None:
+    other = LatencyTable.load(table.folder)
+    new = Workload("add", ((1, 8, 4, 4),) * 2, 8)
+    with table.locked():
+        with pytest.raises(UserError, match="is being filled by another process") as caught:
+            other.locked().__enter__()
+        one_line(caught)
+        table.append({new: Latency(1, 1, 1, 1)})
+    assert new not in other.rows
+    with other.locked():  # what was added meanwhile is known, and not measured again
+        assert other.rows == table.rows

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from netadapt.errors import UserError
-from netadapt.latency.table import load_validation, save_validation
+from netadapt.latency.validation import load_validation, save_validation
 
 VALIDATION = pd.DataFrame(
     {

@@ -7,8 +7,9 @@ import numpy as np
 
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.table import LatencyTable, load_validation
+from netadapt.latency.table import LatencyTable
 from netadapt.latency.target import Target
+from netadapt.latency.validation import load_validation
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.design import design_networks
 from netadapt.profiling.devices import load_device

@@ -10,8 +10,8 @@ from quick_profile import BRIEF, Stages, wanted
 
 from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.table import load_validation
 from netadapt.latency.target import Options
+from netadapt.latency.validation import load_validation
 from netadapt.profiling import bundle
 from netadapt.profiling.agent.offline import digest
 from netadapt.profiling.bundle import import_results, write_bundle

@@ -11,8 +11,9 @@ from quick_profile import BRIEF, Stages, wanted
 
 from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.latency.table import LatencyTable, load_validation
+from netadapt.latency.table import LatencyTable
 from netadapt.latency.target import Options, Target
+from netadapt.latency.validation import load_validation
 from netadapt.profiling.devices import load_device, ssh
 from netadapt.profiling.devices.connection import Connection
 from netadapt.profiling.devices.ssh import SshBoard, SshDevice
