@@ -32,28 +32,28 @@ from numpy.typing import NDArray
 from small_search import arguments
 
 from netadapt.files import write_atomic
+from netadapt.search.base_network import BaseNetwork
 from netadapt.search.candidate import Proposal
 from netadapt.search.evaluation import Evaluator, Job
 from netadapt.search.executors.pool import Pool, WorkerFault
 from netadapt.search.executors.ray import open_ray
 from netadapt.search.journal import Retried
 from netadapt.search.networks import Networks
-from netadapt.search.problem import Problem
 from netadapt.search.progress import SearchProgress
 from netadapt.search.settings import SearchSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "search"))
 
-from test_executors import MadeUpCrew, candidate, job
+from test_executors import MadeUpCrew, job, outcome
 
 BASE = "checkpoints/0.safetensors"
 SHORT_ROUNDS = 40
 RESULT = Path(__file__).parent / "results" / "executors.md"
 
 
-def jobs(problem: Problem, count: int) -> list[Job]:
+def jobs(base: BaseNetwork, count: int) -> list[Job]:
     """Candidates of equal cost: their widths and seeds differ, their number of steps does not."""
-    widths = dict(problem.prunable.widths)
+    widths = dict(base.prunable.widths)
     group = next(iter(widths))
     narrower = widths | {group: widths[group] - 8}
     return [
@@ -71,9 +71,9 @@ def jobs(problem: Problem, count: int) -> list[Job]:
 
 def steps_for(given: dict[str, object], folder: Path, seconds: float) -> int:
     """How many steps of fine-tuning take ``seconds`` here."""
-    problem = Problem(SearchSettings.parse(given | {"short_steps": 200}), str(given["model"]))
-    evaluate = Evaluator(problem, Networks(problem, folder))
-    first, second = jobs(problem, 2)
+    base = BaseNetwork(SearchSettings.parse(given | {"short_steps": 200}), str(given["model"]), 1)
+    evaluate = Evaluator(base, Networks(base, folder))
+    first, second = jobs(base, 2)
     evaluate(first)
     start = time.perf_counter()
     evaluate(second)
@@ -83,8 +83,8 @@ def steps_for(given: dict[str, object], folder: Path, seconds: float) -> int:
 def without_engine(orders: Connection, given: dict[str, object], folder: Path) -> None:
     """Evaluate the jobs that ``orders`` brings, and tell how many seconds each took."""
     torch.set_num_threads(1)
-    problem = Problem(SearchSettings.parse(given), str(given["model"]))
-    evaluate = Evaluator(problem, Networks(problem, folder))
+    base = BaseNetwork(SearchSettings.parse(given), str(given["model"]), 1)
+    evaluate = Evaluator(base, Networks(base, folder))
     while True:
         job = orders.recv()
         start = time.perf_counter()
@@ -99,7 +99,7 @@ def seconds_a_candidate(given: dict[str, object], folder: Path, rounds: int) -> 
     """
     import ray
 
-    problem = Problem(SearchSettings.parse(given), str(given["model"]))
+    base = BaseNetwork(SearchSettings.parse(given), str(given["model"]), 1)
     other = folder / "other"
     shutil.copytree(folder / "checkpoints", other / "checkpoints", dirs_exist_ok=True)
     orders, theirs = multiprocessing.Pipe()
@@ -109,8 +109,8 @@ def seconds_a_candidate(given: dict[str, object], folder: Path, rounds: int) -> 
     process.start()
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        pool = open_ray(problem, folder, SearchProgress())
-        one, two = jobs(problem, 1), jobs(problem, 2)
+        pool = open_ray(base, folder, SearchProgress())
+        one, two = jobs(base, 1), jobs(base, 2)
 
         def in_workers(asked: list[Job]) -> float:
             start = time.perf_counter()
@@ -146,9 +146,9 @@ def simulated() -> tuple[Counter[str], int]:
     rng = random.Random(0)
     died = WorkerFault("its worker died")
     crew = MadeUpCrew(64, lambda asked, _: died if rng.random() < 0.05 else rng.uniform(3, 7))
-    pool = Pool(crew, candidate, 8, SearchProgress())
+    pool = Pool(crew, outcome, 8, SearchProgress())
     outcomes = list(pool.map([job(number) for number in range(1000)]))
-    retried = sum(isinstance(outcome, Retried) for outcome in outcomes)
+    retried = sum(isinstance(one, Retried) for one in outcomes)
     scored = Counter(o.name for o in outcomes if not isinstance(o, Retried) and o.score is not None)
     return scored, retried
 

@@ -126,7 +126,7 @@ def measured(arena: Arena) -> pd.DataFrame:
         problem = arena.shared
         models = [load_checkpoint(arena.folder / p.checkpoint) for p in points]
         stats = measure_all(
-            models, problem.example_input, problem.table.target, traced=problem.prunable
+            models, problem.base.example_input, problem.table.target, traced=problem.base.prunable
         )
         known = {p.checkpoint: s.p50_ms for p, s in zip(points, stats, strict=True)}
         write_atomic(file, json.dumps(known))
@@ -154,9 +154,10 @@ def measured(arena: Arena) -> pd.DataFrame:
 def _heading(arena: Arena, given: argparse.Namespace) -> str:
     settings = arena.problem(given.seeds[0]).settings
     base = [point.test["delta1"] for point in arena.points if point.method == BASE]
+    height, width = arena.shared.base.input_size
     return (
         f"Base: δ1 {sum(base) / len(base):.3f} on the test split (fine-tuned as long as the "
-        f"points, mean over seeds), {arena.shared.input_size[0]}x{arena.shared.input_size[1]}. "
+        f"points, mean over seeds), {height}x{width}. "
         f"Short-term fine-tunes of {settings.short_steps} steps, long of {settings.long_steps}, "
         f"{settings.batch_size} images each. Medians over seeds (range)."
     )

@@ -26,10 +26,10 @@ import netadapt
 from netadapt.depth.data.dataset import DepthDataset
 from netadapt.depth.task import DepthTask
 from netadapt.files import write_atomic
-from netadapt.search import evaluation, finish, loop, networks, run
+from netadapt.search import api, clock, evaluation, loop, networks
 from netadapt.search.journal import Journal
 from netadapt.search.problem import Problem
-from netadapt.search.proposals import propose
+from netadapt.search.proposals import one_group_each
 from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies.netadapt import NetAdaptStrategy
 
@@ -40,17 +40,17 @@ PARTS = {
     "decoding": [(DepthDataset, "_decoded")],
     "loading and tracing the network to cut": [(networks.Networks, "prunable")],
     "cutting": [(evaluation.Evaluator, "_pruned")],
-    "writing weights": [(evaluation, "save_checkpoint"), (run, "save_checkpoint")],
+    "writing weights": [(evaluation, "save_checkpoint"), (api, "save_checkpoint")],
     "journal": [(Journal, "append")],
     "proposals": [(NetAdaptStrategy, "propose")],
     "tables and front": [(loop, "write_results"), (loop, "write_samples")],
-    "measuring": [(finish, "measure_all")],
+    "measuring": [(clock, "rounds_ms")],
 }
 WORK = ("training", "evaluation", "decoding")
 ONCE = ("measuring",)
 
 
-class Clock:
+class Stopwatch:
     """Seconds by part, each second counted once, for the innermost part that runs."""
 
     def __init__(self) -> None:
@@ -76,14 +76,14 @@ class Clock:
             self._inside.pop()
 
 
-def timed(clock: Clock, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def timed(watch: Stopwatch, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **options: Any) -> Any:
         if (
             threading.current_thread() is not threading.main_thread()
         ):  # batches are made beside the training that waits for them
-            clock.calls[part] += 1
+            watch.calls[part] += 1
             return function(*args, **options)
-        with clock.timing(part):
+        with watch.timing(part):
             return function(*args, **options)
 
     return wrapper
@@ -94,37 +94,37 @@ def main() -> None:
     torch.set_num_threads(1)
     settings = SearchSettings(model=given.base, data=given.data, lut=given.lut, budget_ms=1.0)
     problem = Problem(settings, given.base)
-    base_ms = problem.predictor({})
+    base_ms = problem.space.cost("ms", {})
     lines = [proposals_line(problem, base_ms)]
     budget = base_ms * (1 - 0.025 * (given.iterations - 0.5))
     with tempfile.TemporaryDirectory() as folder:
-        clock = Clock()
+        watch = Stopwatch()
         with ExitStack() as stack:
             for part, places in PARTS.items():
                 for owner, name in places:
                     function = getattr(owner, name)
                     stack.enter_context(
-                        mock.patch.object(owner, name, timed(clock, part, function))
+                        mock.patch.object(owner, name, timed(watch, part, function))
                     )
             found = netadapt.search(
                 given.base, data=given.data, lut=given.lut, budget_ms=budget,
                 short_steps=given.short_steps, long_steps=given.long_steps, long_points=1,
                 out=Path(folder) / "run",
             )  # fmt: skip
-            clock.turn()
+            watch.turn()
         candidates = found.summary["candidates"]
-    lines.append(breakdown(clock, given, candidates))
+    lines.append(breakdown(watch, given, candidates))
     text = "\n\n".join(lines) + "\n"
     print(text)
     write_atomic(given.results, text)
 
 
 def proposals_line(problem: Problem, base_ms: float) -> str:
-    widths, grid, costs = problem.prunable.widths, problem.grid, problem.costs
+    widths, space = problem.base.prunable.widths, problem.space
     seconds = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        found = propose(widths, grid, costs, {"ms": 0.975 * base_ms}, 1)
+        found = one_group_each(widths, space.grid, space.costs, {"ms": 0.975 * base_ms})
         seconds.append(time.perf_counter() - start)
     return (
         f"Proposals of the first iteration ({len(found)} candidates): median "
@@ -133,9 +133,9 @@ def proposals_line(problem: Problem, base_ms: float) -> str:
     )
 
 
-def breakdown(clock: Clock, given: argparse.Namespace, candidates: int) -> str:
-    total = sum(clock.seconds.values())
-    over = total - sum(clock.seconds[part] for part in (*WORK, *ONCE))
+def breakdown(watch: Stopwatch, given: argparse.Namespace, candidates: int) -> str:
+    total = sum(watch.seconds.values())
+    over = total - sum(watch.seconds[part] for part in (*WORK, *ONCE))
     lines = [
         f"{candidates} candidates, {given.short_steps} short steps each, {given.long_steps} long "
         f"steps on two networks; {total:.0f} s of wall time. Outside training, evaluation "
@@ -144,8 +144,8 @@ def breakdown(clock: Clock, given: argparse.Namespace, candidates: int) -> str:
         "| part | calls | s | share |",
         "| --- | --- | --- | --- |",
     ]
-    for part, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
-        calls = str(clock.calls[part] or "")
+    for part, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1]):
+        calls = str(watch.calls[part] or "")
         lines.append(f"| {part} | {calls} | {seconds:.2f} | {100 * seconds / total:.2f} % |")
     return "\n".join(lines)
 

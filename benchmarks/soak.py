@@ -58,7 +58,7 @@ class Watch(SearchProgress):
     def scored(self, state: SearchState, name: str) -> None:
         self.candidates += 1
 
-    def selected(self, state: SearchState, name: str, iterations: int) -> None:
+    def selected(self, state: SearchState, name: str) -> None:
         self.samples.append(held())
 
 

@@ -39,7 +39,7 @@ from netadapt.latency.fusion import FUSIONS, Fusion
 from netadapt.latency.workloads import fuse, workload, workload_map
 from netadapt.pruning.operations import record_operations
 from netadapt.search.costs import Costs
-from netadapt.search.proposals import WidthGrid, propose
+from netadapt.search.proposals import WidthGrid, one_group_each
 
 Scores = dict[str, NDArray[np.float64]]
 TIMM = (
@@ -339,7 +339,7 @@ def planning_s(prunable: PrunableModel) -> float:
     costs = Costs(prunable, MacsAsLatency(prunable))
     now = float(costs.batch("ms", prunable.vector({})[None])[0])
     start = time.perf_counter()
-    propose(prunable.widths, grid, costs, {"ms": 0.98 * now}, 1)
+    one_group_each(prunable.widths, grid, costs, {"ms": 0.98 * now})
     return time.perf_counter() - start
 
 

@@ -8,9 +8,10 @@ import netadapt.search  # noqa: F401
 from netadapt.errors import UserError
 from netadapt.factories import trust
 from netadapt.latency.target import Target
-from netadapt.search.api import search, search_targets
+from netadapt.search.api import search
 from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
+from netadapt.search.targets import search_targets
 
 if TYPE_CHECKING:
     from netadapt.deployment import export

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from netadapt.files import write_atomic
 from netadapt.search.candidate import Candidate
+from netadapt.search.course import course_of
 from netadapt.search.evaluation import Evaluator
 from netadapt.search.executors.inline import InlineExecutor
+from netadapt.search.jobs import BASE, Jobs
 from netadapt.search.loop import Search
 from netadapt.search.networks import Networks
 from netadapt.search.problem import Problem
@@ -66,12 +68,12 @@ class Arena:
     def problem(self, seed: int, **changes: object) -> Problem:
         """Return the problem of coming down to the last share with ``seed``."""
         shared = self.shared
-        budget = self.shares[-1] * shared.predictor({})
+        budget = self.shares[-1] * shared.space.cost("ms", {})
         given = {**self._settings.model_dump(), "seed": seed, "budget_ms": budget, **changes}
         problem = Problem(SearchSettings.parse(given), self._settings.model)
-        problem.model, problem.task, problem.table = shared.model, shared.task, shared.table
-        problem.prunable, problem.predictor = shared.prunable, shared.predictor
-        problem.costs = shared.costs
+        problem.table = shared.table
+        base, known = problem.base, shared.base
+        base.model, base.task, base.prunable = known.model, known.task, known.prunable
         return problem
 
     def missing(self, method: str, seed: int, shares: Sequence[float]) -> list[float]:
@@ -100,17 +102,20 @@ def compete(
         return
     path = arena.folder / f"{method}-{seed}"
     with _opened(path, problem) as folder:
-        networks = Networks(problem, path)
-        evaluate, chooser = Evaluator(problem, networks), strategy(problem, networks)
+        networks = Networks(problem.base, path)
+        evaluate = Evaluator(problem.base, networks)
+        chooser = strategy(problem.settings, problem.space, networks)
         executor = InlineExecutor(evaluate)
-        search = Search(problem, folder, networks, strategy, executor, SearchProgress())
+        search = Search(problem, folder, chooser, executor, SearchProgress())
         seconds = _timed_walk(search, path / "seconds.json")
         read = search.state.training_samples() or {}
-        found = chooser.points(search.state, problem.goal())
+        found = course_of(problem.settings, chooser).points(search.state, search.goal)
+        jobs = Jobs(problem.settings, chooser)
         for share in missing:
             wanted = share * found[0].predicted_ms
             nearest = min(found, key=lambda row: abs(row.predicted_ms - wanted))
-            tuned = evaluate(chooser.long_job(search.state, nearest.name))
+            job = jobs.long(search.state, nearest.name)
+            tuned = evaluate(job).candidate(job, nearest.macs, nearest.params, nearest.peak_mb)
             samples = read["proposing"] + read["short"]
             arena.add(_point(tuned, method, seed, share, path.name, samples, seconds))
 
@@ -140,15 +145,13 @@ def _point(
 @contextmanager
 def _opened(path: Path, problem: Problem) -> Iterator[RunFolder]:
     """Yield the run folder at ``path``, begun now or by an earlier process."""
-    if (path / "checkpoints" / "0.safetensors").exists():
+    if (path / BASE).exists():
         folder = RunFolder.existing(path)
         with folder.locked():
             yield folder
         return
-    with RunFolder.created(path, problem.settings, problem.task) as folder, folder.locked():
-        save_checkpoint(
-            problem.model, path / "checkpoints" / "0.safetensors", input_size=problem.input_size
-        )
+    with RunFolder.created(path, problem.settings, problem.base.task) as folder, folder.locked():
+        save_checkpoint(problem.base.model, path / BASE, input_size=problem.base.input_size)
         yield folder
 
 

@@ -39,19 +39,19 @@ def compete_with_torch_pruning(arena: Arena, problem: Problem) -> None:
         start = time.perf_counter()
 
         def after_pruning(ratio: float) -> float:
-            model = copy.deepcopy(problem.model)
+            model = copy.deepcopy(problem.base.model)
             _prune(problem, model, ratio, lambda step: None)
             return share_of(model)
 
         ratio = bisected(after_pruning, share)
-        model = copy.deepcopy(problem.model)
+        model = copy.deepcopy(problem.base.model)
 
         def tune(step: int, model: nn.Module = model) -> None:
             settings = tune_settings(
                 problem.settings, "short", derive_seed(seed, step + 1, "short")
             )
             if settings is not None:
-                fit(model, problem.task, settings)
+                fit(model, problem.base.task, settings)
 
         _prune(problem, model, ratio, tune)
         settings = problem.settings
@@ -66,14 +66,14 @@ def _prune(
     settings = problem.settings
     pruner = torch_pruning.pruner.BasePruner(
         model.eval(),
-        problem.example_input,
+        problem.base.example_input,
         importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
         global_pruning=True,
         pruning_ratio=ratio,
         max_pruning_ratio=1 - settings.lowest_share,
         iterative_steps=STEPS,
         round_to=settings.channel_multiple,
-        ignored_layers=[model.get_submodule(name) for name in problem.prunable.locked],
+        ignored_layers=[model.get_submodule(name) for name in problem.base.prunable.locked],
     )
     for step in range(STEPS):
         pruner.step()
@@ -97,7 +97,7 @@ def compete_with_fastnas(arena: Arena, problems: Mapping[int, Problem]) -> None:
             start = time.perf_counter()
             model, samples = _fastnas(first, share, path / "sensitivities.pt")
             facts[f"{share:g}"] = {"samples": samples, "seconds": time.perf_counter() - start}
-            save_checkpoint(model, file, input_size=first.input_size)
+            save_checkpoint(model, file, input_size=first.base.input_size)
             facts_file.write_text(json.dumps(facts))
     samples = sum(fact["samples"] for fact in facts.values())
     seconds = sum(fact["seconds"] for fact in facts.values())
@@ -113,7 +113,7 @@ def _fastnas(problem: Problem, share: float, memory: Path) -> tuple[nn.Module, i
     import modelopt.torch.prune as modelopt_prune
     from modelopt.torch.prune.fastnas import FastNASConfig
 
-    settings, task, share_of = problem.settings, problem.task, _latency(problem)
+    settings, task, share_of = problem.settings, problem.base.task, _latency(problem)
     config = FastNASConfig().model_dump()
     config["nn.Conv2d"]["*"]["channel_divisor"] = settings.channel_multiple
     config["nn.BatchNorm2d"]["*"]["feature_divisor"] = settings.channel_multiple
@@ -131,12 +131,12 @@ def _fastnas(problem: Problem, share: float, memory: Path) -> tuple[nn.Module, i
     found: dict[float, nn.Module] = {}
 
     def pruned(ratio: float) -> nn.Module:
-        model = _straight(problem.model)
+        model = _straight(problem.base.model)
         modelopt_prune.prune(
             model,
             mode=[("fastnas", config)],
             constraints={"flops": f"{100 * (1 - ratio):.4f}%"},
-            dummy_input=problem.example_input,
+            dummy_input=problem.base.example_input,
             config={
                 "data_loader": batches,
                 "collect_func": lambda images: images,
@@ -183,13 +183,13 @@ def _straight(model: nn.Module) -> nn.Module:
 def _with_widths(problem: Problem, model: nn.Module) -> nn.Module:
     """Return the network of ``model``'s widths and weights as we build it."""
     widths = _widths(problem, model)
-    plain = problem.prunable.pruned(widths)
+    plain = problem.base.prunable.pruned(widths)
     plain.load_state_dict(model.state_dict())
     return plain
 
 
 def _widths(problem: Problem, model: nn.Module) -> dict[str, int]:
-    return {name: _channels(model.get_submodule(name)) for name in problem.prunable.groups}
+    return {name: _channels(model.get_submodule(name)) for name in problem.base.prunable.groups}
 
 
 def _row(problem: Problem, model: nn.Module) -> NDArray[np.int64]:
@@ -198,8 +198,8 @@ def _row(problem: Problem, model: nn.Module) -> NDArray[np.int64]:
     Others' pruners also leave widths below the smallest of the search, which no table has: such a
     group counts as that smallest, and the network as a little slower than it is.
     """
-    lowest = problem.prunable.vector(problem.grid.narrowest())
-    return np.maximum(problem.prunable.vector(_widths(problem, model)), lowest)[None]
+    lowest = problem.base.prunable.vector(problem.space.grid.narrowest())
+    return np.maximum(problem.base.prunable.vector(_widths(problem, model)), lowest)[None]
 
 
 def _channels(module: Any) -> int:
@@ -208,10 +208,10 @@ def _channels(module: Any) -> int:
 
 def _latency(problem: Problem) -> Callable[[nn.Module], float]:
     """Return a network's predicted latency as a share of the base's."""
-    base = problem.predictor({})
+    base = problem.space.cost("ms", {})
 
     def share(model: nn.Module) -> float:
-        return float(problem.costs.batch("ms", _row(problem, model))[0]) / base
+        return float(problem.space.costs.batch("ms", _row(problem, model))[0]) / base
 
     return share
 
@@ -243,23 +243,23 @@ def tuned_long(
     seconds: float,
 ) -> None:
     """Fine-tune ``model`` as every other point is, and keep it as ``method``'s at ``share``."""
-    seed, task = problem.settings.seed, problem.task
+    seed, task = problem.settings.seed, problem.base.task
     row = _row(problem, model)
     settings = tune_settings(problem.settings, "long", derive_seed(seed, 0, "long"))
     if settings is not None:
         fit(model, task, settings)
     widths = _widths(problem, model)
-    spec: Any = problem.model.spec
+    spec: Any = problem.base.model.spec
     model.spec = replace(spec, widths=widths)  # type: ignore[assignment]
     path.mkdir(exist_ok=True)
-    save_checkpoint(model, path / f"{share:g}.safetensors", input_size=problem.input_size)
+    save_checkpoint(model, path / f"{share:g}.safetensors", input_size=problem.base.input_size)
     arena.add(
         Point(
             method=method,
             seed=seed,
             share=share,
             checkpoint=f"{path.name}/{share:g}.safetensors",
-            predicted_ms=float(problem.costs.batch("ms", row)[0]),
+            predicted_ms=float(problem.space.costs.batch("ms", row)[0]),
             holdout=task.score(model, "holdout")[task.primary],
             test=task.score(model, "test"),
             samples=samples,

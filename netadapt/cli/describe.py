@@ -167,10 +167,12 @@ def run(folder: Path) -> dict[str, Any]:
             {
                 "candidate": row.name,
                 "stage": row.stage,
-                "predicted ms": round(row.predicted_ms, 4),
-                "measured ms": state.latency_ms(row),
+                "predicted ms": round(state.predicted(row).ms, 4),
+                "measured ms": measured and round(measured, 4),
+                "latency": state.latency(row).source,
                 "score": row.score,
             }
             for row in state.front()
+            for measured in [state.measured_ms(row)]
         ],
     }

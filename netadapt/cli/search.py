@@ -173,8 +173,8 @@ def _searched(
     budgets: list[float],
     given: dict[str, Any],
 ) -> "list[SearchRun]":
-    from netadapt.search.api import search, search_targets
-    from netadapt.search.targets import is_for_targets
+    from netadapt.search.api import search
+    from netadapt.search.targets import is_for_targets, search_targets
 
     if resume and is_for_targets(folder):
         if base or luts or budgets:
@@ -206,6 +206,8 @@ def _again(given: dict[str, Any]) -> str:
 def _tell(result: "SearchRun") -> None:
     if result.predicted_only:
         say(f"latencies are predicted, not measured: {result.predicted_only}")
+    for note in result.notes:
+        say(note)
     samples = result.summary["training_samples"]
     if samples is not None:
         say(f"training images read: {', '.join(f'{n} {stage}' for stage, n in samples.items())}")

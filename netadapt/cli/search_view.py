@@ -12,6 +12,8 @@ from netadapt.cli.common import counted
 from netadapt.cli.eta import Eta
 from netadapt.cli.screen import can_draw, harmless, say, stderr_console
 from netadapt.search.candidate import Candidate
+from netadapt.search.course import Course
+from netadapt.search.goal import Goal
 from netadapt.search.journal import Retried
 from netadapt.search.progress import SearchProgress
 from netadapt.search.state import SearchState
@@ -27,8 +29,8 @@ class SearchView(SearchProgress):
     def __init__(self) -> None:
         self._console = stderr_console()
         self._live: Live | None = None
-        self._budget: float | None = None
-        self._left = 0
+        self._course: Course | None = None
+        self._goal: Goal | None = None
         self._title = ""
         self._eta = Eta()
         self._workers = ""
@@ -39,14 +41,24 @@ class SearchView(SearchProgress):
         if self._live:
             self._live.stop()
 
-    def began(self, state: SearchState, budget_ms: float | None, iterations: int) -> None:
-        """The walk begins or goes on."""
-        self._budget, self._left = budget_ms, iterations
-        self._title = "walking down"
-        now = f"{state.current.predicted_ms:.3g}"
-        way = f"down from {now} ms" if budget_ms is None else f"from {now} to {budget_ms:.3g} ms"
-        self._line(f"walking {way}, about {counted(iterations, 'iteration')}")
-        self._draw(state, at_once=True)
+    def opened(self, state: SearchState, course: Course, goal: Goal) -> None:
+        """The search begins or goes on."""
+        self._course, self._goal = course, goal
+        if state.walk:
+            self._walks(state)
+        else:
+            self._stage(state, "scoring the base network")
+
+    def started(self, state: SearchState) -> None:
+        """The base network was scored."""
+        self._walks(state)
+
+    def anchored(self, state: SearchState) -> None:
+        """The base and the current network were measured."""
+        now = state.latency(state.current).ms
+        base = f", the base {state.base_ms:.3g} ms" if len(state.walk) > 1 else ""
+        self._line(f"measured {state.current.name}: {now:.3g} ms{base}")
+        self._draw(state)
 
     def proposed(self, state: SearchState) -> None:
         """An iteration's candidates are known."""
@@ -75,29 +87,54 @@ class SearchView(SearchProgress):
         self._title = "stopping"
         self._note("stopping once what is in flight is done; Ctrl-C again stops at once")
 
-    def selected(self, state: SearchState, name: str, iterations: int) -> None:
+    def selected(self, state: SearchState, name: str) -> None:
         """An iteration's pick is made."""
-        self._left = iterations
         row = state.candidates[name]
         eta = self._remaining(state)
         self._line(
-            f"iteration {row.iteration}: {name.partition('-')[2]} -> {row.predicted_ms:.3g} ms, "
-            f"score {_score(row)}, about {iterations} to go" + (f", {eta}" if eta else "")
+            f"iteration {row.iteration}: {name.partition('-')[2]} -> {_ms(state, row):.3g} ms, "
+            f"score {_score(row)}, about {self._left(state)} to go" + (f", {eta}" if eta else "")
         )
         self._draw(state, at_once=True)
 
-    def stage(self, state: SearchState, text: str) -> None:
-        """Something else begins."""
-        self._title = text
-        self._line(text)
-        self._draw(state, at_once=True)
+    def chosen(self, state: SearchState) -> None:
+        """The walk is over and its points are chosen."""
+        self._stage(state, "measuring the chosen points")
+
+    def measured(self, state: SearchState) -> None:
+        """The chosen points were measured."""
+        self._stage(state, f"long-term fine-tune of {counted(len(state.chosen), 'point')}")
 
     def tuned(self, state: SearchState, name: str) -> None:
         """A chosen point was fine-tuned long."""
         row = state.candidates[name]
         score = "failed" if row.score is None else f"score {row.score:.4f}"
-        self._line(f"{name}: {row.predicted_ms:.3g} ms predicted, {score}")
+        latency = state.latency(row)
+        self._line(f"{name}: {latency.ms:.3g} ms {latency.source}, {score}")
         self._draw(state, at_once=True)
+
+    def _walks(self, state: SearchState) -> None:
+        self._title = "walking down"
+        now, budget = f"{_ms(state, state.current):.3g}", self._budget_ms(state)
+        way = f"down from {now} ms" if budget is None else f"from {now} to {budget:.3g} ms"
+        self._line(f"walking {way}, about {counted(self._left(state), 'iteration')}")
+        self._draw(state, at_once=True)
+
+    def _stage(self, state: SearchState, text: str) -> None:
+        self._title = text
+        self._line(text)
+        self._draw(state, at_once=True)
+
+    def _left(self, state: SearchState) -> int:
+        """About how many iterations are still to come."""
+        if self._course is None or self._goal is None or not state.walk:
+            return 0
+        return self._course.iterations_left(state, self._goal)
+
+    def _budget_ms(self, state: SearchState) -> float | None:
+        if self._goal is None or self._goal.minimum is not None:
+            return None
+        return self._goal.limits.get("ms")
 
     def _line(self, text: str) -> None:
         if not can_draw(self._console):
@@ -108,7 +145,7 @@ class SearchView(SearchProgress):
 
     def _remaining(self, state: SearchState) -> str:
         size = len(state.proposals) or self._per_iteration(state)
-        return self._eta.text(len(state.pending) + self._left * size)
+        return self._eta.text(len(state.pending) + self._left(state) * size)
 
     def _per_iteration(self, state: SearchState) -> int:
         shorts = [c for c in state.candidates.values() if c.stage == "short"]
@@ -135,28 +172,30 @@ class SearchView(SearchProgress):
         rows = state.front()
         front = Table(title=f"front ({counted(len(rows), 'point')})", box=None, padding=(0, 2))
         front.add_column("candidate")
-        for column in ("predicted ms", "measured ms", "score"):
+        for column in ("ms", "score"):
             front.add_column(column, justify="right")
+        front.add_column("latency")
         for row in _spread(rows, FRONT_ROWS):
-            measured = state.latency_ms(row)
-            clock = "" if measured is None else f"{measured:.3f}"
-            front.add_row(Text(row.name), f"{row.predicted_ms:.3f}", clock, _score(row))
+            latency = state.latency(row)
+            front.add_row(Text(row.name), f"{latency.ms:.3f}", _score(row), latency.source)
         return Group(facts, front)
 
     def _facts(self, state: SearchState) -> dict[str, str]:
         """What is known of the search so far; before the base is scored that is little."""
         facts = {"stage": " ".join([self._title, self._remaining(state)]).strip()}
-        if self._budget is not None:
-            facts["budget"] = f"{self._budget:.4g} ms predicted"
+        budget = self._budget_ms(state)
+        if budget is not None:
+            facts["budget"] = f"{budget:.4g} ms"
         if state.walk:
             current = state.current
-            facts["now"] = f"{current.predicted_ms:.4g} ms, score {_score(current)}"
+            latency = state.latency(current)
+            facts["now"] = f"{latency.ms:.4g} ms {latency.source}, score {_score(current)}"
         if state.proposals:
             done = len(state.proposals) - len(state.pending)
             target = "" if state.target_ms is None else f"target {state.target_ms:.4g} ms, "
             facts[f"iteration {state.iteration}"] = (
                 f"{target}candidate {done}/{len(state.proposals)}, "
-                f"about {counted(self._left, 'iteration')} to go"
+                f"about {counted(self._left(state), 'iteration')} to go"
             )
         if self._workers:
             facts["workers"] = self._workers
@@ -167,6 +206,10 @@ class SearchView(SearchProgress):
             ahead = pick(state.scored, key=lambda candidate: candidate.score or 0.0)
             facts["best so far"] = f"{ahead.name}, score {_score(ahead)}"
         return facts
+
+
+def _ms(state: SearchState, candidate: Candidate) -> float:
+    return state.latency(candidate).ms
 
 
 def _score(candidate: Candidate) -> str:

@@ -142,6 +142,8 @@ class RunView:
         fastest row that does.
         """
         rows = self.measured[self.measured[self.holdout].notna()]
+        if (rows["stage"] == "long").any():
+            rows = rows[rows["stage"] != "short"]
         if self.settings.min_accuracy is not None:
             sign = 1.0 if self.higher_is_better else -1.0
             rows = rows[self.gains(rows) >= sign * self.settings.min_accuracy]

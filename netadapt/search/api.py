@@ -1,23 +1,36 @@
-"""``netadapt.search``: the whole way, from Python."""
+"""``netadapt.search``: opens a run and starts the loop."""
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netadapt.errors import UserError
+from netadapt.interrupts import on_interrupt
+from netadapt.search.executors.base import Executor
+from netadapt.search.executors.registry import open_executor
+from netadapt.search.executors.sharing import SharingExecutor
+from netadapt.search.finish import drift
+from netadapt.search.jobs import BASE
+from netadapt.search.loop import Search
+from netadapt.search.networks import Networks
+from netadapt.search.problem import Problem
+from netadapt.search.progress import SearchProgress
+from netadapt.search.run_folder import RunFolder
 from netadapt.search.search_run import SearchRun
-
-if TYPE_CHECKING:
-    from netadapt.search.progress import SearchProgress
-
+from netadapt.search.settings import SearchSettings
+from netadapt.search.strategies.registry import load_strategy
+from netadapt.training.checkpoint import save_checkpoint
+from netadapt.training.device import compute_device
 
 NEEDED = {
     "model": "--checkpoint (or --model)",
     "data": "--data",
     "lut": "--lut",
 }
+WHERE = ("executor", "device", "address", "cpus_per_candidate", "gpus_per_candidate")
 
 
 def search(
@@ -29,7 +42,7 @@ def search(
     budget_ms: float | None = None,
     out: str | Path | None = None,
     resume: bool = False,
-    progress: "SearchProgress | None" = None,
+    progress: SearchProgress | None = None,
     **settings: Any,
 ) -> SearchRun:
     """Search for networks within a latency budget, or other budgets.
@@ -42,16 +55,14 @@ def search(
         budget_ms: the latency to reach, p50 in ms.
         out: the run folder; new, unless ``resume``; a new one under ``search_runs/`` if not given.
         resume: go on where the run in ``out`` stopped; it remembers all other arguments.
-        progress: told of every step.
-        **settings: any other field of ``SearchSettings``; of ``budget_ms``, ``budget_macs``,
-            ``budget_params`` and ``budget_mb`` any number together, or else ``min_accuracy``.
+        progress: listens to every step.
+        **settings: any other field of ``SearchSettings``; of ``budget_ms`` (or ``speedup``),
+            ``budget_macs``, ``budget_params`` and ``budget_mb`` any number together, or else
+            ``min_accuracy``.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: anything that the user can fix.
     """
-    from netadapt.search.run import resume_search, start_search
-    from netadapt.search.settings import SearchSettings
-
     if model is not None and checkpoint is not None:
         raise UserError("give a checkpoint or a model, not both")
     given: dict[str, object] = {"data": data, "budget_ms": budget_ms, **settings}
@@ -69,57 +80,105 @@ def search(
     return start_search(SearchSettings.parse(given), folder, progress)
 
 
-def search_targets(
-    luts: Sequence[str | Path],
-    *,
-    checkpoint: str | Path,
-    budget_ms: float | Sequence[float] | None = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: "SearchProgress | None" = None,
-    **settings: Any,
-) -> dict[str, SearchRun]:
-    """Search once for several targets: a front each, candidates that coincide evaluated once.
-
-    Args:
-        luts: folders of the targets' latency tables.
-        checkpoint: the base network, as ``search`` takes it.
-        budget_ms: one for all targets, or one for each.
-        out: the folder of the runs, each named after its table.
-        resume: go on where the runs in ``out`` stopped; they remember all other arguments, and
-            may be given another executor.
-        progress: told of every step.
-        **settings: as of ``search``.
-
-    Returns:
-        the runs, by the names of their tables.
-
-    Raises:
-        UserError: anything that the user can mend.
-    """
-    from netadapt.search.targets import resume_targets
-    from netadapt.search.targets import search_targets as run
-
-    if resume:
-        if out is None:
-            raise UserError("to resume a search name its run folder: --out")
-        return resume_targets(Path(out), _given(settings), progress)
-    budgets = [budget_ms] if isinstance(budget_ms, int | float) else list(budget_ms or [])
-    given = _given(settings)
-    folder = Path(out) if out is not None else default_folder(str(checkpoint))
-    names = [str(lut) for lut in luts]
-    return run(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
-
-
-def _given(settings: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in settings.items() if value is not None}
-
-
 def default_folder(model: str) -> Path:
     """Name a new run folder under ``search_runs/`` after ``model``: the first that is free."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(model).stem) or "run"
-    for number in itertools.count(1):
-        folder = Path("search_runs") / f"{stem}-{number}"
-        if not folder.exists():
-            return folder
-    raise AssertionError("itertools.count() ends never")
+    numbered = (Path("search_runs") / f"{stem}-{number}" for number in itertools.count(1))
+    return next(folder for folder in numbered if not folder.exists())
+
+
+def start_search(
+    settings: SearchSettings,
+    out: Path,
+    progress: SearchProgress | None = None,
+    shared: Path | None = None,
+) -> SearchRun:
+    """Check everything, create the run folder, and search.
+
+    ``shared`` is a folder through which several runs share their candidates.
+
+    Raises:
+        UserError: what the user can fix, before anything is written where that can be known.
+    """
+    load_strategy(settings.strategy)
+    problem = Problem(settings, settings.model)
+    problem.check()
+    base = problem.base
+    with RunFolder.created(out, settings, base.task) as folder, folder.locked():
+        save_checkpoint(base.model, folder.path / BASE, input_size=base.input_size)
+        return _searched(problem, folder, progress or SearchProgress(), shared)
+
+
+def resume_search(
+    out: Path,
+    given: Mapping[str, object],
+    progress: SearchProgress | None = None,
+    shared: Path | None = None,
+) -> SearchRun:
+    """Go on where the run in ``out`` stopped, with another executor if one is given.
+
+    Raises:
+        UserError: no run there, a damaged file, ``given`` contradicts what it remembers, or it asks
+            for code that the user has neither named nor trusted.
+    """
+    folder = RunFolder.existing(out)
+    asked = resumed_settings(folder.settings(), given, folder.settings_file)
+    with folder.locked():
+        weights = folder.path / BASE
+        if not weights.exists():  # killed before anything was evaluated
+            first = Problem(asked, asked.model).base
+            save_checkpoint(first.model, weights, input_size=first.input_size)
+        return _searched(Problem(asked, weights), folder, progress or SearchProgress(), shared)
+
+
+def resumed_settings(
+    settings: SearchSettings, given: Mapping[str, object], path: Path
+) -> SearchSettings:
+    """Return what a search goes on with: ``settings`` of the file ``path`` and another executor.
+
+    Raises:
+        UserError: ``given`` contradicts the file, or the file asks for code that the user has
+            neither named nor trusted.
+    """
+    asked = SearchSettings.parse({**settings.model_dump(), **given})
+    for name, value in asked.model_dump().items():
+        if name not in WHERE and value != getattr(settings, name):
+            raise UserError(
+                f"the run in {path.parent} has {name} {getattr(settings, name)}, not {value}; "
+                "a resumed run keeps its own arguments"
+            )
+    asked.require_trusted(path, given)
+    return asked
+
+
+def _searched(
+    problem: Problem, folder: RunFolder, progress: SearchProgress, shared: Path | None
+) -> SearchRun:
+    settings, base = problem.settings, problem.base
+    device = compute_device(settings.device)
+    networks = Networks(base, folder.path, device)
+    strategy = load_strategy(settings.strategy)(settings, problem.space, networks)
+    if base.task.note:
+        progress.noted(base.task.note)
+    opened = open_executor(base, networks, progress)
+    if shared is not None:
+        opened = SharingExecutor(opened, settings, folder.path, shared)
+    with closing(opened) as executor, _draining(executor, progress):
+        state = Search(problem, folder, strategy, executor, progress).run()
+    assert state.finished is not None
+    final = folder.path / state.candidates[state.finished].checkpoint
+    return SearchRun(folder.path, final, problem.clock.not_attached, drift(state))
+
+
+@contextmanager
+def _draining(executor: Executor, progress: SearchProgress) -> Iterator[None]:
+    """Let the first interrupt drain ``executor``; the second stops at once."""
+
+    def interrupted() -> None:
+        if executor.draining:
+            raise KeyboardInterrupt
+        executor.drain()
+        progress.draining()
+
+    with on_interrupt(interrupted):
+        yield

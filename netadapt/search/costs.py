@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.pruning import Operation, OperationMap, PrunableModel
+from netadapt.pruning import Operation, OperationMap, PrunableModel, Widths
 from netadapt.search.goal import Kind, Limits
 
 FLOAT_BYTES = 4
-MULTIPLYING = ("conv2d", "linear")  # what multiply-accumulates are counted of
+MULTIPLYING = ("conv2d", "linear")  # the operations whose multiply-accumulates count
 Rows = NDArray[Any]  # (B, G) widths, columns in the order of ``prunable.groups``
 Values = NDArray[np.float64]
 
@@ -22,20 +22,29 @@ class Costs:
 
     def __init__(self, prunable: PrunableModel, predictor: LatencyPredictor) -> None:
         self.prunable = prunable
-        self._predictor = predictor
+        self.predictor = predictor
+        self._scale = 1.0
+
+    def anchor(self, widths: Widths, measured_ms: float) -> None:
+        """From now on predict latencies relative to this network, which took ``measured_ms``."""
+        self._scale = measured_ms / self.predictor(widths)
+
+    def predict_ms(self, widths: Widths) -> float:
+        """Return the latency of one network. Raises ``UserError`` outside the table."""
+        return self._scale * self.predictor(widths)
 
     def batch(self, kind: Kind, rows: Rows) -> Values:
         """Return ``(B,)`` costs of ``(B, G)`` widths; NaN ms outside what the table has measured.
 
-        ``ms`` is the predicted latency, ``macs`` and ``params`` are counts. ``mb`` is memory in
-        10^6 bytes with everything in fp32: all parameters, and the most that activations take at
-        once. Operations run in the order of the trace, each into a tensor of its own (nothing is
-        fused, nothing done in place); a tensor, the network's input included, lives from the
-        operation that writes it to the last that reads it, and what no operation reads is an
-        output, which stays.
+        ``ms`` is the predicted latency, by the table and the anchor. ``macs`` and ``params`` are
+        counts. ``mb`` is memory in 10^6 bytes with everything in fp32: all parameters, and the
+        most that activations take at once. Operations run in the order of the trace, each into a
+        tensor of its own (nothing is fused, nothing done in place); a tensor, the network's input
+        included, lives from the operation that writes it to the last that reads it, and what no
+        operation reads is an output, which stays.
         """
         if kind == "ms":
-            return self._predictor.batch_or_nan(rows)
+            return self._scale * self.predictor.batch_or_nan(rows)
         if kind == "macs":
             return self._macs(rows)
         if kind == "params":

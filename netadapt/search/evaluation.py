@@ -1,15 +1,16 @@
 """Evaluating a candidate: prune, fine-tune, score. A function of the job and nothing else."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import nn
 
-from netadapt.pruning import PrunableModel, Widths
+from netadapt.pruning import PrunableModel
+from netadapt.search.base_network import BaseNetwork
 from netadapt.search.candidate import Candidate, Proposal, Stage
 from netadapt.search.distillation import DistilledTask
 from netadapt.search.networks import Networks
-from netadapt.search.problem import Problem
 from netadapt.search.recalibration import recalibrate
 from netadapt.search.saliency import OF_WEIGHTS, Criterion
 from netadapt.search.settings import SearchSettings
@@ -29,18 +30,18 @@ class Job:
         stage: after which fine-tune it is scored.
         parent: weights to prune, relative to the run folder.
         seed: of the batches it learns from.
-        importance: which channels of a group go first.
+        channel_order: which channels of a group go first.
         adaptation: what a ``short`` candidate gets before it is scored: its short-term
-            fine-tune, or only the statistics of its batch norms.
+            fine-tune, or only new statistics for its batch norms.
         teacher: weights of the network whose answers it also learns from, as ``parent``.
-        accumulate: parts that each batch is taken in, for want of memory.
+        accumulate: parts that each batch is split into where memory is short.
     """
 
     proposal: Proposal
     stage: Stage
     parent: str
     seed: int
-    importance: Criterion = "l2"
+    channel_order: Criterion = "l2"
     adaptation: Adaptation = "fine-tune"
     teacher: str | None = None
     accumulate: int = 1
@@ -56,23 +57,58 @@ class Job:
         return f"checkpoints/{self.name}.safetensors"
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job. The weights are in its checkpoint.
+
+    Attributes:
+        name: of the candidate.
+        score: the one that counts, on the holdout; ``None`` if the job failed.
+        failure: why it failed, if it did.
+        test: scores on the test split; empty for ``short`` candidates.
+        training_samples: training images that were read for it, here.
+    """
+
+    name: str
+    score: float | None
+    failure: str | None = None
+    test: Mapping[str, float] = field(default_factory=dict)
+    training_samples: int = 0
+
+    def candidate(self, job: Job, macs: int, params: int, peak_mb: float | None) -> Candidate:
+        """Return the candidate: the one place where candidates are made."""
+        return Candidate(
+            name=job.name,
+            iteration=job.proposal.iteration,
+            stage=job.stage,
+            widths=dict(job.proposal.widths),
+            predicted_ms=job.proposal.predicted_ms,
+            macs=macs,
+            params=params,
+            score=self.score,
+            failure=self.failure,
+            checkpoint=job.checkpoint,
+            test=self.test,
+            training_samples=self.training_samples,
+            peak_mb=peak_mb,
+        )
+
+
 class Evaluator:
-    """Evaluates jobs of one run, on ``device``; built anew in whichever process does the work."""
+    """Evaluates jobs of one run, on the device of ``networks``; each process builds its own."""
 
-    def __init__(self, problem: Problem, networks: Networks, device: str = "cpu") -> None:
-        self._problem = problem
+    def __init__(self, base: BaseNetwork, networks: Networks) -> None:
+        self._base = base
         self._networks = networks
-        self._device = device
-        self._batches = KeptBatches(problem.task, device)
+        self._batches = KeptBatches(base.task, networks.device)
 
-    def __call__(self, job: Job) -> Candidate:
+    def __call__(self, job: Job) -> Outcome:
         """Prune, fine-tune and score; the weights are written before this returns.
 
-        A fine-tune that diverges gives a candidate with a ``failure`` and no score.
+        A fine-tune that diverges gives an outcome with a ``failure`` and no score.
         """
-        problem, proposal = self._problem, job.proposal
-        task = problem.task
-        model = self._pruned(job).to(self._device)
+        task, settings = self._base.task, self._base.settings
+        model = self._pruned(job).to(self._networks.device)
         failure, score, test = None, None, {}
         try:
             self._adapt(model, job)
@@ -82,36 +118,22 @@ class Evaluator:
         except TrainingDiverged as error:
             failure = str(error)
         save_checkpoint(
-            model.eval(), self._networks.folder / job.checkpoint, input_size=problem.input_size
+            model.eval(), self._networks.folder / job.checkpoint, input_size=self._base.input_size
         )
-        return Candidate(
-            name=job.name,
-            iteration=proposal.iteration,
-            stage=job.stage,
-            widths=dict(proposal.widths),
-            predicted_ms=proposal.predicted_ms,
-            macs=problem.prunable.operations.macs(problem.prunable.vector(proposal.widths)),
-            params=problem.prunable.parameter_count(proposal.widths),
-            score=score,
-            failure=failure,
-            checkpoint=job.checkpoint,
-            test=test,
-            training_samples=training_samples(problem.settings, job),
-            peak_mb=peak_mb(problem, proposal.widths),
-        )
+        return Outcome(job.name, score, failure, test, training_samples(settings, job))
 
     def _pruned(self, job: Job) -> nn.Module:
         parent: PrunableModel = self._networks.prunable(job.parent)
         widths = job.proposal.widths
         if widths == parent.widths:
             return parent.pruned(widths)
-        if job.importance in OF_WEIGHTS:
-            return parent.pruned(widths, job.importance)
-        scores = self._networks.scores(job.parent, job.importance, job.proposal.iteration)
+        if job.channel_order in OF_WEIGHTS:
+            return parent.pruned(widths, job.channel_order)
+        scores = self._networks.scores(job.parent, job.channel_order, job.proposal.iteration)
         return parent.pruned(widths, scores)
 
     def _adapt(self, model: nn.Module, job: Job) -> None:
-        settings, task = self._problem.settings, self._batches
+        settings, task = self._base.settings, self._batches
         if job.adaptation == "recalibrate":
             batches = settings.recalibration_batches
             recalibrate(model, task, batches, settings.batch_size, job.seed)
@@ -122,13 +144,6 @@ class Evaluator:
             fit(model, task if teacher is None else DistilledTask(task, teacher), tuning)
 
 
-def peak_mb(problem: Problem, widths: Widths) -> float | None:
-    """Return the memory of a candidate, in 10^6 bytes, where there is a budget for it."""
-    if "mb" not in problem.settings.budgets:
-        return None
-    return float(problem.costs.batch("mb", problem.prunable.vector(widths)[None])[0])
-
-
 def training_samples(settings: SearchSettings, job: Job) -> int:
     """Return how many training images ``job`` reads; one that diverges counts in full."""
     if job.adaptation == "recalibrate":
@@ -137,24 +152,9 @@ def training_samples(settings: SearchSettings, job: Job) -> int:
     return 0 if tuning is None else tuning.steps * tuning.batch_size
 
 
-def failed_candidate(problem: Problem, job: Job, failure: str) -> Candidate:
-    """Return the candidate of a ``job`` that could not be evaluated; it has no weights."""
-    widths = job.proposal.widths
-    row = problem.prunable.vector(widths)[None]
-    return Candidate(
-        name=job.name,
-        iteration=job.proposal.iteration,
-        stage=job.stage,
-        widths=dict(widths),
-        predicted_ms=job.proposal.predicted_ms,
-        macs=int(problem.costs.batch("macs", row)[0]),
-        params=int(problem.costs.batch("params", row)[0]),
-        score=None,
-        failure=failure,
-        checkpoint=job.checkpoint,
-        training_samples=training_samples(problem.settings, job),
-        peak_mb=peak_mb(problem, widths),
-    )
+def failed(settings: SearchSettings, job: Job, failure: str) -> Outcome:
+    """Return the outcome of a ``job`` that was given up; it has no weights."""
+    return Outcome(job.name, None, failure, training_samples=training_samples(settings, job))
 
 
 def tune_settings(

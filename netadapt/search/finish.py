@@ -1,68 +1,39 @@
-"""After the walk: which points go on, what the clock says of them, which one is the answer."""
+"""After the walk: which points go on, and which one is the answer."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from netadapt.errors import UserError
-from netadapt.profiling.measurement import measure_all
 from netadapt.search.candidate import Candidate
 from netadapt.search.goal import Goal
-from netadapt.search.problem import Problem
-from netadapt.search.run_folder import RunFolder
+from netadapt.search.problem import UNITS
 from netadapt.search.state import SearchState, best
-from netadapt.training.checkpoint import load_checkpoint
+
+DRIFT = 0.03  # of the base's latency, below which it is not reported
 
 
-def choose_points(points: Sequence[Candidate], count: int) -> tuple[str, ...]:
-    """Choose of what a walk has found its base, its end, and points spread between them.
+def choose_points(state: SearchState, points: Sequence[Candidate], count: int) -> tuple[str, ...]:
+    """Choose the base, the end of the walk, and points spread between them.
 
     Those are the nearest to ``count`` latencies evenly spaced from the base to the end. A
     short-term score is too noisy to leave any of them out: after the long-term fine-tune they
     are compared for good.
 
     Args:
-        points: the base first, the end of the walk last.
+        state: of the search.
+        points: what the walk has found, the base first, the end last.
         count: how many to choose besides the base.
     """
     base, end = points[0], points[-1]
-    chosen = {base.name: base, end.name: end}
-    for wanted in np.linspace(base.predicted_ms, end.predicted_ms, count + 1)[1:-1]:
-        rest = [row for row in points if row.name not in chosen]
+    ms = {row.name: state.latency(row).ms for row in points}
+    chosen = {base.name, end.name}
+    for wanted in np.linspace(ms[base.name], ms[end.name], count + 1)[1:-1]:
+        rest = [row.name for row in points if row.name not in chosen]
         if rest:
-            nearest = min(rest, key=lambda row: abs(row.predicted_ms - wanted))
-            chosen[nearest.name] = nearest
-    return tuple(sorted(chosen, key=lambda name: -chosen[name].predicted_ms))
-
-
-def ending(state: SearchState, goal: Goal, points: Sequence[Candidate]) -> str | None:
-    """Say at which of ``points`` an accuracy ended the walk; ``None`` if budgets did."""
-    if goal.minimum is None:
-        return None
-    end, last = points[-1], state.current
-    said = f"stopped at {end.name}: {end.score:.4g} on the holdout, {goal.minimum:.4g} or better"
-    if last is end:
-        return f"{said}; no group can be made narrower"
-    return f"{said}; {last.name}, the next, scored {last.score:.4g}"
-
-
-def measure_points(
-    problem: Problem, state: SearchState, folder: RunFolder
-) -> dict[str, float] | None:
-    """Measure the chosen points in interleaved rounds; ``None`` if the target is not attached.
-
-    Returns:
-        ``{name: p50 in ms}``.
-    """
-    if problem.not_attached:
-        return None
-    models = [
-        load_checkpoint(folder.path / state.candidates[name].checkpoint) for name in state.chosen
-    ]
-    stats = measure_all(
-        models, problem.example_input, problem.table.target, traced=problem.prunable
-    )
-    return {name: stat.p50_ms for name, stat in zip(state.chosen, stats, strict=True)}
+            chosen.add(min(rest, key=lambda name: abs(ms[name] - wanted)))
+    return tuple(row.name for row in sorted(points, key=lambda row: -ms[row.name])
+                 if row.name in chosen)  # fmt: skip
 
 
 def pick_final(state: SearchState, goal: Goal) -> str:
@@ -70,7 +41,7 @@ def pick_final(state: SearchState, goal: Goal) -> str:
 
     With budgets it is the best holdout score within all of them; the clock decides on the
     latency or, without one, the prediction. With a minimal accuracy it is the fastest point that
-    keeps it; one whose long-term fine-tune lost it stands as the walk left it.
+    keeps it; a point that lost it by its long-term fine-tune counts as the walk left it.
     """
     tuned = [state.candidates[f"{name}-long"] for name in state.chosen]
     if goal.minimum is not None:
@@ -83,3 +54,42 @@ def pick_final(state: SearchState, goal: Goal) -> str:
             "the long-term fine-tune of every point within the budget failed; try a lower --long-lr"
         )
     return best(state, within).name
+
+
+def why_ended(state: SearchState, goal: Goal, end: Candidate) -> str:
+    """Say why the walk ended at ``end``."""
+    if goal.minimum is None:
+        return f"within the budget: {shown(state, goal, state.current)}"
+    kept = f"stopped at {end.name}: {end.score:.4g} on the holdout, {goal.minimum:.4g} or better"
+    if state.current is end:
+        return f"{kept}; no group can be made narrower"
+    return f"{kept}; {state.current.name}, the next, scored {state.current.score:.4g}"
+
+
+def already_met(state: SearchState, goal: Goal) -> str:
+    """Say by how much the base network is within the budgets."""
+    spare = 100 * (1 - goal.load(state.costs(state.base)))
+    return (
+        f"the base network is within the budget already, by {spare:.1f} %: "
+        f"{shown(state, goal, state.base)}; there is nothing to search for"
+    )
+
+
+def drift(state: SearchState) -> tuple[str, ...]:
+    """Say what the base took at the start and at the end, if that differs by more than 3 %."""
+    start, end = state.first_base_ms, state.base_ms
+    if start is None or end is None or abs(end / start - 1) <= DRIFT:
+        return ()
+    change = f"{100 * abs(end / start - 1):.1f} % {'slower' if end > start else 'faster'}"
+    return (
+        f"the machine's speed changed: the base network took {start:.3g} ms at the start and "
+        f"{end:.3g} ms at the end ({change}); measured latencies are those at the end",
+    )
+
+
+def shown(state: SearchState, goal: Goal, candidate: Candidate) -> str:
+    """Say what ``candidate`` costs of each limit."""
+    costs = state.costs(candidate)
+    return ", ".join(
+        f"{costs[kind]:.3g} of {limit:.3g} {UNITS[kind]}" for kind, limit in goal.limits.items()
+    )

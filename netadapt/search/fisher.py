@@ -12,13 +12,19 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.surgery import Slot
-from netadapt.training.task import Task
+from netadapt.training.task import Targets, Task, on_device
 
 Reads = dict[str, list[tuple[str, Slot]]]  # by module: the groups whose channels it reads
 
 
 def fisher_scores(
-    prunable: PrunableModel, task: Task, *, batches: int, batch_size: int, seed: int
+    prunable: PrunableModel,
+    task: Task,
+    *,
+    device: torch.device,
+    batches: int,
+    batch_size: int,
+    seed: int,
 ) -> dict[str, NDArray[np.float64]]:
     """Return ``{group: (steps,)}``: the mean over examples of (d loss / d mask)^2 / 2.
 
@@ -33,21 +39,23 @@ def fisher_scores(
     Raises:
         UserError: a score is not finite.
     """
-    model = copy.deepcopy(prunable.model).eval().requires_grad_(False)
+    model = copy.deepcopy(prunable.model).eval().requires_grad_(False).to(device)
     reads = _reads(prunable)
     steps = {name: group.width // group.step for name, group in prunable.groups.items()}
     total = {name: np.zeros(count) for name, count in steps.items()}
     for draw in range(batches):
-        inputs, targets = task.train_batch(draw, batch_size, seed)
+        inputs, targets = batch_on(device, task, draw, batch_size, seed)
         masks = {
-            name: torch.ones(len(inputs), count, requires_grad=True)
+            name: torch.ones(len(inputs), count, device=device, requires_grad=True)
             for name, count in steps.items()
         }
         with torch.enable_grad(), _masked_reads(model, reads, masks):
             torch.autograd.backward(task.loss(model, inputs, targets))
         for name, mask in masks.items():
             if mask.grad is not None:
-                each = len(inputs) * mask.grad.double().numpy()  # the loss is a mean over examples
+                each = (
+                    len(inputs) * mask.grad.cpu().double().numpy()
+                )  # the loss is a mean over examples
                 total[name] += (each**2).mean(axis=0) / (2 * batches)
     for name, scores in total.items():
         if not np.isfinite(scores).all():
@@ -56,6 +64,14 @@ def fisher_scores(
                 "--strategy netadapt needs none"
             )
     return total
+
+
+def batch_on(
+    device: torch.device, task: Task, draw: int, batch_size: int, seed: int
+) -> tuple[Tensor, Targets]:
+    """Return a training batch on ``device``."""
+    inputs, targets = task.train_batch(draw, batch_size, seed)
+    return inputs.to(device), on_device(targets, device)
 
 
 def _reads(prunable: PrunableModel) -> Reads:
@@ -75,9 +91,9 @@ def _masked_reads(model: nn.Module, reads: Reads, masks: dict[str, Tensor]) -> I
         first, *rest = given
         features_last = isinstance(module, nn.Linear)
         width = first.shape[-1 if features_last else 1]
-        mask = torch.ones(len(first), width)
+        mask = torch.ones(len(first), width, device=first.device)
         for group, slot in reads[names[module]]:
-            places = torch.from_numpy(slot.indices)  # (steps, k)
+            places = torch.from_numpy(slot.indices).to(first.device)  # (steps, k)
             values = masks[group][:, :, None].expand(-1, -1, places.shape[1])
             mask = mask.index_copy(1, places.flatten(), values.flatten(1))
         shape = [len(first), *[1] * (first.dim() - 1)]

@@ -17,6 +17,9 @@ MAX_BYTES = 500_000_000
 SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"}$')
 
 
+Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,12 +34,14 @@ class Started(_Event):
 class IterationBegan(_Event):
     """An iteration's target and what it proposes to evaluate.
 
-    Where all its candidates failed, it begins once more with the same when the run is resumed.
+    If all its candidates failed, it begins once more with the same ones when the run is resumed.
 
     Attributes:
-        target_ms: of the predicted latency; ``None`` where other budgets alone are asked for.
+        target_ms: of the predicted latency; ``None`` without a budget for it.
         targets: of the other budgets.
         training_samples: training images read to propose (for saliencies).
+        measured_ms: p50 of proposals that were timed before training, where the budget is near.
+        base_ms: p50 of the base in the same round.
     """
 
     event: Literal["iteration"] = "iteration"
@@ -45,6 +50,26 @@ class IterationBegan(_Event):
     targets: Mapping[Kind, float] = Field(default_factory=dict)
     proposals: tuple[Proposal, ...]
     training_samples: int = 0
+    measured_ms: Mapping[Name, Milliseconds] = Field(default_factory=dict)
+    base_ms: Milliseconds | None = None
+
+
+class Anchored(_Event):
+    """The base and the network the walk stands at were timed side by side, in one round.
+
+    Further predictions are relative to ``ms``. If points were chosen, the choice is withdrawn: the
+    walk goes on.
+
+    Attributes:
+        name: of the current network.
+        base_ms: p50 of the base.
+        ms: p50 of the current network.
+    """
+
+    event: Literal["anchored"] = "anchored"
+    name: Name
+    base_ms: Milliseconds
+    ms: Milliseconds
 
 
 class Scored(_Event):
@@ -55,7 +80,7 @@ class Scored(_Event):
 
 
 class Retried(_Event):
-    """An attempt at a candidate came to nothing, for ``reason``; it is made again.
+    """An attempt at a candidate failed for ``reason``; the candidate is evaluated again.
 
     Attributes:
         attempt: its number, from 1.
@@ -76,21 +101,21 @@ class Selected(_Event):
 
 
 class Chosen(_Event):
-    """The walk has met the budget as predicted; these points go on."""
+    """The walk has met the budget; these points go on."""
 
     event: Literal["chosen"] = "chosen"
     names: tuple[str, ...]
 
 
 class Measured(_Event):
-    """The clock's word on the chosen points, p50 in ms; ``None`` where no clock was at hand."""
+    """The chosen points were timed in one round: p50 in ms, or ``None`` if there is no clock."""
 
     event: Literal["measured"] = "measured"
     p50_ms: Mapping[str, float] | None
 
 
 class Tightened(_Event):
-    """No point met the budget by the clock: the walk goes on to a lower predicted one."""
+    """Older runs only: no point met the budget by the clock, so the walk went on."""
 
     event: Literal["tightened"] = "tightened"
     predicted_budget_ms: float
@@ -104,7 +129,7 @@ class Tuned(_Event):
 
 
 class Finished(_Event):
-    """The search is over; ``name`` is the model within the budget."""
+    """The search is over; ``name`` is the answer."""
 
     event: Literal["finished"] = "finished"
     name: str
@@ -114,6 +139,7 @@ Event = (
     Started
     | IterationBegan
     | Retried
+    | Anchored
     | Scored
     | Selected
     | Chosen

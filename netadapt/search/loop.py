@@ -1,16 +1,20 @@
 """The search: walk down to the budget, then finish the front."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from netadapt.errors import UserError
 from netadapt.search.breakdown import write_breakdown
 from netadapt.search.candidate import Candidate, Proposal
-from netadapt.search.evaluation import Job
+from netadapt.search.course import course_of
+from netadapt.search.evaluation import Job, Outcome
 from netadapt.search.executors.base import Executor
-from netadapt.search.finish import choose_points, ending, measure_points, pick_final
+from netadapt.search.finish import already_met, choose_points, pick_final, shown, why_ended
 from netadapt.search.goal import Goal
+from netadapt.search.jobs import Jobs
 from netadapt.search.journal import (
+    Anchored,
     Chosen,
     Event,
     Finished,
@@ -21,13 +25,13 @@ from netadapt.search.journal import (
     Scored,
     Selected,
     Started,
-    Tightened,
     Tuned,
 )
-from netadapt.search.networks import Networks
-from netadapt.search.problem import UNITS, Problem
+from netadapt.search.last_step import BEFORE
+from netadapt.search.problem import Problem
 from netadapt.search.progress import SearchProgress
-from netadapt.search.results import write_results
+from netadapt.search.proposer import Proposer
+from netadapt.search.results import Ending, write_results
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.samples import write_samples
 from netadapt.search.state import SearchState
@@ -35,6 +39,7 @@ from netadapt.search.strategies.base import Strategy
 from netadapt.training.checkpoint import is_file_reference
 
 MAX_CORRECTIONS = 10
+MEASURING_SHARE = 0.1  # of the search's time
 
 
 class Search:
@@ -44,19 +49,26 @@ class Search:
         self,
         problem: Problem,
         folder: RunFolder,
-        networks: Networks,
-        strategy: type[Strategy],
+        strategy: Strategy,
         executor: Executor,
         progress: SearchProgress,
     ) -> None:
         self._problem = problem
         self._settings = problem.settings
+        self._space = problem.space
         self._folder = folder
+        self._strategy = strategy
         self._executor = executor
         self._progress = progress
+        self._jobs = Jobs(problem.settings, strategy)
+        self._course = course_of(problem.settings, strategy)
+        self._proposer = Proposer(problem, strategy, self._course)
         self._journal = Journal(folder.journal)
-        self._strategy = strategy(problem, networks)
-        self.state = SearchState(problem.task.higher_is_better).replay(self._journal.events)
+        self._began = time.monotonic()
+        self._corrections = 0
+        self.state = SearchState(problem.base.task.higher_is_better).replay(self._journal.events)
+        if self.state.anchor:
+            self._use(self.state.anchor)
 
     def run(self) -> SearchState:
         """Search until a model within the budget is found, and finish the front."""
@@ -67,113 +79,111 @@ class Search:
         while not state.finished:
             if not state.chosen:
                 self.walk()
+                if self._met_by_base():
+                    self._progress.noted(already_met(state, self.goal))
+                    self._finish(state.base.name, already_met(state, self.goal))
+                    break
                 self._choose()
             if not state.was_measured:
                 self._measure()
             if not self._met():
-                self._tighten()
+                self._go_on()
                 continue
             self._tune()
-            final = pick_final(state, self._problem.goal())
-            write_samples(self._problem, self._folder, state, final)
-            write_breakdown(self._problem.predictor, self._folder, state)
-            self._write_results()
-            self._record(Finished(name=final))
+            end = self._course.points(state, self.goal)[-1]
+            self._finish(pick_final(state, self.goal), why_ended(state, self.goal, end))
         return state
 
+    def walk(self) -> None:
+        """From the base, or wherever the walk stands, to the goal."""
+        state, strategy = self.state, self._strategy
+        self._progress.opened(state, self._course, self.goal)
+        if not state.walk:
+            self._start()
+        if not state.anchor:
+            self._anchor()
+        while not self._course.ended(state, self.goal):
+            if not state.proposals:
+                proposed = self._proposer.propose(state, self.goal)
+                if proposed is None:
+                    break
+                self._record(proposed)
+            for candidate in self._evaluated([self._jobs.short(state, p) for p in state.pending]):
+                self._record(Scored(candidate=candidate))
+            picked = strategy.select(state, self._survivors(), self.goal)
+            self._keep(picked)
+            self._record(Selected(iteration=state.iteration, name=picked.name))
+            if self._anchor_is_due():
+                self._anchor()
+            self._drop_weights()
+            self._write_results()
+
+    @property
+    def goal(self) -> Goal:
+        """Where the walk ends, by what the base takes now."""
+        return self._problem.goal(self.state.base_ms)
+
     def _start(self) -> None:
-        problem = self._problem
-        model = problem.settings.model
-        fresh = "" if is_file_reference(model) else f" ({model}: fresh weights, not trained)"
-        self._progress.stage(self.state, f"scoring the base network{fresh}")
         base = Proposal(
             name="0",
             iteration=0,
             group="",
-            widths=problem.prunable.widths,
-            predicted_ms=problem.predictor({}),
+            widths=self._problem.base.prunable.widths,
+            predicted_ms=self._space.cost("ms", {}),
         )
-        job = Job(base, "base", "checkpoints/0.safetensors", self._settings.seed)
-        (scored,) = self._evaluated([job])
+        model = self._settings.model
+        if not is_file_reference(model):
+            self._progress.noted(f"{model}: fresh weights, not trained")
+        (scored,) = self._evaluated([self._jobs.base(base)])
         if scored.score is None:
             raise UserError(f"the base network cannot be scored: {scored.failure}")
-        if not self._goal().accurate(scored.score):
+        if not self.goal.accurate(scored.score):
             raise UserError(
                 f"--min-accuracy {self._settings.min_accuracy:g} is above what the base network "
                 f"scores on the holdout: {scored.score:.4g}; train it on or give a lower one"
             )
         self._record(Started(base=scored))
 
-    def walk(self) -> None:
-        """From the base, or wherever the walk stands, to the goal."""
-        if not self.state.walk:
-            self._start()
-        state, strategy, goal = self.state, self._strategy, self._goal()
-        left = strategy.iterations_left(state, goal)
-        budget_ms = None if goal.minimum is not None else goal.limits.get("ms")
-        self._progress.began(state, budget_ms, left)
-        while not strategy.ended(state, goal):
-            if not state.proposals:
-                proposed = self._proposed(goal)
-                if proposed is None:
-                    break
-                self._record(proposed)
-            self._progress.proposed(state)
-            jobs = [strategy.job(state, proposal) for proposal in state.pending]
-            for candidate in self._evaluated(jobs):
-                self._record(Scored(candidate=candidate))
-                self._progress.scored(state, candidate.name)
-            picked = strategy.select(state, self._survivors(), goal)
-            for proposal in state.proposals:
-                if proposal.name == picked.name:
-                    self._executor.keep(strategy.job(state, proposal))
-            self._record(Selected(iteration=state.iteration, name=picked.name))
-            self._progress.selected(state, picked.name, strategy.iterations_left(state, goal))
-            self._drop_weights()
-            self._write_results()
+    def _anchor(self) -> None:
+        """Measure base and current network, where there is a clock, and predict relative to it."""
+        current = self.state.current
+        if self._problem.clock.not_attached:
+            return
+        others = [] if current is self.state.base else [current.widths]
+        times = self._problem.clock.time(others)
+        ms = times.ms[0] if others else times.base_ms
+        self._record(Anchored(name=current.name, base_ms=times.base_ms, ms=ms))
 
-    def _proposed(self, goal: Goal) -> IterationBegan | None:
-        """Propose at the iteration's target, or nearer where nothing reaches it.
+    def _anchor_is_due(self) -> bool:
+        state, every = self.state, self._settings.anchor_every
+        if self._problem.clock.not_attached:
+            return False
+        if self._course.load(state, self.goal) < 1 + BEFORE:
+            return True
+        if every is not None:
+            return (state.iteration - 1) % every == 0
+        elapsed = time.monotonic() - self._began
+        return self._problem.clock.seconds <= MEASURING_SHARE * elapsed
 
-        Returns:
-            ``None`` if nothing narrower is left and none is needed: an accuracy ends the walk.
-        """
-        state, strategy = self.state, self._strategy
-        current = goal.load(state.current.costs)
-        base = goal.load(state.candidates[state.walk[0]].costs)
-        target = strategy.target(state, goal)
-        while True:
-            limits = goal.at(target)
-            proposals = strategy.propose(state, limits)
-            if proposals:
-                return IterationBegan(
-                    iteration=state.iteration,
-                    target_ms=limits.pop("ms", None),
-                    targets=limits,
-                    proposals=tuple(proposals),
-                    training_samples=strategy.proposing_samples(),
-                )
-            target = (target + current) / 2
-            if current - target <= base * 1e-4:
-                break
-        if goal.minimum is not None:
-            return None
-        raise UserError(
-            f"stuck at {_shown(goal, state.current)}: no group can be made "
-            "narrower; allow narrower ones with --lowest-share"
-        )
+    def _keep(self, picked: Candidate) -> None:
+        """See to it that the weights of the pick are in the run folder."""
+        for proposal in self.state.proposals:
+            if proposal.name == picked.name:
+                self._executor.keep(self._jobs.short(self.state, proposal))
 
-    def _goal(self) -> Goal:
-        return self._problem.goal(self.state.predicted_budget_ms)
+    def _met_by_base(self) -> bool:
+        """Whether there was nothing to search for."""
+        state, goal = self.state, self.goal
+        alone = len(state.walk) == 1 and goal.minimum is None
+        return alone and goal.met(state.costs(state.base))
 
     def _choose(self) -> None:
-        """Choose the points to go on with, and say where the walk has ended if no budget did."""
-        state, goal = self.state, self._goal()
-        points = self._strategy.points(state, goal)
-        end = ending(state, goal, points)
-        if end is not None:
-            self._progress.stage(state, end)
-        self._record(Chosen(names=choose_points(points, self._settings.long_points)))
+        """Choose the points to go on with."""
+        points = self._course.points(self.state, self.goal)
+        if self.goal.minimum is not None:
+            self._progress.noted(why_ended(self.state, self.goal, points[-1]))
+        names = choose_points(self.state, points, self._settings.long_points)
+        self._record(Chosen(names=names))
 
     def _survivors(self) -> list[Candidate]:
         scored = self.state.scored
@@ -187,39 +197,46 @@ class Search:
         return scored
 
     def _measure(self) -> None:
-        self._progress.stage(self.state, "measuring the chosen points")
-        self._record(Measured(p50_ms=measure_points(self._problem, self.state, self._folder)))
+        """Measure all chosen points in the same rounds."""
+        state, clock = self.state, self._problem.clock
+        if clock.not_attached:
+            self._record(Measured(p50_ms=None))
+            return
+        others = [name for name in state.chosen if name != state.base.name]
+        times = clock.time([state.candidates[name].widths for name in others])
+        p50_ms = {state.base.name: times.base_ms, **dict(zip(others, times.ms, strict=True))}
+        self._record(Measured(p50_ms=p50_ms))
 
     def _met(self) -> bool:
         """Whether a chosen point is within budget: by the clock, or as predicted without one."""
-        state, goal = self.state, self._problem.goal()
+        state, goal = self.state, self.goal
         return any(goal.met(state.costs(state.candidates[name])) for name in state.chosen)
 
-    def _tighten(self) -> None:
-        """The clock says the budget is not met: walk on to what it says would be."""
-        state, budget = self.state, self._settings.budgets["ms"]
-        corrections = sum(isinstance(event, Tightened) for event in self._journal.events)
-        current = state.current
-        measured = state.measured_ms[current.name]
-        if corrections >= MAX_CORRECTIONS:
+    def _go_on(self) -> None:
+        """Walk on from the end of the walk, which the last measurement found above the budget."""
+        state = self.state
+        base_ms, ms = state.base_ms, state.measured_ms(state.current)
+        if base_ms is None or ms is None or self._corrections >= MAX_CORRECTIONS:
             raise UserError(
-                f"the clock says {measured:.3g} ms for what the table predicts as "
-                f"{current.predicted_ms:.3g} ms, after {corrections} corrections; "
-                f"profile the device again: {self._settings.lut}"
+                f"the budget is not met after {self._corrections} corrections: "
+                f"{shown(state, self.goal, state.current)}; profile the device again: "
+                f"{self._settings.lut}"
             )
-        lower = 0.998 * min(current.predicted_ms, current.predicted_ms * budget / measured)
-        self._record(Tightened(predicted_budget_ms=lower))
+        self._corrections += 1
+        self._record(Anchored(name=state.current.name, base_ms=base_ms, ms=ms))
 
     def _tune(self) -> None:
         state = self.state
         waiting = [n for n in state.chosen if f"{n}-long" not in state.candidates]
-        if waiting:
-            text = f"long-term fine-tune of {len(waiting)} points"
-            self._progress.stage(state, text)
-        jobs = [self._strategy.long_job(state, name) for name in waiting]
-        for candidate in self._evaluated(jobs):
+        for candidate in self._evaluated([self._jobs.long(state, name) for name in waiting]):
             self._record(Tuned(candidate=candidate))
-            self._progress.tuned(state, candidate.name)
+
+    def _finish(self, final: str, why: str) -> None:
+        """Write the results and end the run."""
+        write_samples(self._problem.base.task, self._folder, self.state, final)
+        write_breakdown(self._space.costs.predictor, self._folder, self.state)
+        self._write_results(Ending(final, why))
+        self._record(Finished(name=final))
 
     def _begin_again(self) -> None:
         """Evaluate the candidates of an iteration anew that all failed before the run stopped."""
@@ -233,22 +250,41 @@ class Search:
         Raises:
             KeyboardInterrupt: the search was asked to stop; what was in flight is done by then.
         """
+        asked = {job.name: job for job in jobs}
         for outcome in self._executor.map(jobs):
             if isinstance(outcome, Retried):
                 self._record(outcome)
-                self._progress.retried(self.state, outcome)
             else:
-                yield outcome
+                yield self._candidate(asked[outcome.name], outcome)
         if self._executor.draining:
             raise KeyboardInterrupt
 
+    def _candidate(self, job: Job, outcome: Outcome) -> Candidate:
+        widths, space = job.proposal.widths, self._space
+        limited = "mb" in self._settings.budgets
+        return outcome.candidate(
+            job,
+            macs=int(space.cost("macs", widths)),
+            params=int(space.cost("params", widths)),
+            peak_mb=space.cost("mb", widths) if limited else None,
+        )
+
     def _record(self, event: Event) -> None:
+        """Journal ``event``, move the state on, and tell whoever listens."""
         self._journal.append(event)
         self.state.apply(event)
+        if isinstance(event, Anchored):
+            self._use(event)
+        self._progress.recorded(event, self.state)
 
-    def _write_results(self) -> None:
+    def _use(self, anchor: Anchored) -> None:
+        """Predict relative to the network that ``anchor`` measured."""
+        self._space.costs.anchor(self.state.candidates[anchor.name].widths, anchor.ms)
+
+    def _write_results(self, ending: Ending | None = None) -> None:
         problem = self._problem
-        write_results(self._folder, self.state, problem.task.primary, problem.reported)
+        primary, reported = problem.base.task.primary, problem.reported
+        write_results(self._folder, self.state, primary, reported, ending)
 
     def _drop_weights(self) -> None:
         """Delete weights that no later step can ask for."""
@@ -261,11 +297,3 @@ class Search:
         """Remove temporary files of a process that was killed while it wrote."""
         for path in (*self._folder.path.glob(".*.tmp*"), *self._folder.checkpoints.glob(".*.tmp*")):
             path.unlink(missing_ok=True)
-
-
-def _shown(goal: Goal, candidate: Candidate) -> str:
-    """What ``candidate`` costs of each limit."""
-    return ", ".join(
-        f"{candidate.costs[kind]:.3g} {UNITS[kind]} of {limit:.3g}"
-        for kind, limit in goal.limits.items()
-    )

@@ -1,5 +1,6 @@
 """The strategies and executors that there are, by name; nothing is imported to know them."""
 
+import re
 from typing import Literal
 
 StrategyName = Literal[
@@ -24,4 +25,13 @@ STRATEGIES: dict[StrategyName, str] = {
     "knapsack": "netadapt.search.strategies.knapsack:KnapsackStrategy",
     "evolution": "netadapt.search.strategies.evolution:EvolutionStrategy",
 }
+OWN_STRATEGY = re.compile(r"[\w.]+:\w+")
 EXECUTORS: tuple[ExecutorName, ...] = ("inline", "ray")
+
+
+def strategy_name(name: str) -> str:
+    """Return ``name`` if it is a strategy's, or may be one of your own. Raises ``ValueError``."""
+    if name not in STRATEGIES and not OWN_STRATEGY.fullmatch(name):
+        known = ", ".join(STRATEGIES)
+        raise ValueError(f"unknown strategy; known: {known}, or package.module:Class")
+    return name

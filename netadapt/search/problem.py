@@ -1,69 +1,35 @@
-"""What a search works on: the base network traced, its task, its table."""
+"""What a search works on, opened from its settings."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
 from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
-from netadapt.models import ModelSpec
-from netadapt.profiling.measurement import why_not_attached
-from netadapt.pruning import PrunableModel, trace
+from netadapt.search.base_network import BaseNetwork
+from netadapt.search.clock import Clock
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Goal, Kind
 from netadapt.search.proposals import WidthGrid
 from netadapt.search.settings import SearchSettings
-from netadapt.training.checkpoint import load_model
-from netadapt.training.recipes import recipe_for
-from netadapt.training.task import Task
-from netadapt.training.tasks import open_task
+from netadapt.search.space import Space
 
-NO_BUDGET = 1e-6  # the load to walk to where an accuracy ends the walk: none is so small
 UNITS: dict[Kind, str] = {"ms": "ms", "macs": "MACs", "params": "parameters", "mb": "MB"}
+SLACK = 1.25  # predictions may be this far off where the clock decides
 
 
 @dataclass
 class Problem:
-    """Built once a process from the settings; ``base`` is where the weights start."""
+    """Opens the parts of a search: the base network, the space of widths, and the clock.
+
+    Attributes:
+        settings: what was asked for.
+        weights: where the weights start: a checkpoint, or what the settings name.
+    """
 
     settings: SearchSettings
-    base: Path | str
-
-    @cached_property
-    def model(self) -> nn.Module:
-        """The base network, in eval mode."""
-        return load_model(str(self.base)).eval()
-
-    @cached_property
-    def input_size(self) -> tuple[int, int]:
-        """``(height, width)`` of the task's inputs."""
-        return self.task.input_size
-
-    @cached_property
-    def example_input(self) -> Tensor:
-        """``(N, C, H, W)`` with N the target's batch."""
-        random = torch.Generator().manual_seed(0)
-        return torch.rand((self.table.target.batch, *self.task.input_shape), generator=random)
-
-    @cached_property
-    def task(self) -> Task:
-        """Data, loss and scores; inputs are as large as asked for, or as the checkpoint says."""
-        settings, spec = self.settings, self.model.spec
-        assert isinstance(spec, ModelSpec)
-        recipe = recipe_for(spec.name, settings.task)
-        size = settings.input_size or spec.input_size
-        options = {**recipe.task_options, **settings.task_options}
-        return open_task(recipe.task, settings.data, size, options)
-
-    @property
-    def reported(self) -> tuple[str, ...]:
-        """Scores on the test split to report beside the one that counts."""
-        asked = self.settings.metrics
-        return self.task.reported if asked is None else asked
+    weights: Path | str
 
     @cached_property
     def table(self) -> LatencyTable:
@@ -71,72 +37,67 @@ class Problem:
         return LatencyTable.load(self.settings.lut)
 
     @cached_property
-    def prunable(self) -> PrunableModel:
-        """The base network, traced."""
-        return trace(self.model, self.example_input)
+    def base(self) -> BaseNetwork:
+        """The network to prune, and its task."""
+        return BaseNetwork(self.settings, self.weights, self.table.target.batch)
 
     @cached_property
-    def predictor(self) -> LatencyPredictor:
-        """Widths to ms."""
-        return LatencyPredictor(self.prunable, self.table)
+    def space(self) -> Space:
+        """The widths that the search may choose from, and their costs."""
+        prunable, settings = self.base.prunable, self.settings
+        steps = {name: group.step for name, group in prunable.groups.items()}
+        grid = WidthGrid(prunable.widths, settings.channel_multiple, settings.lowest_share, steps)
+        return Space(grid, Costs(prunable, LatencyPredictor(prunable, self.table)))
 
     @cached_property
-    def costs(self) -> Costs:
-        """Widths to all that there can be a budget for."""
-        return Costs(self.prunable, self.predictor)
+    def clock(self) -> Clock:
+        """Measures networks, where the target is this machine or can be reached."""
+        return Clock(self.base, self.table.target)
 
-    @cached_property
-    def grid(self) -> WidthGrid:
-        """The widths that the search may choose from."""
-        settings = self.settings
-        steps = {name: group.step for name, group in self.prunable.groups.items()}
-        return WidthGrid(
-            self.prunable.widths, settings.channel_multiple, settings.lowest_share, steps
-        )
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Scores on the test split to report beside the one that counts."""
+        asked = self.settings.metrics
+        return self.base.task.reported if asked is None else asked
 
-    @cached_property
-    def not_attached(self) -> str | None:
-        """What keeps the clock from being asked, or ``None`` if the target is this machine."""
-        return why_not_attached(self.table.target)
-
-    def goal(self, predicted_budget_ms: float | None = None) -> Goal:
-        """Where the walk ends; ``predicted_budget_ms`` is the latency that the clock asks for."""
-        settings = self.settings
-        higher = self.task.higher_is_better
-        if settings.min_accuracy is not None:
-            base_ms = self.predictor({})
-            return Goal({"ms": base_ms}, NO_BUDGET, settings.min_accuracy, higher)
-        budgets = settings.budgets
-        if predicted_budget_ms is not None:
-            budgets["ms"] = predicted_budget_ms
-        return Goal(budgets, higher_is_better=higher)
+    def goal(self, base_ms: float | None = None) -> Goal:
+        """Return where the walk ends, for a base that takes ``base_ms``: by the table if None."""
+        if base_ms is None:
+            base_ms = self.space.cost("ms", {})
+        return self.settings.goal(base_ms, self.base.task.higher_is_better)
 
     def check(self) -> None:
         """Raise a ``UserError`` for what could only fail later: network, scores, the budget."""
-        self.task.check(self.model)
-        if not self.prunable.groups:
+        self.base.task.check(self.base.model)
+        if not self.base.prunable.groups:
             raise UserError("no layer of the network can be pruned; netadapt info says why")
-        known = self.task.metrics
+        known = self.base.task.metrics
         unknown = [name for name in self.reported if name not in known]
         if unknown:
             raise UserError(f"unknown metric {unknown[0]!r}; known: {', '.join(known)}")
-        settings = self.settings
+        self._check_widths()
+
+    def _check_widths(self) -> None:
+        settings, costs = self.settings, self.space.costs
         limits = (
             f"--lowest-share {settings.lowest_share:g} and "
             f"--channel-multiple {settings.channel_multiple}"
         )
-        self.predictor({})
+        narrowest = self.space.grid.narrowest()
+        costs.predict_ms({})
         try:
-            self.predictor(self.grid.narrowest())
+            costs.predict_ms(narrowest)
         except UserError as error:
             raise UserError(
                 f"{limits} allow widths that were not measured; give larger ones: {error}"
             ) from error
-        narrowest = self.prunable.vector(self.grid.narrowest())[None]
-        for kind, budget in settings.budgets.items():
-            least = float(self.costs.batch(kind, narrowest)[0])
-            if least > budget:
+        if settings.min_accuracy is not None:
+            return
+        for kind, budget in self.goal().limits.items():
+            least = self.space.cost(kind, narrowest)
+            clocked = kind == "ms" and not self.clock.not_attached
+            if least > budget * (SLACK if clocked else 1):
                 raise UserError(
-                    f"budget {budget:g} {UNITS[kind]} cannot be met: at the smallest widths that "
+                    f"budget {budget:.6g} {UNITS[kind]} cannot be met: at the smallest widths that "
                     f"{limits} allow the network takes {least:.3g} {UNITS[kind]}"
                 )

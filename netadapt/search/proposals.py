@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from netadapt.search.candidate import Proposal
+from netadapt.pruning import Widths
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Limits
 
@@ -51,35 +51,28 @@ class WidthGrid:
         return math.lcm(self.multiple, self.steps.get(group, 1))
 
 
-def propose(
-    widths: Mapping[str, int], grid: WidthGrid, costs: Costs, limits: Limits, iteration: int
-) -> list[Proposal]:
-    """Propose one candidate for every group that can meet ``limits`` by itself.
+def one_group_each(
+    widths: Widths, grid: WidthGrid, costs: Costs, limits: Limits
+) -> dict[str, dict[str, int]]:
+    """Return, by group, the network with that group alone narrowed until ``limits`` are met.
 
-    It is the widest that does. All widths of all groups are predicted in one batch of table
-    look-ups.
+    The group has the widest width that meets them; groups that cannot are left out. All widths
+    of all groups are predicted in one batch of table look-ups.
     Source: Yang et al., NetAdapt, ECCV 2018, algorithm 1.
     """
     options = [(group, width) for group in grid.full for width in grid.below(group, widths[group])]
     if not options:
-        return []
+        return {}
     rows = np.tile(costs.prunable.vector(widths), (len(options), 1))
     column = {group: place for place, group in enumerate(costs.prunable.groups)}
     for row, (group, width) in zip(rows, options, strict=True):
         row[column[group]] = width
-    predicted = costs.batch("ms", rows)
-    proposals: dict[str, Proposal] = {}
-    meets = costs.meet(rows, limits) & ~np.isnan(predicted)
-    for (group, width), latency, meeting in zip(options, predicted, meets, strict=True):
-        if meeting and group not in proposals:  # widest first
-            proposals[group] = Proposal(
-                name=f"{iteration}-{group}",
-                iteration=iteration,
-                group=group,
-                widths={**widths, group: width},
-                predicted_ms=float(latency),
-            )
-    return list(proposals.values())
+    meets = costs.meet(rows, limits) & ~np.isnan(costs.batch("ms", rows))
+    found: dict[str, dict[str, int]] = {}
+    for (group, width), meeting in zip(options, meets, strict=True):
+        if meeting and group not in found:  # widest first
+            found[group] = {**widths, group: width}
+    return found
 
 
 def narrowed_until(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -11,29 +12,47 @@ from netadapt.search.run_folder import RunFolder
 from netadapt.search.state import SearchState
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a search ended.
+
+    Attributes:
+        final: the name of the answer.
+        why: the walk ended, in words.
+    """
+
+    final: str
+    why: str
+
+
 def results_frame(
     state: SearchState, rows: Sequence[Candidate], primary: str, metrics: Sequence[str]
 ) -> pd.DataFrame:
-    """Return one row a candidate; empty where something was not measured or not reported."""
+    """Return one row per candidate; empty where something was not measured or not reported."""
     records = []
     for row in rows:
         record: dict[str, object] = {
             "candidate": row.name,
             "iteration": row.iteration,
             "stage": row.stage,
-            "predicted_ms": row.predicted_ms,
-            "measured_ms": None if row.stage == "short" else state.latency_ms(row),
+            "predicted_ms": state.predicted(row).ms,
+            "measured_ms": state.measured_ms(row),
             f"{primary}_holdout": row.score,
             f"{primary}_test": row.test.get(primary),
         }
         record |= {f"{name}_test": row.test.get(name) for name in metrics}
         record |= {"macs": row.macs, "params": row.params, "checkpoint": row.checkpoint}
+        record["latency_source"] = state.latency(row).source
         records.append(record | dict(row.widths))
     return pd.DataFrame(records)
 
 
 def write_results(
-    folder: RunFolder, state: SearchState, primary: str, metrics: Sequence[str]
+    folder: RunFolder,
+    state: SearchState,
+    primary: str,
+    metrics: Sequence[str],
+    ending: Ending | None = None,
 ) -> None:
     """Write ``candidates.csv``, ``pareto.csv`` and ``summary.json``, each whole or not at all."""
     rows = list(state.candidates.values())
@@ -48,18 +67,25 @@ def write_results(
     front = results_frame(state, state.front(), primary, metrics)
     write_atomic(folder.candidates, everything.to_csv(index=False, float_format="%.6g"))
     write_atomic(folder.pareto, front.to_csv(index=False, float_format="%.6g"))
-    write_atomic(folder.summary, json.dumps(summary(state), indent=2) + "\n")
+    write_atomic(folder.summary, json.dumps(summary(state, ending), indent=2) + "\n")
 
 
-def summary(state: SearchState) -> dict[str, object]:
-    """Return what a search has cost so far, to compare strategies by.
+def summary(state: SearchState, ending: Ending | None = None) -> dict[str, object]:
+    """Return what a search has cost so far and, once it is over, how it ended.
 
     ``training_samples`` counts the training images read to propose (saliencies), in short-term
     and in long-term fine-tunes; it is ``None`` in runs older than the count.
     """
+    final = None if ending is None else state.candidates[ending.final]
     stages = [row.stage for row in state.candidates.values()]
     return {
         "iterations": len(state.walk) - 1,
         "candidates": stages.count("short"),
         "training_samples": state.training_samples(),
+        "final": ending and ending.final,
+        "ended": ending and ending.why,
+        "final_ms": None if final is None else state.latency(final).ms,
+        "latency_source": None if final is None else state.latency(final).source,
+        "base_ms_at_start": state.first_base_ms,
+        "base_ms_at_end": state.base_ms,
     }

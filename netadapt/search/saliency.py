@@ -12,7 +12,7 @@ from torch import nn
 from netadapt.errors import UserError
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.groups import ROOT_TYPES
-from netadapt.search.fisher import fisher_scores
+from netadapt.search.fisher import batch_on, fisher_scores
 from netadapt.training.task import Task
 
 Criterion = Literal["l2", "share", "magnitude", "taylor", "first-order", "fisher"]
@@ -38,11 +38,12 @@ def channel_scores(
     criterion: Criterion,
     task: Task,
     *,
+    device: torch.device,
     batches: int,
     batch_size: int,
     seed: int,
 ) -> Scores:
-    """Return ``{group: (channels,)}`` importances of the network as it is.
+    """Return ``{group: (channels,)}`` scores of the network as it is, computed on ``device``.
 
     Torch-Pruning's ``MagnitudeImportance`` (p=2) and ``TaylorImportance``, with its defaults but
     for the normalisation, which is left to the caller: the mean over a group's ordinary
@@ -54,17 +55,20 @@ def channel_scores(
     Source: Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019.
     """
     if criterion == "fisher":
-        return fisher_scores(prunable, task, batches=batches, batch_size=batch_size, seed=seed)
+        return fisher_scores(
+            prunable, task, device=device, batches=batches, batch_size=batch_size, seed=seed
+        )
     model = copy.deepcopy(prunable.model).eval()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     groups = _groups(model, prunable)
+    model.to(device)
     score = _IMPORTANCE[criterion]()
     if not reads_data(criterion):
         return {name: _checked(score(group), name, prunable) for name, group in groups.items()}
     total = {name: np.zeros(prunable.groups[name].width) for name in groups}
     for draw in range(batches):
-        inputs, targets = task.train_batch(draw, batch_size, seed)
+        inputs, targets = batch_on(device, task, draw, batch_size, seed)
         model.zero_grad(set_to_none=True)
         torch.autograd.backward(task.loss(model, inputs, targets))
         for parameter in model.parameters():  # one that the loss does not depend on

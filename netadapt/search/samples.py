@@ -3,15 +3,15 @@
 import numpy as np
 
 from netadapt.files import replacing
-from netadapt.search.problem import Problem
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.state import SearchState
 from netadapt.training.checkpoint import load_checkpoint
+from netadapt.training.task import Task
 
 BASE = "0"
 
 
-def write_samples(problem: Problem, folder: RunFolder, state: SearchState, final: str) -> None:
+def write_samples(task: Task, folder: RunFolder, state: SearchState, final: str) -> None:
     """Write ``samples.npz``, if the task has anything to draw.
 
     ``rgb`` uint8 ``(N, H, W, 3)``; ``truth`` ``(N, H, W)``; ``names``; ``candidates`` ``(K,)``,
@@ -22,7 +22,7 @@ def write_samples(problem: Problem, folder: RunFolder, state: SearchState, final
     shown = [BASE, *(name for name in tuned if state.candidates[name].score is not None)]
     if final not in shown:
         shown.append(final)
-    samples = problem.task.samples(
+    samples = task.samples(
         {
             name: load_checkpoint(folder.path / state.candidates[name].checkpoint).eval()
             for name in shown

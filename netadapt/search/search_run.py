@@ -19,11 +19,13 @@ class SearchRun:
         folder: everything it wrote.
         final: checkpoint of the model within the budgets, or above the accuracy, asked for.
         predicted_only: why the clock was not asked, or ``None`` if it was.
+        notes: what the user should know of the result, a line each.
     """
 
     folder: Path
     final: Path
     predicted_only: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def front(self) -> pd.DataFrame:
@@ -46,6 +48,6 @@ class SearchRun:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the search has cost, as in ``summary.json``: iterations, candidates, samples."""
+        """What the search has cost and how it ended, as in ``summary.json``."""
         facts: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
         return facts

@@ -3,12 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
-from netadapt.search.goal import Kind
-from netadapt.search.names import ExecutorName, StrategyName
+from netadapt.search.goal import Goal, Kind
+from netadapt.search.names import ExecutorName, strategy_name
 from netadapt.training.checkpoint import require_trusted_model
 from netadapt.training.tasks import with_task_options
 
@@ -17,11 +25,14 @@ Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Strategy = Annotated[str, Field(max_length=1000), AfterValidator(strategy_name)]
 Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 NO_GOAL = (
-    "a search needs --budget-ms (or --budget-macs, --budget-params, --budget-mb, --min-accuracy)"
+    "a search needs --budget-ms (or --speedup, --budget-macs, --budget-params, --budget-mb, "
+    "--min-accuracy)"
 )
+NO_BUDGET = 1e-6  # the load to walk to where an accuracy ends the walk: no network is so small
 
 
 class SearchSettings(BaseModel):
@@ -36,12 +47,14 @@ class SearchSettings(BaseModel):
         task_options: options of the task, by name, such as its loss.
         lut: folder of the latency table.
         budget_ms: the latency to reach on the table's target, by the clock where it is attached.
+        speedup: the latency to reach, as a factor: 2 is half of the base's latency. Base and
+            candidate are timed side by side where the target is attached.
         budget_macs: multiply-accumulates to reach, at the table's batch. All budgets given hold.
         budget_params: parameters to reach.
         budget_mb: memory to reach, 10^6 bytes: all weights and the most that activations take
             at once, in fp32; defined by ``netadapt.search.costs.Costs.batch``.
         min_accuracy: in place of budgets: the score on the holdout below which the walk ends.
-        strategy: what proposes and selects.
+        strategy: what proposes and selects: a name, or ``package.module:Class`` of your own.
         executor: what evaluates candidates; nothing of the result depends on it.
         device: of ``inline``: where candidates are fine-tuned and scored: ``cpu``, ``cuda[:N]`` or
             ``auto``.
@@ -70,6 +83,8 @@ class SearchSettings(BaseModel):
             rank channels by scores of their own take none.
         channel_multiple: widths are multiples of it.
         lowest_share: no group goes below this share of its width.
+        anchor_every: measure base and current network after every so many iterations, to correct
+            predictions; by default as often as measuring takes under 10 % of the search's time.
         metrics: scores on the test split to report beside the one that counts; the task's own
             choice if not given.
         seed: all randomness is derived from it.
@@ -85,11 +100,12 @@ class SearchSettings(BaseModel):
     task_options: dict[str, JsonValue] = Field(default_factory=dict)
     lut: Text
     budget_ms: Budget | None = None
+    speedup: Annotated[float, Field(gt=1, le=1000)] | None = None
     budget_macs: Budget | None = None
     budget_params: Budget | None = None
     budget_mb: Budget | None = None
     min_accuracy: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    strategy: StrategyName = "netadapt"
+    strategy: Strategy = "netadapt"
     executor: ExecutorName = "inline"
     device: Text = "cpu"
     address: Text | None = None
@@ -113,6 +129,7 @@ class SearchSettings(BaseModel):
     importance: Literal["l2", "share"] | None = None
     channel_multiple: Positive = 8
     lowest_share: Share = 0.125
+    anchor_every: Positive | None = None
     metrics: tuple[Text, ...] | None = None
     seed: Count = 0
 
@@ -132,13 +149,14 @@ class SearchSettings(BaseModel):
             given: what the user has named in this call: that may be used.
 
         Raises:
-            UserError: they name a model or task of the user's own, or a Ray cluster (whose machines
-                can run code here), that the user has neither named nor trusted.
+            UserError: they name a model, task or strategy of the user's own, or a Ray cluster
+                (its machines can run code here), that the user has neither named nor trusted.
         """
-        trust_named(given.get("model"), given.get("task"))
+        trust_named(given.get("model"), given.get("task"), given.get("strategy"))
         require_trusted_model(self.model, where)
         if self.task is not None:
             require_trusted(self.task, "task", where)
+        require_trusted(self.strategy, "strategy", where)
         if self.executor == "ray" and self.address not in (None, given.get("address")):
             raise UserError(
                 f"{where} asks for the Ray cluster at {self.address}, which was not contacted; if "
@@ -156,6 +174,15 @@ class SearchSettings(BaseModel):
         }
         return {kind: limit for kind, limit in given.items() if limit is not None}
 
+    def goal(self, base_ms: float, higher_is_better: bool) -> Goal:
+        """Return where the walk ends, for a base network that takes ``base_ms``."""
+        if self.min_accuracy is not None:
+            return Goal({"ms": base_ms}, NO_BUDGET, self.min_accuracy, higher_is_better)
+        limits = self.budgets
+        if self.speedup is not None:
+            limits["ms"] = base_ms / self.speedup
+        return Goal(limits, higher_is_better=higher_is_better)
+
     @model_validator(mode="after")
     def _gpus(self) -> "SearchSettings":
         if self.executor == "ray" and self.device != "cpu":
@@ -171,10 +198,13 @@ class SearchSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_goal(self) -> "SearchSettings":
+        if self.speedup is not None and self.budget_ms is not None:
+            raise UserError("give --budget-ms or --speedup, not both")
+        budgeted = bool(self.budgets) or self.speedup is not None
         if self.min_accuracy is None:
-            if not self.budgets:
+            if not budgeted:
                 raise UserError(NO_GOAL)
-        elif self.budgets:
+        elif budgeted:
             raise UserError("give a budget or --min-accuracy, not both")
         elif self.strategy == "evolution":
             raise UserError(

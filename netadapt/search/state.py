@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Literal, assert_never
 
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Proposal
 from netadapt.search.front import pareto_front
 from netadapt.search.goal import Kind
 from netadapt.search.journal import (
+    Anchored,
     Chosen,
     Event,
     Finished,
@@ -21,6 +22,30 @@ from netadapt.search.journal import (
     Tightened,
     Tuned,
 )
+
+Source = Literal["measured", "anchored", "predicted"]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """A latency, and where it comes from.
+
+    Attributes:
+        ms: p50.
+        source: ``measured`` by the clock; ``anchored``: predicted relative to a network that was
+            measured; ``predicted`` by the table alone.
+    """
+
+    ms: float
+    source: Source
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the clock said of a network, and of the base in the same round (``None``: unknown)."""
+
+    ms: float
+    base_ms: float | None
 
 
 @dataclass
@@ -35,12 +60,15 @@ class SearchState:
         target_ms: of the iteration in progress; ``None`` without a budget for the latency.
         targets: of the iteration in progress, for the other budgets.
         proposing_samples: training images read to propose, in all iterations.
-        predicted_budget_ms: the predicted latency to walk to, once the clock has corrected it.
         chosen: the points to fine-tune long.
-        measured_ms: the clock's p50, by the name of the short-term candidate.
+        anchor: the last time that the current network was measured; ``None`` without a clock.
+        readings: what the clock said last, by the name of the short-term candidate.
+        base_ms: the base's latency in the last round.
+        first_base_ms: and in the first one.
+        bases_ms: the base's latency when each iteration began, by iteration.
         was_measured: whether the chosen points' measurement is over (also without a clock).
         finished: the name of the final model.
-        retries: attempts that came to nothing and were made again, by candidate.
+        retries: attempts that failed, by candidate.
     """
 
     higher_is_better: bool
@@ -50,9 +78,12 @@ class SearchState:
     target_ms: float | None = None
     targets: Mapping[Kind, float] = field(default_factory=dict)
     proposing_samples: int = 0
-    predicted_budget_ms: float | None = None
     chosen: tuple[str, ...] = ()
-    measured_ms: dict[str, float] = field(default_factory=dict)
+    anchor: Anchored | None = None
+    readings: dict[str, Reading] = field(default_factory=dict)
+    base_ms: float | None = None
+    first_base_ms: float | None = None
+    bases_ms: dict[int, float] = field(default_factory=dict)
     was_measured: bool = False
     finished: str | None = None
     retries: dict[str, int] = field(default_factory=dict)
@@ -73,6 +104,9 @@ class SearchState:
                 self.target_ms, self.targets = event.target_ms, event.targets
                 self.proposals = list(event.proposals)
                 self.proposing_samples += event.training_samples
+                if self.anchor and self.base_ms is not None:
+                    self.bases_ms[event.iteration] = self.base_ms
+                self._timed(event.measured_ms, event.base_ms)
                 for proposal in event.proposals:
                     self.candidates.pop(proposal.name, None)
             case Retried(name=name):
@@ -86,17 +120,32 @@ class SearchState:
             case Chosen(names=names):
                 self.chosen = tuple(self._known(name) for name in names)
                 self.was_measured = False
+            case Anchored(name=name, ms=ms, base_ms=base_ms):
+                self.anchor = event
+                self._timed({self.base.name: base_ms, self._known(name): ms}, base_ms)
+                self.chosen, self.was_measured = (), False
             case Measured(p50_ms=measured):
-                self.measured_ms.update(measured or {})
+                self._timed(measured or {}, (measured or {}).get(self.base.name))
                 self.was_measured = True
-            case Tightened(predicted_budget_ms=budget):
-                self.predicted_budget_ms = budget
+            case Tightened():
                 self.chosen, self.was_measured = (), False
             case Finished(name=name):
                 self.finished = self._known(name)
                 self._order([f"{chosen}-long" for chosen in self.chosen])
             case _:
                 assert_never(event)
+
+    def _timed(self, measured_ms: Mapping[str, float], base_ms: float | None) -> None:
+        """Keep what the clock said in one round."""
+        if base_ms is not None:
+            self.base_ms = base_ms
+            self.first_base_ms = self.first_base_ms or base_ms
+        self.readings |= {name: Reading(ms, base_ms) for name, ms in measured_ms.items()}
+
+    @property
+    def base(self) -> Candidate:
+        """The base network."""
+        return self.candidates[self.walk[0]]
 
     @property
     def current(self) -> Candidate:
@@ -125,24 +174,50 @@ class SearchState:
         return [c for c in done if c is not None and c.score is not None]
 
     def front(self, stages: Iterable[str] = ("base", "short", "long")) -> list[Candidate]:
-        """The non-dominated candidates of ``stages``, by rising predicted latency."""
+        """The non-dominated candidates of ``stages``, by rising latency.
+
+        The latency is that of ``latency``; in runs that were never anchored it is the predicted
+        one, since a few measured latencies do not compare with the others' predictions.
+        """
         wanted = set(stages)
         rows = [c for c in self.candidates.values() if c.stage in wanted and c.score is not None]
         sign = 1.0 if self.higher_is_better else -1.0
         indices = pareto_front(
-            [row.predicted_ms for row in rows], [sign * (row.score or 0.0) for row in rows]
+            [self.latency(row).ms if self.anchor else row.predicted_ms for row in rows],
+            [sign * (row.score or 0.0) for row in rows],
         )
         return [rows[index] for index in indices]
 
-    def latency_ms(self, candidate: Candidate) -> float | None:
-        """The measured latency of ``candidate``'s widths, if the clock has timed them."""
-        return self.measured_ms.get(candidate.name.removesuffix("-long"))
+    def measured_ms(self, candidate: Candidate) -> float | None:
+        """Return the measured p50 of ``candidate``'s widths, ``None`` if they were never timed.
+
+        It is the ratio to the base in the round of its own, times the base's latency in the last
+        round: ratios stay true on a machine whose speed drifts, so that all of them compare.
+        """
+        reading = self.readings.get(candidate.name.removesuffix("-long"))
+        if reading is None:
+            return None
+        if reading.base_ms is None or self.base_ms is None:
+            return reading.ms
+        return reading.ms / reading.base_ms * self.base_ms
+
+    def predicted(self, candidate: Candidate) -> Latency:
+        """Return the prediction of ``candidate``'s latency, anchored where the clock allows it."""
+        if candidate.iteration == 0 and self.anchor and self.base_ms:
+            return Latency(self.base_ms, "anchored")
+        then = self.bases_ms.get(candidate.iteration)
+        if then is None or self.base_ms is None:
+            return Latency(candidate.predicted_ms, "predicted")
+        return Latency(candidate.predicted_ms / then * self.base_ms, "anchored")
+
+    def latency(self, candidate: Candidate) -> Latency:
+        """Return the latency of ``candidate``: measured if it was, else predicted."""
+        measured = self.measured_ms(candidate)
+        return self.predicted(candidate) if measured is None else Latency(measured, "measured")
 
     def costs(self, candidate: Candidate) -> dict[Kind, float]:
-        """What ``candidate`` costs, its latency by the clock if that has timed its widths."""
-        measured = self.latency_ms(candidate)
-        costs = candidate.costs
-        return costs if measured is None else {**costs, "ms": measured}
+        """Return what ``candidate`` costs, with its latency as ``latency`` has it."""
+        return {**candidate.costs, "ms": self.latency(candidate).ms}
 
     def better(self, one: float, other: float) -> bool:
         """Whether score ``one`` is better than ``other``."""

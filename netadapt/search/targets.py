@@ -4,16 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, provisional_folder, write_atomic
-from netadapt.search.run import resume_search, resumed_settings, start_search
+from netadapt.search.api import default_folder, resume_search, resumed_settings, start_search
+from netadapt.search.progress import SearchProgress
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
-
-if TYPE_CHECKING:
-    from netadapt.search.progress import SearchProgress
 
 TARGETS = "targets.json"
 SHARED = "shared"
@@ -25,11 +23,54 @@ def is_for_targets(out: Path) -> bool:
 
 
 def search_targets(
+    luts: Sequence[str | Path],
+    *,
+    checkpoint: str | Path,
+    budget_ms: float | Sequence[float] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: SearchProgress | None = None,
+    **settings: Any,
+) -> dict[str, SearchRun]:
+    """Search once for several targets: a front each, candidates that coincide evaluated once.
+
+    Args:
+        luts: folders of the targets' latency tables.
+        checkpoint: the base network, as ``search`` takes it.
+        budget_ms: one for all targets, or one for each.
+        out: the folder of the runs, each named after its table.
+        resume: go on where the runs in ``out`` stopped; they remember all other arguments, and
+            may be given another executor.
+        progress: listens to every step of every run.
+        **settings: as of ``search``.
+
+    Returns:
+        the runs, by the names of their tables.
+
+    Raises:
+        UserError: anything that the user can fix.
+    """
+    if resume:
+        if out is None:
+            raise UserError("to resume a search name its run folder: --out")
+        return resume_targets(Path(out), _given(settings), progress)
+    budgets = [budget_ms] if isinstance(budget_ms, int | float) else list(budget_ms or [])
+    given = _given(settings)
+    folder = Path(out) if out is not None else default_folder(str(checkpoint))
+    names = [str(lut) for lut in luts]
+    return start_targets(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
+
+
+def _given(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def start_targets(
     luts: Sequence[str],
     budgets_ms: Sequence[float],
     given: Mapping[str, object],
     out: Path,
-    progress: "SearchProgress | None" = None,
+    progress: SearchProgress | None = None,
 ) -> dict[str, SearchRun]:
     """Search for each table's target in turn; candidates that coincide are evaluated once.
 
@@ -42,7 +83,7 @@ def search_targets(
         budgets_ms: one budget for all, or one for each; none if ``given`` has another goal.
         given: the other arguments of ``SearchSettings``.
         out: a new folder.
-        progress: told of every step of every run.
+        progress: listens to every step of every run.
 
     Returns:
         the runs, by their names.
@@ -74,14 +115,14 @@ def search_targets(
 
 
 def resume_targets(
-    out: Path, given: Mapping[str, object], progress: "SearchProgress | None" = None
+    out: Path, given: Mapping[str, object], progress: SearchProgress | None = None
 ) -> dict[str, SearchRun]:
     """Go on with a search for several targets.
 
     Args:
         out: its folder.
         given: another executor, and what it takes; and what the user names again.
-        progress: told of every step of every run.
+        progress: listens to every step of every run.
 
     Raises:
         UserError: ``targets.json`` is damaged, and what the searches raise.
@@ -101,7 +142,7 @@ def resume_targets(
 def _all(
     asked: Mapping[str, Mapping[str, Any]],
     out: Path,
-    progress: "SearchProgress | None",
+    progress: SearchProgress | None,
     given: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, SearchRun]:
     shared = out / SHARED

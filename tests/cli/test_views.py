@@ -10,6 +10,7 @@ from netadapt.cli.eta import Eta
 from netadapt.cli.search_view import SearchView
 from netadapt.cli.views import stage_progress, training_view
 from netadapt.search.candidate import Candidate, Proposal
+from netadapt.search.goal import Goal
 from netadapt.search.journal import IterationBegan, Scored, Started
 from netadapt.search.state import SearchState
 
@@ -43,10 +44,20 @@ def halfway():
     )
 
 
+class Steady:
+    """A course that has always as many iterations to go."""
+
+    def __init__(self, left):
+        self._left = left
+
+    def iterations_left(self, state, goal):
+        return self._left
+
+
 def test_the_live_view_shows_where_a_search_stands(halfway):
     view = SearchView()
     try:
-        view.began(halfway, 5.0, 12)
+        view.opened(halfway, Steady(12), Goal({"ms": 5.0}))
         view.scored(halfway, "1-a")
         page = io.StringIO()
         Console(file=page, width=100).print(view._rendered(halfway))
@@ -54,8 +65,8 @@ def test_the_live_view_shows_where_a_search_stands(halfway):
         view.close()
     shown = " ".join(page.getvalue().split())
     for fact in (
-        "budget 5 ms predicted",
-        "now 10 ms, score 0.8000",
+        "budget 5 ms",
+        "now 10 ms predicted, score 0.8000",
         "iteration 1 target 9.6 ms, candidate 1/2, about 12 iterations to go",
         "best so far 1-a, score 0.7900",
         "front (2 points)",
@@ -65,12 +76,12 @@ def test_the_live_view_shows_where_a_search_stands(halfway):
 
 def test_without_a_terminal_a_search_tells_its_steps_in_lines(halfway, capsys):
     view = SearchView()
-    view.began(halfway, 5.0, 12)
-    view.selected(halfway, "1-a", 11)
+    view.opened(halfway, Steady(12), Goal({"ms": 5.0}))
+    view.selected(halfway, "1-a")
     view.close()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "walking from 10 to 5 ms, about 12 iterations"
-    assert lines[1].startswith("iteration 1: a -> 9.5 ms, score 0.7900, about 11 to go")
+    assert lines[1].startswith("iteration 1: a -> 9.5 ms, score 0.7900, about 12 to go")
 
 
 class TestDrawingThatFails:
@@ -79,8 +90,8 @@ class TestDrawingThatFails:
     def test_of_a_search(self, halfway, capsys, monkeypatch):
         view = SearchView()
         monkeypatch.setattr(view, "_line", fails)
-        view.stage(halfway, "measuring")
-        view.selected(halfway, "1-a", 3)
+        view.chosen(halfway)
+        view.selected(halfway, "1-a")
         view.close()
         assert capsys.readouterr().err == (
             "the progress display failed (ZeroDivisionError: of the test); work goes on\n"
@@ -105,14 +116,14 @@ class TestDrawingThatFails:
         view = SearchView()
         monkeypatch.setattr(view, "_line", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            view.stage(halfway, "measuring")
+            view.chosen(halfway)
 
     def test_nothing_is_raised_where_stderr_is_closed(self, halfway, monkeypatch):
         closed = io.StringIO()
         closed.close()
         monkeypatch.setattr(sys, "stderr", closed)
         view = SearchView()
-        view.began(halfway, 5.0, 12)
+        view.opened(halfway, Steady(12), Goal({"ms": 5.0}))
         view.noted("a note")
         view.close()
 

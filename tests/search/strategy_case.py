@@ -32,16 +32,23 @@ class Case:
 
     def strategy(self, name: str, **changes):
         problem = self.problem_with(strategy=name, **changes) if changes else self.problem
-        return load_strategy(name)(problem, Networks(problem, self.folder))
+        networks = Networks(problem.base, self.folder)
+        return load_strategy(name)(problem.settings, problem.space, networks)
+
+    @property
+    def base_ms(self):
+        return self.problem.space.cost("ms", {})
 
     def _base(self):
-        problem = self.problem
-        base = Proposal(
+        base, space = self.problem.base, self.problem.space
+        proposal = Proposal(
             name="0",
             iteration=0,
             group="",
-            widths=problem.prunable.widths,
-            predicted_ms=problem.predictor({}),
+            widths=base.prunable.widths,
+            predicted_ms=self.base_ms,
         )
-        job = Job(base, "base", "checkpoints/0.safetensors", 0)
-        return Evaluator(problem, Networks(problem, self.folder))(job)
+        job = Job(proposal, "base", "checkpoints/0.safetensors", 0)
+        outcome = Evaluator(base, Networks(base, self.folder))(job)
+        macs, params = (int(space.cost(kind, {})) for kind in ("macs", "params"))
+        return outcome.candidate(job, macs, params, None)

@@ -10,13 +10,14 @@ import torch
 from faulty import faulty_case
 
 from netadapt.errors import UserError
-from netadapt.search.candidate import Candidate, Proposal
-from netadapt.search.evaluation import Evaluator, Job
+from netadapt.search.base_network import BaseNetwork
+from netadapt.search.candidate import Proposal
+from netadapt.search.evaluation import Evaluator, Job, Outcome
 from netadapt.search.executors.pool import Crew, OutOfMemory, Patience, Pool, WorkerFault
-from netadapt.search.executors.worker import BASE, Recipe, Worker
+from netadapt.search.executors.worker import Worker, WorkerRecipe
+from netadapt.search.jobs import BASE
 from netadapt.search.journal import Retried
 from netadapt.search.networks import Networks
-from netadapt.search.problem import Problem
 from netadapt.search.progress import SearchProgress
 from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import load_checkpoint
@@ -27,19 +28,8 @@ def job(number):
     return Job(proposal, "short", "checkpoints/0.safetensors", seed=0)
 
 
-def candidate(done, failure=None):
-    return Candidate(
-        name=done.name,
-        iteration=1,
-        stage="short",
-        widths={},
-        predicted_ms=1.0,
-        macs=1,
-        params=1,
-        score=None if failure else 0.5,
-        failure=failure,
-        checkpoint=done.checkpoint,
-    )
+def outcome(done, failure=None):
+    return Outcome(done.name, None if failure else 0.5, failure)
 
 
 IDLE = float("inf")
@@ -73,7 +63,7 @@ class MadeUpCrew(Crew):
         self._idle_since[worker] = self._clock if fate == IDLE else IDLE
         if isinstance(fate, Exception):
             return self._ticket(0.5, fate)
-        return self._ticket(fate, candidate(job))
+        return self._ticket(fate, outcome(job))
 
     def done(self, tickets, seconds):
         assert len(tickets) <= self._workers
@@ -109,10 +99,10 @@ class MadeUpCrew(Crew):
 
 
 def outcomes(crew, jobs, **patience):
-    pool = Pool(crew, candidate, 8, SearchProgress(), Patience(**patience))
+    pool = Pool(crew, outcome, 8, SearchProgress(), Patience(**patience))
     results = list(pool.map([job(number) for number in range(jobs)]))
     retried = [result for result in results if isinstance(result, Retried)]
-    return [result for result in results if isinstance(result, Candidate)], retried
+    return [result for result in results if isinstance(result, Outcome)], retried
 
 
 def test_a_thousand_candidates_are_scored_once_though_workers_die():
@@ -194,7 +184,7 @@ def test_a_crew_that_cannot_start_is_an_error():
 
 def test_draining_finishes_what_is_in_flight_and_begins_nothing():
     crew = MadeUpCrew(3, lambda job, attempt: 1.0)
-    pool = Pool(crew, candidate, 8, SearchProgress())
+    pool = Pool(crew, outcome, 8, SearchProgress())
     results = pool.map([job(number) for number in range(10)])
     names = [next(results).name]
     pool.drain()
@@ -205,40 +195,40 @@ def test_draining_finishes_what_is_in_flight_and_begins_nothing():
 
 
 @pytest.fixture(scope="module")
-def problem(tmp_path_factory):
+def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faulty")
     arguments = faulty_case(folder)
-    return Problem(SearchSettings.parse(arguments), arguments["model"])
+    return BaseNetwork(SearchSettings.parse(arguments), arguments["model"], 1)
 
 
-def test_a_worker_gives_what_is_given_inline(problem, tmp_path, monkeypatch):
+def test_a_worker_gives_what_is_given_inline(base, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    recipe = Recipe.of(problem, Path(problem.base))
+    recipe = WorkerRecipe.of(base, Path(base.weights))
     worker = Worker(recipe, threads=1, device="cpu")
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / BASE).write_bytes(recipe.base)
+    (tmp_path / BASE).write_bytes(recipe.weights)
     narrower = Proposal(
         name="1-2", iteration=1, group="2", widths={"0": 16, "2": 8, "4": 16}, predicted_ms=1.0
     )
-    wanted = Evaluator(problem, Networks(problem, tmp_path))
+    wanted = Evaluator(base, Networks(base, tmp_path))
     asked = Job(narrower, "short", BASE, seed=1)
     assert not worker.lacks(BASE)
     made, weights = worker.evaluate(asked, {})
     assert made == wanted(asked)
-    assert weights == (tmp_path / made.checkpoint).read_bytes()
-    assert worker.lacks(made.checkpoint)
-    child = Job(narrower, "long", made.checkpoint, seed=2)
-    assert worker.evaluate(child, {made.checkpoint: weights})[0] == wanted(child)
+    assert weights == (tmp_path / asked.checkpoint).read_bytes()
+    assert worker.lacks(asked.checkpoint)
+    child = Job(narrower, "long", asked.checkpoint, seed=2)
+    assert worker.evaluate(child, {asked.checkpoint: weights})[0] == wanted(child)
 
 
-def test_a_worker_says_when_its_memory_is_short(problem, tmp_path, monkeypatch):
+def test_a_worker_says_when_its_memory_is_short(base, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    worker = Worker(Recipe.of(problem, Path(problem.base)), threads=1, device="cpu")
+    worker = Worker(WorkerRecipe.of(base, Path(base.weights)), threads=1, device="cpu")
     proposal = Proposal(
         name="1-2", iteration=1, group="2", widths={"0": 16, "2": 8, "4": 16}, predicted_ms=1.0
     )
     asked = Job(proposal, "short", BASE, seed=1)
-    (problem.task.folder / "memory").touch()
+    (base.task.folder / "memory").touch()
     with pytest.raises(OutOfMemory, match="out of memory"):
         worker.evaluate(asked, {})
     parts = Job(proposal, "short", BASE, seed=1, accumulate=2)

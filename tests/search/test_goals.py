@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from fake_clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 from search_case import WIDTHS, make_case
@@ -90,17 +91,13 @@ def test_the_budget_violated_most_is_the_one_that_falls(elsewhere, tmp_path, bas
 
 @pytest.mark.parametrize("strategy", ["uniform", "evolution"])
 def test_a_clock_slower_than_predicted_is_met_by_any_strategy(tmp_path, monkeypatch, strategy):
-    from netadapt.search import loop
-
-    def slower(problem, state, folder):
-        return {name: 1.04 * state.candidates[name].predicted_ms for name in state.chosen}
-
-    monkeypatch.setattr(loop, "measure_points", slower)
-    arguments = make_case(tmp_path, attached=True) | QUICK | {"budget_ms": 25.5}
+    FakeClock().install(monkeypatch)
+    arguments = make_case(tmp_path, attached=True) | QUICK | {"speedup": 1.1}
     run = netadapt.search(**arguments, strategy=strategy, out=tmp_path / "run")
-    final = run.candidates.set_index("candidate").loc[run.final.stem]
-    assert final["measured_ms"] <= 25.5
-    assert final["measured_ms"] == pytest.approx(1.04 * final["predicted_ms"], rel=1e-4)
+    rows = run.candidates.set_index("candidate")
+    final = rows.loc[run.final.stem]
+    assert final["measured_ms"] <= rows.loc["0", "measured_ms"] / 1.1
+    assert final["latency_source"] == "measured"
 
 
 def test_an_accuracy_to_keep_ends_the_walk_above_it(elsewhere, tmp_path, monkeypatch):
@@ -114,7 +111,7 @@ def test_an_accuracy_to_keep_ends_the_walk_above_it(elsewhere, tmp_path, monkeyp
     told = []
 
     class Told(SearchProgress):
-        def stage(self, state, text):
+        def noted(self, text):
             told.append(text)
 
     arguments = {name: value for name, value in elsewhere.items() if name != "budget_ms"} | QUICK

@@ -6,7 +6,7 @@ from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
 from netadapt.pruning import trace
 from netadapt.search.costs import Costs
-from netadapt.search.proposals import WidthGrid, propose
+from netadapt.search.proposals import WidthGrid, one_group_each
 from netadapt.training.checkpoint import load_checkpoint
 
 
@@ -23,7 +23,7 @@ def test_each_group_is_the_widest_that_meets_the_target_alone(predictor, share):
     grid = WidthGrid(WIDTHS, 8, 0.125)
     target = share * predictor({})
     costs = Costs(predictor.prunable, predictor)
-    proposals = {p.group: p for p in propose(WIDTHS, grid, costs, {"ms": target}, 1)}
+    proposals = one_group_each(WIDTHS, grid, costs, {"ms": target})
     for group, full in WIDTHS.items():
         meeting = [
             width
@@ -31,8 +31,7 @@ def test_each_group_is_the_widest_that_meets_the_target_alone(predictor, share):
             if predictor({group: width}) <= target
         ]
         if meeting:
-            assert proposals[group].widths[group] == max(meeting)
-            assert proposals[group].predicted_ms == pytest.approx(predictor({group: max(meeting)}))
+            assert proposals[group] == {**WIDTHS, group: max(meeting)}
         else:
             assert group not in proposals
 

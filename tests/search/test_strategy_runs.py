@@ -33,7 +33,7 @@ def test_each_reaches_the_budget_and_keeps_the_best(runs, elsewhere):
         rows = run.candidates.set_index("candidate")
         within = rows[(rows["stage"] == "long") & (rows["predicted_ms"] <= elsewhere["budget_ms"])]
         assert rows.loc[run.final.stem, "delta1_holdout"] == within["delta1_holdout"].max(), name
-        assert list(run.front.columns[11:]) == list(WIDTHS)
+        assert list(run.front.columns[12:]) == list(WIDTHS)
         model = netadapt.load_checkpoint(run.final)
         assert model.spec.widths == {group: rows.loc[run.final.stem, group] for group in WIDTHS}
 

@@ -25,9 +25,9 @@ def test_a_search_shows_its_stages_and_runs_to_its_end(terminal, width, tmp_path
 
 def test_the_table_names_budget_place_and_front(terminal):
     with terminal(SEARCH) as screen:
-        screen.wait_for("budget", "150 ms predicted", "front (1 point)")
+        screen.wait_for("budget", "150 ms", "front (1 point)")
         screen.end()
-    assert "206.3 ms, score 0.0000" in flowing(screen, " ")
+    assert "206.3 ms predicted, score 0.0000" in flowing(screen, " ")
 
 
 def flowing(screen, blank: str = "") -> str:

@@ -3,8 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
-from netadapt.search.candidate import Candidate
-from netadapt.search.evaluation import Job
+from netadapt.search.evaluation import Job, Outcome
 from netadapt.search.journal import Retried
 
 
@@ -20,11 +19,11 @@ class Executor(ABC):
     draining = False
 
     @abstractmethod
-    def map(self, jobs: Sequence[Job]) -> Iterator[Candidate | Retried]:
-        """Yield each job's candidate, in the order in which they are done.
+    def map(self, jobs: Sequence[Job]) -> Iterator[Outcome | Retried]:
+        """Yield each job's outcome, in the order in which they are done.
 
-        A candidate's weights are in the run folder by then. An attempt that came to nothing
-        through no fault of the candidate is told of and made again. Ends early if it is drained.
+        The weights are in the run folder by then. An attempt that failed through no fault of the
+        candidate is reported and made again. Ends early if it is drained.
         """
 
     def keep(self, job: Job) -> None:  # noqa: B027  (a hook, not a duty)

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from netadapt.search.candidate import Candidate
-from netadapt.search.evaluation import Job
+from netadapt.search.evaluation import Job, Outcome
 from netadapt.search.executors.base import Executor
 
 
 class InlineExecutor(Executor):
     """Evaluates in the process of the search, in order, each job when it is asked for."""
 
-    def __init__(self, evaluate: Callable[[Job], Candidate]) -> None:
+    def __init__(self, evaluate: Callable[[Job], Outcome]) -> None:
         self._evaluate = evaluate
 
-    def map(self, jobs: Sequence[Job]) -> Iterator[Candidate]:
-        """Yield the jobs' candidates in order."""
+    def map(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield the jobs' outcomes in order."""
         for job in jobs:
             if self.draining:
                 return

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netadapt.errors import UserError
-from netadapt.search.candidate import Candidate
-from netadapt.search.evaluation import Job
+from netadapt.search.evaluation import Job, Outcome
 from netadapt.search.executors.base import Executor
 from netadapt.search.journal import Retried
 from netadapt.search.progress import SearchProgress
@@ -22,7 +21,7 @@ MAX_REASON = 300  # characters
 
 
 class WorkerFault(Exception):  # noqa: N818  (named for what happened)
-    """An attempt came to nothing; the text says how, as in "its worker died"."""
+    """An attempt failed; the text says how, as in "its worker died"."""
 
 
 class OutOfMemory(WorkerFault):
@@ -57,10 +56,10 @@ class Crew(ABC):
 
     @abstractmethod
     def take(self, ticket: Any) -> Any:
-        """Return what a ticket that is done came to: a candidate, its weights in the run folder.
+        """Return what a ticket that is done gave: an outcome, its weights in the run folder.
 
         Raises:
-            WorkerFault: it came to nothing there: no worker, no memory, an error.
+            WorkerFault: the attempt failed: no worker, no memory, an error.
             UserError: the weights cannot be written here.
         """
 
@@ -122,16 +121,16 @@ class Pool(Executor):
 
     Args:
         crew: the workers.
-        failed: makes the candidate of a job that was given up, with the reason.
+        failed: makes the outcome of a job that was given up, with the reason.
         batch_size: of the fine-tunes; one that ran out of memory takes it in smaller parts.
-        progress: told what the workers do.
+        progress: listens to what the workers do.
         patience: when to give up.
     """
 
     def __init__(
         self,
         crew: Crew,
-        failed: Callable[[Job, str], Candidate],
+        failed: Callable[[Job, str], Outcome],
         batch_size: int,
         progress: SearchProgress,
         patience: Patience | None = None,
@@ -148,8 +147,8 @@ class Pool(Executor):
         self._failed_starts = 0
         self._seconds: dict[str, deque[float]] = {}
 
-    def map(self, jobs: Sequence[Job]) -> Iterator[Candidate | Retried]:
-        """Yield candidates as they are done, and the attempts that are made again.
+    def map(self, jobs: Sequence[Job]) -> Iterator[Outcome | Retried]:
+        """Yield outcomes as they are done, and the attempts that are made again.
 
         Raises:
             UserError: no worker can be started, or the engine is gone; the run can be resumed.
@@ -208,18 +207,18 @@ class Pool(Executor):
         names = [flight.attempt.job.name for flight in self._in_flight.values()]
         self._progress.workers(len(self._idle) + len(names), names)
 
-    def _settled(self, ticket: Hashable) -> Candidate | Retried:
+    def _settled(self, ticket: Hashable) -> Outcome | Retried:
         flight = self._in_flight.pop(ticket)
         try:
-            candidate: Candidate = self._crew.take(ticket)
+            outcome: Outcome = self._crew.take(ticket)
         except WorkerFault as fault:
             return self._again(flight, fault)
         self._idle.append(flight.worker)
         peers = self._seconds.setdefault(flight.attempt.job.stage, deque(maxlen=PEERS))
         peers.append(self._crew.now() - flight.began)
-        return candidate
+        return outcome
 
-    def _overdue(self) -> Iterator[Candidate | Retried]:
+    def _overdue(self) -> Iterator[Outcome | Retried]:
         """Give up attempts that hang."""
         for ticket, flight in list(self._in_flight.items()):
             sign = self._sign_of_hanging(flight)
@@ -241,7 +240,7 @@ class Pool(Executor):
             return f"no result in {limit:.0f} s, its peers took {median:.3g}"
         return None
 
-    def _again(self, flight: _InFlight, fault: WorkerFault) -> Candidate | Retried:
+    def _again(self, flight: _InFlight, fault: WorkerFault) -> Outcome | Retried:
         """Give a job another attempt with another worker, or give it up."""
         self._crew.dismiss(flight.worker)
         attempt, reason = flight.attempt, str(fault)[:MAX_REASON]

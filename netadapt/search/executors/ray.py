@@ -17,11 +17,11 @@ import ray.exceptions as faults
 
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
-from netadapt.search.candidate import Candidate
-from netadapt.search.evaluation import Job, failed_candidate
+from netadapt.search.base_network import BaseNetwork
+from netadapt.search.evaluation import Job, Outcome, failed
 from netadapt.search.executors.pool import Crew, OutOfMemory, Pool, WorkerFault
-from netadapt.search.executors.worker import BASE, Recipe, Worker
-from netadapt.search.problem import Problem
+from netadapt.search.executors.worker import Worker, WorkerRecipe
+from netadapt.search.jobs import BASE
 from netadapt.search.progress import SearchProgress
 
 CONNECT_SECONDS = 5.0
@@ -31,24 +31,24 @@ PULSE_SECONDS = 2.0  # between two questions whether a worker is at work
 BUSY_SECONDS = 0.1  # of processor time in between show that it is; Ray itself takes 0.04
 
 
-def open_ray(problem: Problem, folder: Path, progress: SearchProgress) -> Pool:
+def open_ray(base: BaseNetwork, folder: Path, progress: SearchProgress) -> Pool:
     """Return an executor for the run in ``folder`` on the Ray that its settings name.
 
     Raises:
         UserError: the cluster cannot be reached, or no node of it is large enough.
     """
-    settings = problem.settings
+    settings = base.settings
     cpus, gpus = settings.cpus_per_candidate, settings.gpus_per_candidate
-    crew = RayCrew(settings.address, cpus, gpus, folder, lambda: Recipe.of(problem, folder / BASE))
-    return Pool(
-        crew, lambda job, why: failed_candidate(problem, job, why), settings.batch_size, progress
+    crew = RayCrew(
+        settings.address, cpus, gpus, folder, lambda: WorkerRecipe.of(base, folder / BASE)
     )
+    return Pool(crew, lambda job, why: failed(settings, job, why), settings.batch_size, progress)
 
 
 class _Actor:
     """A worker in a process of Ray's."""
 
-    def __init__(self, recipe: Recipe, threads: int, device: str) -> None:
+    def __init__(self, recipe: WorkerRecipe, threads: int, device: str) -> None:
         self._worker = Worker(recipe, threads, device)
 
     def ready(self) -> None:
@@ -56,7 +56,7 @@ class _Actor:
 
     def evaluate(
         self, job: Job, weights: Mapping[str, "ray.ObjectRef[bytes]"]
-    ) -> tuple[Candidate, bytes]:
+    ) -> tuple[Outcome, bytes]:
         """As of the worker; fetches the weights that it lacks."""
         lacking = any(self._worker.lacks(name) for name in weights)
         fetched = {name: ray.get(ref) for name, ref in weights.items()} if lacking else {}
@@ -101,7 +101,7 @@ class RayCrew(Crew):
         cpus: int,
         gpus: float,
         folder: Path,
-        recipe: Callable[[], Recipe],
+        recipe: Callable[[], WorkerRecipe],
     ) -> None:
         self._cpus, self._gpus, self._folder = cpus, gpus, folder
         self._ours = not ray.is_initialized()
@@ -160,8 +160,8 @@ class RayCrew(Crew):
         """Wait for some of ``tickets``."""
         return ray.wait(list(tickets), num_returns=1, timeout=seconds, fetch_local=False)[0]
 
-    def take(self, ticket: Any) -> Candidate | None:
-        """Return a candidate whose weights are in the run folder; None of a worker made ready."""
+    def take(self, ticket: Any) -> Outcome | None:
+        """Return an outcome whose weights are in the run folder; None of a worker made ready."""
         try:
             made = ray.get(ticket)
         except faults.OutOfMemoryError as error:
@@ -178,9 +178,9 @@ class RayCrew(Crew):
             raise WorkerFault(f"{type(error).__name__}: {_first_line(error)}") from error
         if made is None:
             return None
-        candidate, weights = made
-        write_atomic(self._folder / candidate.checkpoint, weights)
-        checked: Candidate = candidate
+        outcome, weights = made
+        write_atomic(self._folder / "checkpoints" / f"{outcome.name}.safetensors", weights)
+        checked: Outcome = outcome
         return checked
 
     def idle_seconds(self, worker: Any) -> float:

@@ -3,22 +3,23 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from netadapt.files import replacing, write_atomic
-from netadapt.search.candidate import Candidate
-from netadapt.search.evaluation import Job, peak_mb
+from netadapt.search.evaluation import Job, Outcome
 from netadapt.search.executors.base import Executor
 from netadapt.search.journal import Retried
-from netadapt.search.problem import Problem
+from netadapt.search.settings import SearchSettings
 
 # what a candidate's weights and scores depend on, besides its job
 SHARED_SETTINGS = {
-    "task", "data", "loss", "input_size", "on_bad_sample", "batch_size", "optimizer", "short_steps",
+    "task", "data", "task_options", "input_size", "batch_size", "optimizer", "short_steps",
     "short_lr", "long_steps", "long_lr", "saliency_batches", "recalibration_batches", "seed",
 }  # fmt: skip
+_OUTCOME = TypeAdapter(Outcome)
 
 
 class SharingExecutor(Executor):
@@ -29,20 +30,22 @@ class SharingExecutor(Executor):
 
     Args:
         inner: evaluates what nobody has.
-        problem: of this run.
-        folder: this run's.
-        shared: what the siblings have in common: a file a candidate, named after all that the
+        settings: of this run.
+        folder: of this run.
+        shared: a folder that the siblings share: one file per candidate, named after all that the
             candidate depends on.
     """
 
-    def __init__(self, inner: Executor, problem: Problem, folder: Path, shared: Path) -> None:
+    def __init__(
+        self, inner: Executor, settings: SearchSettings, folder: Path, shared: Path
+    ) -> None:
         self._inner = inner
-        self._problem = problem
+        self._settings = settings
         self._folder = folder
         self._shared = shared
 
-    def map(self, jobs: Sequence[Job]) -> Iterator[Candidate | Retried]:
-        """Yield the candidates that are known already, then those of ``inner``."""
+    def map(self, jobs: Sequence[Job]) -> Iterator[Outcome | Retried]:
+        """Yield the outcomes that are known already, then those of ``inner``."""
         digests: dict[str, str] = {}
         keys = {job.name: self._key(job, digests) for job in jobs}
         unknown = []
@@ -53,8 +56,8 @@ class SharingExecutor(Executor):
             else:
                 yield known
         for outcome in self._inner.map(unknown):
-            if isinstance(outcome, Candidate) and outcome.failure is None:
-                self._tell(keys[outcome.name], outcome)
+            if isinstance(outcome, Outcome) and outcome.failure is None:
+                self._share(keys[outcome.name], outcome)
             yield outcome
 
     def keep(self, job: Job) -> None:
@@ -81,38 +84,31 @@ class SharingExecutor(Executor):
             if weights is not None and weights not in digests:
                 content = (self._folder / weights).read_bytes()
                 digests[weights] = hashlib.sha256(content).hexdigest()
-        settings = self._problem.settings.model_dump_json(include=SHARED_SETTINGS)
+        settings = self._settings.model_dump_json(include=SHARED_SETTINGS)
         widths = sorted(job.proposal.widths.items())
         facts = (
-            settings, widths, job.stage, job.seed, job.importance, job.adaptation, job.accumulate,
-            job.proposal.iteration, digests[job.parent], digests.get(job.teacher or ""),
+            settings, widths, job.stage, job.seed, job.channel_order, job.adaptation,
+            job.accumulate, job.proposal.iteration, digests[job.parent],
+            digests.get(job.teacher or ""),
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
-    def _known(self, job: Job, key: str) -> Candidate | None:
+    def _known(self, job: Job, key: str) -> Outcome | None:
         try:
             owner, text = (self._shared / f"{key}.json").read_text("utf-8").split("\n", 1)
-            found = Candidate.model_validate_json(text)
+            found = _OUTCOME.validate_json(text)
         except (OSError, ValueError, ValidationError):  # nobody's, or damaged: evaluate it
             return None
-        weights = self._shared.parent / owner / found.checkpoint
+        weights = self._shared.parent / owner / "checkpoints" / f"{found.name}.safetensors"
         here = self._folder / job.checkpoint
         if weights.exists():
             with replacing(here) as temporary:
                 shutil.copyfile(weights, temporary)
         elif (job.stage != "short" or job.adaptation != "fine-tune") and not here.exists():
             return None  # it may go on without being picked: its weights are needed
-        return found.model_copy(
-            update={
-                "name": job.name,
-                "checkpoint": job.checkpoint,
-                "predicted_ms": job.proposal.predicted_ms,
-                "training_samples": 0,  # none were read here
-                "peak_mb": peak_mb(self._problem, job.proposal.widths),
-            }
-        )
+        return replace(found, name=job.name, training_samples=0)  # none were read here
 
-    def _tell(self, key: str, candidate: Candidate) -> None:
+    def _share(self, key: str, outcome: Outcome) -> None:
         self._shared.mkdir(exist_ok=True)
-        text = f"{self._folder.name}\n{candidate.model_dump_json()}"
+        text = f"{self._folder.name}\n{_OUTCOME.dump_json(outcome).decode()}"
         write_atomic(self._shared / f"{key}.json", text)

@@ -10,50 +10,45 @@ from pathlib import Path
 import torch
 
 from netadapt.factories import trust, trusted
-from netadapt.search.candidate import Candidate
-from netadapt.search.evaluation import Evaluator, Job
+from netadapt.search.base_network import BaseNetwork
+from netadapt.search.evaluation import Evaluator, Job, Outcome
 from netadapt.search.executors.pool import OutOfMemory
+from netadapt.search.jobs import BASE
 from netadapt.search.networks import Networks
-from netadapt.search.problem import Problem
 from netadapt.search.settings import SearchSettings
-
-BASE = "checkpoints/0.safetensors"
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """All that a worker needs to know of a run, but for the data, which lies where it works.
+class WorkerRecipe:
+    """All that a worker needs to know of a run. The data must lie where it works.
 
     Attributes:
         settings: of the search.
-        base: the base's checkpoint.
-        table: the files of the latency table, by name.
+        weights: the base's checkpoint.
+        batch: inputs per run on the target.
         folder: where the search was started; paths in ``settings`` start there.
         import_path: where the search finds modules.
         trusted: code of the user's own that files may ask for.
     """
 
     settings: SearchSettings
-    base: bytes
-    table: Mapping[str, bytes]
+    weights: bytes
+    batch: int
     folder: str
     import_path: tuple[str, ...]
     trusted: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, problem: Problem, base: Path) -> "Recipe":
-        """Return the recipe of ``problem``, whose weights start at ``base``."""
-        table = problem.table.folder
-        files = {path.name: path.read_bytes() for path in table.iterdir() if path.is_file()}
-        folder = str(Path.cwd())
-        content, path = base.read_bytes(), tuple(sys.path)
-        return cls(problem.settings, content, files, folder, path, tuple(trusted()))
+    def of(cls, base: BaseNetwork, weights: Path) -> "WorkerRecipe":
+        """Return the recipe for evaluating what is cut from ``base``, with its ``weights``."""
+        content, folder, path = weights.read_bytes(), str(Path.cwd()), tuple(sys.path)
+        return cls(base.settings, content, base.batch, folder, path, tuple(trusted()))
 
 
 class Worker:
     """Evaluates jobs one after the other, in a folder of its own; the data is opened once."""
 
-    def __init__(self, recipe: Recipe, threads: int, device: str) -> None:
+    def __init__(self, recipe: WorkerRecipe, threads: int, device: str) -> None:
         self._threads = threads
         torch.set_num_threads(threads)
         if Path(recipe.folder).is_dir():  # on another machine there may be none
@@ -63,22 +58,17 @@ class Worker:
             trust(name)
         self._own = tempfile.TemporaryDirectory(prefix="netadapt-")
         self._folder = Path(self._own.name)
-        table = self._folder / "lut" / Path(recipe.settings.lut).name
-        table.mkdir(parents=True)
-        for name, content in recipe.table.items():
-            (table / name).write_bytes(content)
-        self._keep({BASE: recipe.base})
-        settings = recipe.settings.model_copy(update={"lut": str(table)})
-        problem = Problem(settings, self._folder / BASE)
-        problem.prunable, problem.costs  # noqa: B018  (built now, not in the first candidate's time)
-        self._evaluate = Evaluator(problem, Networks(problem, self._folder), device)
+        self._keep({BASE: recipe.weights})
+        base = BaseNetwork(recipe.settings, self._folder / BASE, recipe.batch)
+        base.prunable  # noqa: B018  (built now, not in the first candidate's time)
+        self._evaluate = Evaluator(base, Networks(base, self._folder, device))
 
     def lacks(self, weights: str) -> bool:
         """Whether ``weights``, relative to the run folder, must be given with a job."""
         return not (self._folder / weights).exists()
 
-    def evaluate(self, job: Job, weights: Mapping[str, bytes]) -> tuple[Candidate, bytes]:
-        """Return the candidate of ``job`` and its checkpoint.
+    def evaluate(self, job: Job, weights: Mapping[str, bytes]) -> tuple[Outcome, bytes]:
+        """Return the outcome of ``job`` and its checkpoint.
 
         Args:
             job: what to do.
@@ -90,19 +80,19 @@ class Worker:
         torch.set_num_threads(self._threads)  # each calling thread has its own number
         self._keep(weights)
         try:
-            candidate = self._evaluate(job)
+            outcome = self._evaluate(job)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             raise OutOfMemory("out of memory") from None
-        made = self._folder / candidate.checkpoint
+        made = self._folder / job.checkpoint
         content = made.read_bytes()
         if job.stage != "base":
             made.unlink()
-        return candidate, content
+        return outcome, content
 
     def _keep(self, weights: Mapping[str, bytes]) -> None:
-        """Write ``weights``; what was needed before is needed no more."""
+        """Write ``weights`` in place of those that were needed before."""
         for path in (self._folder / "checkpoints").glob("*") if weights else ():
             path.unlink()
         for name, content in weights.items():

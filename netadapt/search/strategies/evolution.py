@@ -11,8 +11,9 @@ from pymoo.operators.crossover.sbx import SBX  # type: ignore[import-untyped]
 from pymoo.operators.mutation.pm import PM  # type: ignore[import-untyped]
 from pymoo.operators.repair.rounding import RoundingRepair  # type: ignore[import-untyped]
 
-from netadapt.search.candidate import Candidate, Proposal
-from netadapt.search.evaluation import Adaptation, Job
+from netadapt.pruning import Widths
+from netadapt.search.candidate import Candidate
+from netadapt.search.evaluation import Adaptation
 from netadapt.search.goal import Goal, Limits
 from netadapt.search.saliency import Criterion
 from netadapt.search.seeds import derive_seed
@@ -23,7 +24,7 @@ WORST = 1e9  # both objectives of what has no score
 SPREAD = 0.2  # of a group's share about that of its network, in the first generation
 IDLE = 100  # generations without a new network after which there is none to be found
 
-Widths = tuple[int, ...]
+Row = tuple[int, ...]  # widths in the order of the groups
 
 
 class EvolutionStrategy(Strategy):
@@ -37,29 +38,19 @@ class EvolutionStrategy(Strategy):
     Source: Deb et al., NSGA-II, 2002; pymoo's, with its defaults for integers.
     """
 
-    importance: ClassVar[Criterion] = "share"
+    channel_order: ClassVar[Criterion] = "share"
     adaptation: ClassVar[Adaptation] = "recalibrate"
+    from_base: ClassVar[bool] = True
 
-    def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
+    def propose(self, state: SearchState, limits: Limits) -> Mapping[str, Widths]:
         """Return the networks of this generation that were not scored before."""
-        if state.iteration > self.problem.settings.generations and not self._possible(limits):
-            return []
-        return [
-            self.proposal(state, str(index), dict(zip(self.problem.grid.full, row, strict=True)))
+        over = state.iteration > self.settings.generations
+        if over and not self.space.meets(self.space.grid.narrowest(), limits):
+            return {}
+        return {
+            str(index): dict(zip(self._full, row, strict=True))
             for index, row in enumerate(self._generation(state))
-        ]
-
-    def target(self, state: SearchState, goal: Goal) -> float:
-        """The budget itself: generations do not approach it step by step."""
-        return goal.floor
-
-    def ended(self, state: SearchState, goal: Goal) -> bool:
-        """Whether all generations are over and the best network is within budget."""
-        return self.iterations_left(state, goal) == 0 and goal.met(state.current.costs)
-
-    def iterations_left(self, state: SearchState, goal: Goal) -> int:
-        """Return the generations still to come."""
-        return max(0, self.problem.settings.generations + 1 - state.iteration)
+        }
 
     def select(self, state: SearchState, scored: Sequence[Candidate], goal: Goal) -> Candidate:
         """Return the best network within budget so far or, without one, that of the least load."""
@@ -69,38 +60,17 @@ class EvolutionStrategy(Strategy):
             for row in state.candidates.values()
             if row.score is not None and row.stage != "long" and row.checkpoint in needed
         ]
-        within = [row for row in known if goal.met(row.costs)]
+        within = [row for row in known if goal.met(state.costs(row))]
         if not within:
-            return min(known, key=lambda row: goal.load(row.costs))
+            return min(known, key=lambda row: goal.load(state.costs(row)))
         sign = 1.0 if state.higher_is_better else -1.0
-        return max(within, key=lambda row: (sign * (row.score or 0.0), -row.predicted_ms))
+        return max(within, key=lambda row: (sign * (row.score or 0.0), -state.latency(row).ms))
 
-    def points(self, state: SearchState, goal: Goal) -> list[Candidate]:
-        """Return the base, the front between it and the end, and the best network within budget."""
-        base, end = state.candidates[state.walk[0]], state.current
-        front = state.front(("base", "short"))
-        between = [row for row in front if end.predicted_ms < row.predicted_ms < base.predicted_ms]
-        return [base, *reversed(between), end]
-
-    def parent(self, state: SearchState) -> Candidate:
-        """Return the base: every network is cut from it."""
-        return state.candidates[state.walk[0]]
-
-    def job(self, state: SearchState, proposal: Proposal) -> Job:
-        """As any; all networks ever see the same batches, so that their scores compare."""
-        seed = derive_seed(self.problem.settings.seed, 0, "recalibration")
-        parent = self.parent(state).checkpoint
-        return Job(proposal, "short", parent, seed, self.order, self.adaptation)
-
-    def _possible(self, limits: Limits) -> bool:
-        narrowest = self.problem.prunable.vector(self.problem.grid.narrowest())
-        return bool(self.problem.costs.meet(narrowest[None], limits)[0])
-
-    def _generation(self, state: SearchState) -> list[Widths]:
+    def _generation(self, state: SearchState) -> list[Row]:
         """Replay all generations before this one, and return what is new in this one."""
-        known = {tuple(state.candidates[state.walk[0]].widths.values()): state.candidates["0"]}
+        known = {tuple(state.base.widths.values()): state.base}
         later = [row for row in state.candidates.values() if row.stage == "short"]
-        for iteration, new in enumerate(self._generations(known), start=1):
+        for iteration, new in enumerate(self._generations(known, self._goal(state)), start=1):
             if iteration == state.iteration:
                 return new
             known |= {
@@ -108,12 +78,12 @@ class EvolutionStrategy(Strategy):
             }
         return []
 
-    def _generations(self, known: Mapping[Widths, Candidate]) -> Iterator[list[Widths]]:
+    def _generations(self, known: Mapping[Row, Candidate], goal: Goal) -> Iterator[list[Row]]:
         """Yield what is new in each generation that has anything new.
 
         The scores of what was yielded must be in ``known`` before the next one is asked for.
         """
-        options = [np.array(self.problem.grid.options(g, w)) for g, w in self._full.items()]
+        options = [np.array(self.space.grid.options(g, w)) for g, w in self._full.items()]
         algorithm = self._algorithm(options)
         idle = 0
         while idle < IDLE:
@@ -129,27 +99,31 @@ class EvolutionStrategy(Strategy):
             idle = 0 if new else idle + 1
             if new:
                 yield new
-            objectives = [self._objectives(known.get(n)) for n in networks]
+            objectives = [self._objectives(known.get(n), goal) for n in networks]
             generation.set("F", np.array(objectives))
             algorithm.tell(infills=generation)
 
     @property
     def _full(self) -> dict[str, int]:
-        return dict(self.problem.grid.full)
+        return dict(self.space.grid.full)
 
-    def _measured(self, networks: list[Widths]) -> set[Widths]:
+    def _measured(self, networks: list[Row]) -> set[Row]:
         """Those of ``networks`` whose latency the table can tell."""
-        latency = self.problem.costs.batch("ms", np.array(networks))
+        latency = self.space.costs.batch("ms", np.array(networks))
         return {n for n, ms in zip(networks, latency, strict=True) if not np.isnan(ms)}
 
-    def _objectives(self, row: Candidate | None) -> tuple[float, float]:
+    def _goal(self, state: SearchState) -> Goal:
+        """The budgets as they were at the start: what the clock says later changes no replay."""
+        base_ms = state.first_base_ms or self.space.cost("ms", {})
+        return self.settings.goal(base_ms, state.higher_is_better)
+
+    def _objectives(self, row: Candidate | None, goal: Goal) -> tuple[float, float]:
         if row is None or row.score is None:
             return (WORST, WORST)
-        goal = self.problem.goal()  # as asked for: what the clock says must not change the replay
         return (goal.load(row.costs), -row.score if goal.higher_is_better else row.score)
 
     def _algorithm(self, options: list[NDArray[Any]]) -> Any:
-        settings = self.problem.settings
+        settings = self.settings
         last = np.array([len(o) - 1 for o in options])
         seed = derive_seed(settings.seed, 0, "evolution")
         objectives = Objectives(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from netadapt.search.candidate import Proposal
+from netadapt.pruning import Widths
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Limits
 from netadapt.search.proposals import WidthGrid
@@ -35,17 +35,14 @@ class KnapsackStrategy(Strategy):
     looked up again around each solution.
     """
 
-    importance: ClassVar[Criterion] = "first-order"
+    channel_order: ClassVar[Criterion] = "first-order"
+    group_value: ClassVar[Criterion | None] = "first-order"
 
-    def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
+    def propose(self, state: SearchState, limits: Limits) -> Mapping[str, Widths]:
         """Solve for the current network, whose channels matter by their first-order Taylor term."""
-        problem = self.problem
-        widths = state.current.widths
-        choice = Choice.of(self.scores(state), widths, problem.grid)
-        found = solve_within(choice, problem.costs, limits)
-        if found is None:
-            return []
-        return [self.proposal(state, "knapsack", dict(zip(choice.groups, found, strict=True)))]
+        choice = Choice.of(self.scores(state), state.current.widths, self.space.grid)
+        found = solve_within(choice, self.space.costs, limits)
+        return {} if found is None else {"knapsack": choice.network(found)}
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,10 @@ class Choice:
             for options, kept, width in zip(self.widths, self.kept, network, strict=True)
         ]
         return np.concatenate([now - kept for now, kept in zip(present, self.kept, strict=True)])
+
+    def network(self, row: NDArray[np.int64]) -> dict[str, int]:
+        """Return ``(G,)`` widths by group."""
+        return dict(zip(self.groups, row.tolist(), strict=True))
 
     def single_changes(self, network: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return ``(N, G)``: ``network`` with one group at each of its widths, group by group."""

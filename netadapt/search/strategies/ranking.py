@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.search.candidate import Proposal
+from netadapt.pruning import Widths
 from netadapt.search.goal import Limits
 from netadapt.search.proposals import WidthGrid, narrowed_until
 from netadapt.search.saliency import Criterion
@@ -15,21 +15,21 @@ from netadapt.search.strategies.base import Strategy
 
 
 class RankingStrategy(Strategy):
-    """The channels that matter least go first, whichever group they are of."""
+    """The channels that matter least go first, whichever group they belong to."""
 
-    def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
+    def propose(self, state: SearchState, limits: Limits) -> Mapping[str, Widths]:
         """Remove the lowest channels of the current network until the limits are met."""
-        problem = self.problem
-        widths = state.current.widths
-        steps = ranked_steps(self.scores(state), widths, problem.grid)
-        narrower = narrowed_until(widths, steps, problem.grid, problem.costs, limits)
-        return [] if narrower is None else [self.proposal(state, self.importance, narrower)]
+        grid, widths = self.space.grid, state.current.widths
+        steps = ranked_steps(self.scores(state), widths, grid)
+        narrower = narrowed_until(widths, steps, grid, self.space.costs, limits)
+        return {} if narrower is None else {self.channel_order: narrower}
 
 
 class MagnitudeStrategy(RankingStrategy):
     """By the squared weights of the group's layers."""
 
-    importance: ClassVar[Criterion] = "magnitude"
+    channel_order: ClassVar[Criterion] = "magnitude"
+    group_value: ClassVar[Criterion | None] = "magnitude"
 
 
 class TaylorStrategy(RankingStrategy):
@@ -38,7 +38,8 @@ class TaylorStrategy(RankingStrategy):
     Source: Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019.
     """
 
-    importance: ClassVar[Criterion] = "taylor"
+    channel_order: ClassVar[Criterion] = "taylor"
+    group_value: ClassVar[Criterion | None] = "taylor"
 
 
 def ranked_steps(

@@ -1,11 +1,12 @@
 """Scaling all groups alike: what one would do without a search."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.search.candidate import Proposal
+from netadapt.pruning import Widths
 from netadapt.search.goal import Limits
 from netadapt.search.proposals import WidthGrid
 from netadapt.search.saliency import Criterion
@@ -16,18 +17,19 @@ from netadapt.search.strategies.base import Strategy
 class UniformStrategy(Strategy):
     """One factor for all groups: the largest that meets the iteration's limits."""
 
-    importance: ClassVar[Criterion] = "share"
+    channel_order: ClassVar[Criterion] = "share"
 
-    def propose(self, state: SearchState, limits: Limits) -> list[Proposal]:
+    def propose(self, state: SearchState, limits: Limits) -> Mapping[str, Widths]:
         """Scale the base network's widths down until the limits are met."""
-        rows = uniform_widths(self.problem.grid)
-        current = self.problem.prunable.vector(state.current.widths)
+        grid, costs = self.space.grid, self.space.costs
+        rows = uniform_widths(grid)
+        current = costs.prunable.vector(state.current.widths)
         rows = rows[(rows <= current).all(axis=1) & (rows < current).any(axis=1)]
-        meets = self.problem.costs.meet(rows, limits)
+        meets = costs.meet(rows, limits)
         if not meets.any():
-            return []
-        widths = dict(zip(self.problem.grid.full, rows[int(np.argmax(meets))], strict=True))
-        return [self.proposal(state, "uniform", widths)]
+            return {}
+        row = rows[int(np.argmax(meets))].tolist()
+        return {"uniform": dict(zip(grid.full, row, strict=True))}
 
 
 def uniform_widths(grid: WidthGrid) -> NDArray[np.int64]:

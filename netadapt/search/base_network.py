@@ -1,0 +1,62 @@
+"""The network that a search starts from, traced, and the task it is for."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from netadapt.models import ModelSpec
+from netadapt.pruning import PrunableModel, trace
+from netadapt.search.settings import SearchSettings
+from netadapt.training.checkpoint import load_model
+from netadapt.training.recipes import recipe_for
+from netadapt.training.task import Task
+from netadapt.training.tasks import open_task
+
+
+@dataclass
+class BaseNetwork:
+    """All that evaluating candidates needs, built once per process, each part at first use.
+
+    Attributes:
+        settings: of the search.
+        weights: what ``load_model`` takes.
+        batch: inputs per run on the target; the network is traced at it.
+    """
+
+    settings: SearchSettings
+    weights: Path | str
+    batch: int
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The network with its weights, in eval mode."""
+        return load_model(str(self.weights)).eval()
+
+    @cached_property
+    def task(self) -> Task:
+        """Data, loss and scores; the input size is the one asked for, or the checkpoint's."""
+        settings, spec = self.settings, self.model.spec
+        assert isinstance(spec, ModelSpec)
+        recipe = recipe_for(spec.name, settings.task)
+        size = settings.input_size or spec.input_size
+        options = {**recipe.task_options, **settings.task_options}
+        return open_task(recipe.task, settings.data, size, options)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the task's inputs."""
+        return self.task.input_size
+
+    @cached_property
+    def example_input(self) -> Tensor:
+        """``(N, C, H, W)`` with N the target's batch."""
+        random = torch.Generator().manual_seed(0)
+        return torch.rand((self.batch, *self.task.input_shape), generator=random)
+
+    @cached_property
+    def prunable(self) -> PrunableModel:
+        """The network, traced."""
+        return trace(self.model, self.example_input)

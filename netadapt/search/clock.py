@@ -1,0 +1,97 @@
+"""What networks take on the target, timed side by side with the base."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netadapt.latency.target import Target
+from netadapt.profiling.devices import load_device
+from netadapt.profiling.measurement import why_not_attached
+from netadapt.pruning import PrunableModel, Widths
+from netadapt.search.base_network import BaseNetwork
+
+RUNS = 30  # of each network in one reading
+AGREEMENT = 0.01  # between the ratios of two readings
+MAX_READINGS = 6
+
+
+@dataclass(frozen=True)
+class Times:
+    """p50 in ms of the base and of other networks; their ratios are those of shared rounds."""
+
+    base_ms: float
+    ms: tuple[float, ...]
+
+
+class Clock:
+    """Times networks against the base, where the table's target is attached.
+
+    Attributes:
+        seconds: spent on measuring so far.
+    """
+
+    def __init__(self, base: BaseNetwork, target: Target) -> None:
+        self._base = base
+        self._target = target
+        self.seconds = 0.0
+
+    @cached_property
+    def not_attached(self) -> str | None:
+        """Why the clock cannot be asked, or ``None`` if the target is this machine."""
+        return why_not_attached(self._target)
+
+    def time(self, networks: Sequence[Widths]) -> Times:
+        """Time the base and ``networks``, given by their widths.
+
+        All are loaded and timed in interleaved rounds, twice. If the ratios of the two readings
+        disagree by more than 1 %, more readings are taken, until for each network two of them
+        agree, or six are there. The two that agree best count: a spell in which one network runs
+        slow then changes nothing.
+        """
+        prunable = self._base.prunable
+        models = [prunable.pruned({}), *(prunable.pruned(widths) for widths in networks)]
+        start = time.monotonic()
+        readings: list[NDArray[np.float64]] = []
+        while len(readings) < 2 or (
+            len(readings) < MAX_READINGS and not _agree(np.stack(readings)[:, 1:])
+        ):
+            rounds = rounds_ms(models, prunable.example_input, self._target, prunable)
+            readings.append(_reading(rounds))
+        self.seconds += time.monotonic() - start
+        base_ms, *ratios = _agreed(np.stack(readings))
+        return Times(base_ms, tuple(base_ms * ratio for ratio in ratios))
+
+
+def rounds_ms(
+    models: Sequence[nn.Module], example_input: Tensor, target: Target, traced: PrunableModel
+) -> NDArray[np.float64]:
+    """Return ``(models, rounds)`` median ms of each visit, in interleaved rounds."""
+    timing = load_device(target.device).time(models, example_input, target, RUNS, traced)
+    medians: NDArray[np.float64] = np.median(timing.seconds, axis=2) * 1000
+    return medians
+
+
+def _reading(rounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the base's median ms, then each other network's median ratio to the base."""
+    ratios = np.median(rounds[1:] / rounds[0], axis=1)
+    return np.append(np.median(rounds[0]), ratios)
+
+
+def _agree(ratios: NDArray[np.float64]) -> bool:
+    """Whether for each network two of the ``(readings, networks)`` ratios agree."""
+    ordered = np.sort(ratios, axis=0)
+    return bool(np.all(np.min(np.diff(ordered, axis=0) / ordered[:-1], axis=0) <= AGREEMENT))
+
+
+def _agreed(readings: NDArray[np.float64]) -> list[float]:
+    """Return, for each column, the mean of the two readings that lie closest together."""
+    ordered = np.sort(readings, axis=0)
+    closest = np.argmin(np.diff(ordered, axis=0), axis=0)
+    columns = np.arange(readings.shape[1])
+    pairs = ordered[closest, columns], ordered[closest + 1, columns]
+    return [float(value) for value in np.mean(pairs, axis=0)]
