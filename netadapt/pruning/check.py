@@ -1,128 +1,289 @@
-"""Surgery is not trusted: what is cut must answer as what is masked."""
+"""Surgery is not trusted: what is cut must answer as what is masked.
 
-import copy
-from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+A budget bounds how much is tried, in multiply-accumulates and not in seconds, so that the same
+network has the same groups on every machine. It is about a second of one core.
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.pruning.operations import record_operations, tensors_in
-from netadapt.pruning.surgery import cut, independent_copy, mask, undone
+from netadapt.pruning.examples import Example, mapped, output_tensors, run, tensors_in
+from netadapt.pruning.float64 import Float64
+from netadapt.pruning.flow import as_in_training
+from netadapt.pruning.groups import ChannelGroup
+from netadapt.pruning.operations import Operation, every_module_runs, record_operations
+from netadapt.pruning.sizes import OperationMap
+from netadapt.pruning.surgery import Slot, cut, independent_copy, mask, undone
+from netadapt.pruning.trials import Trial, trials
 
-if TYPE_CHECKING:
-    from netadapt.pruning.prunable import PrunableModel
+BUDGET = 6e9  # multiply-accumulates of all trials but the first ones
+OVERHEAD = 3e6  # what calling an operation costs, in multiply-accumulates
+FEWEST = 6  # trials, whatever they cost
+CAST = "_to_copy"
+SMALL = (32, 64)  # sides of the input of most trials, the first that the network takes
+# the largest difference, relative to the largest value of a tensor
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
-TOLERANCE = 1e-9  # relative, in float64
+
+@dataclass(frozen=True)
+class Suspects:
+    """What is to be checked.
+
+    Attributes:
+        model: the whole network.
+        example_input: what it was traced with.
+        groups: those that seem to be prunable.
+        slots: for each group, where its channels lie.
+        operations: the linear map from the widths of ``groups``.
+        watched: layers whose outputs are held against each other too.
+        doubted: groups likely to be to blame; those that lie together are found sooner.
+        trains_otherwise: whether ``forward`` does other things in training.
+    """
+
+    model: nn.Module
+    example_input: Example
+    groups: Mapping[str, ChannelGroup]
+    slots: Mapping[str, tuple[Slot, ...]]
+    operations: OperationMap
+    watched: Sequence[str]
+    doubted: Container[str]
+    trains_otherwise: bool
 
 
-def failures(traced: "PrunableModel", doubted: Container[str]) -> dict[str, str]:
+def failures(suspects: Suspects) -> dict[str, str]:
     """Return ``{group: reason}`` for the groups that cannot be cut after all.
 
-    A third of every group is cut, in float64; if that does not answer as the masked original,
+    Every trial cuts some of the groups; if that does not answer as the masked original, the
     groups are halved until those are found that are to blame.
-
-    Args:
-        traced: the network and its groups.
-        doubted: groups likely to be to blame; halving finds those sooner that lie together.
     """
-    exact = copy.copy(traced)
-    exact.model = independent_copy(traced.model).double().eval()
-    exact.example_input = _double(traced.example_input)
-    found: dict[str, str] = {}
-    while True:
-        left = [name for name in traced.groups if name not in found]
-        blamed = _blamed(exact, sorted(left, key=lambda name: name in doubted))
-        if not blamed:
-            return found
-        found |= blamed
-
-
-def _blamed(exact: "PrunableModel", names: Sequence[str]) -> dict[str, str]:
-    """Return which of ``names`` cannot be cut; of those that cannot be together, the last."""
-    problem = _problem(exact, names)
-    if problem is None:
+    if not suspects.groups:
         return {}
-    half = len(names) // 2
-    found = _blamed(exact, names[:half]) | _blamed(exact, names[half:]) if half else {}
-    return found or {names[-1]: problem}
+    whole = _Court(suspects, suspects.example_input, suspects.operations)
+    small = _smaller(suspects) or whole
+    steps = {name: group.width // group.step for name, group in suspects.groups.items()}
+    found: dict[str, str] = {}
+    for number, trial in enumerate(trials(steps)):
+        if number >= max(FEWEST, BUDGET // small.cost):
+            break
+        court = whole if number < 2 else small
+        court.records = number < 3
+        while blamed := court.blamed(trial, _left(suspects, trial, found)):
+            found |= blamed
+    return found
 
 
-def _problem(exact: "PrunableModel", names: Sequence[str]) -> str | None:
-    """Return what goes wrong when a third of the groups ``names`` is cut."""
-    if not names:
+def _left(suspects: Suspects, trial: Trial, found: Container[str]) -> list[str]:
+    left = [name for name in trial if name not in found]
+    return sorted(left, key=lambda name: name in suspects.doubted)
+
+
+def _smaller(suspects: Suspects) -> "_Court | None":
+    """Return a court with a smaller input, if the network does the same with that."""
+    given = list(tensors_in(suspects.example_input))
+    sides = {tuple(tensor.shape[2:]) for tensor in given}
+    if any(tensor.dim() != 4 for tensor in given) or len(sides) != 1:
         return None
-    widths = {name: _two_thirds(exact, name) for name in names}
-    kept = exact.kept_channels(widths)
-    try:
-        with undone(exact.model):
-            cut(exact.model, exact._slots, kept)
-            with _locked_layers_heard(exact) as got:
-                operations, output = record_operations(exact.model, exact.example_input)
-        with undone(exact.model):
-            mask(exact.model, exact._slots, kept)
-            with _locked_layers_heard(exact) as wanted, torch.no_grad():
-                wanted_output = exact.model(exact.example_input)
-    except UserError as error:
-        return str(error)
-    except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
-        return f"the network does not run without part of it: {_first_line(error)}"
-    outputs = list(zip(tensors_in(wanted_output), tensors_in(output), strict=False))
-    if any(one.shape != other.shape for one, other in outputs):
-        return "cutting its channels changes the shape of the output"
-    inside = [pair for pair in zip(wanted, got, strict=False) if pair[0].shape == pair[1].shape]
-    difference = _disagreement([*outputs, *inside])
-    if not difference <= TOLERANCE:  # not a number is no agreement
-        return f"cutting its channels changes the output by {difference:.1e} more than masking them"
-    predicted = exact.operations.at(exact.vector(widths))
-    if [op.kind for op in predicted] != [op.kind for op in operations]:
-        return "the network runs other operations without part of it"
-    for expected, truth in zip(predicted, operations, strict=True):
-        if expected.sizes != truth.sizes:
-            return f"the sizes of {truth.kind} in {truth.module} do not follow its width"
+    for side in SMALL:
+        if min(min(shape) for shape in sides) > side:
+            small = mapped(lambda tensor: tensor[:, :, :side, :side], suspects.example_input)  # noqa: B023
+            court = _Court(suspects, small, None)
+            if court.kinds == _kinds(suspects.operations.operations):
+                return court
     return None
 
 
-@contextmanager
-def _locked_layers_heard(exact: "PrunableModel") -> Iterator[list[Tensor]]:
-    """While open, collect what the locked layers write.
+def _without_casts(operations: Sequence[Operation]) -> list[Operation]:
+    """Leave out casts, which differ with the precision."""
+    return [operation for operation in operations if operation.kind != CAST]
 
-    An output that a sigmoid has driven to 1 is the same whatever was cut; what the layer before
-    the sigmoid writes is not.
+
+def _kinds(operations: Sequence[Operation]) -> list[str]:
+    return [operation.kind for operation in _without_casts(operations)]
+
+
+class _Court:
+    """Cuts and masks one copy of the network, and compares.
+
+    Attributes:
+        kinds: of the operations of the whole network.
+        cost: of a trial, in multiply-accumulates.
+        records: whether operations are compared too, not outputs alone.
     """
-    producers = {name for group in exact.groups.values() for name in group.producers}
-    heard: list[Tensor] = []
-    hooks = [
-        exact.model.get_submodule(name).register_forward_hook(lambda *call: heard.append(call[2]))
-        for name in exact.locked.keys() - producers
-    ]
-    try:
-        yield heard
-    finally:
-        for hook in hooks:
-            hook.remove()
 
+    records = True
 
-def _two_thirds(exact: "PrunableModel", name: str) -> int:
-    group = exact.groups[name]
-    return max(1, group.width // group.step * 2 // 3) * group.step
+    def __init__(
+        self, suspects: Suspects, example: Example, operations: OperationMap | None
+    ) -> None:
+        self._suspects, self._operations = suspects, operations
+        self._traced = _without_casts(suspects.operations.operations)
+        self.model = independent_copy(suspects.model).double().eval()
+        self._example = mapped(_random_double, example)
+        self._mode: Callable[[], AbstractContextManager[Any]] = Float64
+        self.kinds = self._executed()
+        self._tolerance = TOLERANCES[torch.float64]
+        if self.kinds != _kinds(suspects.operations.operations):  # it is another network in float64
+            self.model = independent_copy(suspects.model).eval()
+            self._example, self._mode = mapped(_random, example), nullcontext
+            self.kinds = self._executed()
+            self._tolerance = max(TOLERANCES[kind] for kind in self._precisions())
+        self._by_values = self._sized_by_values()
+        macs = sum(operation.macs for operation in self._recorded)
+        self.cost = 3 * macs + OVERHEAD * max(1, len(self._recorded))
+
+    def _executed(self) -> list[str]:
+        """Run the whole network; return what it executes, nothing if it does not run."""
+        self._recorded: list[Operation] = []
+        self._outputs: list[Tensor] = []
+        try:
+            with self._mode() as mode:
+                self._recorded, output = record_operations(self.model, self._example)
+        except Exception:  # of any class: the forward is not ours
+            return []
+        self._outputs = output_tensors(output)
+        if isinstance(mode, Float64) and not mode.changed:
+            self._mode = nullcontext
+        return _kinds(self._recorded)
+
+    def _sized_by_values(self) -> set[int]:
+        """Return the operations whose sizes depend on what the input is, such as ``nonzero``."""
+        pairs = zip(_without_casts(self._recorded), self._traced, strict=False)
+        return {place for place, (one, other) in enumerate(pairs) if one.sizes != other.sizes}
+
+    def _precisions(self) -> set[torch.dtype]:
+        used = {tensor.dtype for tensor in (*self.model.parameters(), *self.model.buffers())}
+        given = (
+            {tensor.dtype for tensor in output_tensors(self._outputs)} if self._recorded else set()
+        )
+        return {torch.float32, *(used | given)} & TOLERANCES.keys()
+
+    def blamed(self, trial: Trial, names: Sequence[str]) -> dict[str, str]:
+        """Return which of ``names`` cannot be cut; of those that cannot be together, the last."""
+        problem = self._problem({name: trial[name] for name in names})
+        if problem is None:
+            return {}
+        half = len(names) // 2
+        found = self.blamed(trial, names[:half]) | self.blamed(trial, names[half:]) if half else {}
+        return found or {names[-1]: problem}
+
+    def _problem(self, kept: Trial) -> str | None:
+        """Return what goes wrong when of every group only the steps ``kept`` stay."""
+        if not kept:
+            return None
+        slots = self._suspects.slots
+        try:
+            with undone(self.model), self._mode():
+                cut(self.model, slots, kept)
+                operations = None
+                with self._watched_layers() as got:
+                    if self.records:
+                        operations, output = record_operations(self.model, self._example)
+                    else:
+                        output = self._answer()
+                    outputs = [*output_tensors(output), *self._trained()]
+            with undone(self.model), self._mode():
+                mask(self.model, slots, kept)
+                with self._watched_layers() as wanted:
+                    wanted_outputs = [*output_tensors(self._answer()), *self._trained()]
+        except UserError as error:
+            return str(error)
+        except Exception as error:  # of any class: the forward is not ours
+            return f"the network does not run without part of it: {_first_line(error)}"
+        if [tensor.shape for tensor in outputs] != [tensor.shape for tensor in wanted_outputs]:
+            return "cutting its channels changes the shape of the output"
+        heard = [pair for pair in zip(wanted, got, strict=False) if pair[0].shape == pair[1].shape]
+        difference = _disagreement([*zip(wanted_outputs, outputs, strict=True), *heard])
+        if not difference <= self._tolerance:  # not a number is no agreement
+            return (
+                f"cutting its channels changes the output by {difference:.1e} "
+                "more than masking them"
+            )
+        return None if operations is None else self._unpredicted(kept, operations)
+
+    def _answer(self) -> Any:
+        with torch.no_grad(), every_module_runs():
+            return run(self.model, self._example)
+
+    def _trained(self) -> list[Tensor]:
+        if not self._suspects.trains_otherwise:
+            return []
+        with torch.random.fork_rng([]), as_in_training(self.model):
+            torch.manual_seed(0)
+            return output_tensors(self._answer())
+
+    def _unpredicted(self, kept: Trial, operations: Sequence[Operation]) -> str | None:
+        """Return how the operations of the cut network are not those predicted."""
+        if _kinds(operations) != self.kinds:
+            return "the network runs other operations without part of it"
+        if self._operations is None:
+            return None
+        groups = self._suspects.groups
+        widths = [
+            len(kept[name]) * group.step if name in kept else group.width
+            for name, group in groups.items()
+        ]
+        predicted = _without_casts(self._operations.at(widths))
+        executed = _without_casts(operations)
+        for place, (expected, truth) in enumerate(zip(predicted, executed, strict=True)):
+            if place not in self._by_values and expected.sizes != truth.sizes:
+                where = truth.module or "the network"
+                return f"the sizes of {truth.kind} in {where} do not follow its width"
+        return None
+
+    @contextmanager
+    def _watched_layers(self) -> Iterator[list[Tensor]]:
+        """While open, collect what the watched layers write.
+
+        An output that a sigmoid has driven to 1 is the same whatever was cut; what the layer
+        before the sigmoid writes is not.
+        """
+        heard: list[Tensor] = []
+        hooks = [
+            self.model.get_submodule(name).register_forward_hook(
+                lambda *call: heard.extend(output_tensors(call[2]))
+            )
+            for name in self._suspects.watched
+        ]
+        try:
+            yield heard
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 def _disagreement(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
     """Return the largest difference, relative to the largest value of its tensor."""
-    return float(
-        np.max([float((a - b).abs().max() / a.abs().max().clamp(1e-12)) for a, b in pairs])
-    )
+    return float(np.max([0.0, *(_difference(a, b) for a, b in pairs if a.numel())]))
 
 
-def _double(tensor: Tensor) -> Tensor:
+def _difference(one: Tensor, other: Tensor) -> float:
+    kind = torch.complex128 if one.is_complex() else torch.float64
+    one, other = one.detach().to(kind), other.detach().to(kind)
+    return float((one - other).abs().max() / one.abs().max().clamp(1e-12))
+
+
+def _random_double(tensor: Tensor) -> Tensor:
+    return _random(tensor.double() if tensor.is_floating_point() else tensor)
+
+
+def _random(tensor: Tensor) -> Tensor:
+    """Return random numbers; indices stay as they are, since others may be out of range."""
     random = torch.Generator().manual_seed(0)
-    given = torch.rand(tensor.shape, generator=random, dtype=torch.float64)
-    return given.to(tensor.device)
+    if tensor.dtype == torch.uint8:
+        drawn = torch.randint(0, 256, tensor.shape, generator=random, dtype=torch.uint8)
+    elif tensor.is_floating_point():
+        drawn = torch.rand(tensor.shape, generator=random, dtype=torch.float64).to(tensor.dtype)
+    else:
+        return tensor
+    return drawn.to(tensor.device)
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _first_line(error: BaseException) -> Any:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.pruning.flow import Flow, follow_channels
-from netadapt.pruning.folding import CONVOLUTIONS
+from netadapt.pruning.examples import Example, shapes
+from netadapt.pruning.flow import ROOT_TYPES, Flow, follow_channels
 from netadapt.pruning.labels import FIXED
+from netadapt.pruning.origin import Origin, base_names, origin_of
 from netadapt.pruning.surgery import Side, Slot, structural_copy
 
-ROOT_TYPES = (*CONVOLUTIONS, nn.Linear)
+BYPASSED = "its weight is read without the layer being called"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class ChannelGroup:
 
     Attributes:
         name: the first of ``producers`` in the order of execution; with ``:`` and the first
-            channel behind it where that is not the producer's own first.
+            channel behind it where that is not the producer's own first. A pruned network keeps
+            the names of the network it was pruned from.
         width: the channels it has now in the first producer.
         producers: names of the modules whose output channels it is.
         step: how many of them go at once: its widths are multiples of it.
@@ -50,7 +52,7 @@ class Coupling:
     sliced: bool
 
 
-def traced_flow(model: nn.Module, example_input: Tensor) -> Flow:
+def traced_flow(model: nn.Module, example_input: Example) -> Flow:
     """Follow the channels of ``model``; ``model`` itself is left as it was.
 
     Raises:
@@ -64,7 +66,7 @@ def traced_flow(model: nn.Module, example_input: Tensor) -> Flow:
         message = str(error).strip().splitlines()
         raise UserError(
             f"cannot trace {type(model).__name__} with an input of shape "
-            f"{tuple(example_input.shape)}: {message[0] if message else type(error).__name__}"
+            f"{shapes(example_input)}: {message[0] if message else type(error).__name__}"
         ) from error
 
 
@@ -84,7 +86,8 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
     sliced = {
         number for labels in flow.sliced for number in classes[labels.numpy()].ravel().tolist()
     }
-    tied = _tied(model)
+    tied, origin = _tied(model), origin_of(model)
+    base = base_names(origin)
     alike: dict[object, list[int]] = defaultdict(list)  # classes that lie in the same layers
     places = _places(flow, classes)
     for number, found in places.items():
@@ -100,20 +103,37 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
             Slot(name, side, np.array([places[number][name, side] for number in numbers]))
             for name, side in places[numbers[0]]
         )
-        group = _group(
-            producers, next(slot.indices for slot in slots if slot.module == producers[0])
-        )
-        reason = next((reasons[number] for number in numbers if number in reasons), None)
+        positions = next(slot.indices for slot in slots if slot.module == producers[0])
+        name, reason = _name(producers[0], positions, origin, base)
+        group = ChannelGroup(name, positions.size, producers, positions.shape[1])
+        reason = next((reasons[number] for number in numbers if number in reasons), reason)
         if reason is None and any(slot.module in tied for slot in slots):
             reason = next(tied[slot.module] for slot in slots if slot.module in tied)
+        if reason is None and flow.deployed.isdisjoint(producers):
+            reason = "it runs in training only"
         if reason is None and not any(slot.side == "in" for slot in slots):
             reason = "no layer reads its channels"
         if reason is None and len(numbers) == 1:
-            reason = notes.get(numbers[0], "it has a single channel")
+            single = positions.size == 1
+            alone = "it has a single channel" if single else "its channels can only go all together"
+            reason = notes.get(numbers[0], alone)
         cut = not sliced.isdisjoint(numbers)
         couplings.append(Coupling(group, slots, np.array(numbers), reason, cut))
     rank = {name: place for place, name in enumerate(flow.writes)}
     return sorted(couplings, key=lambda coupling: rank[coupling.group.producers[0]])
+
+
+def origin_names(model: nn.Module, couplings: Sequence[Coupling]) -> Origin:
+    """Return where the channels of every group lie, by the names of the base network."""
+    known = origin_of(model)
+    if known:
+        return known
+    origin = {}
+    for coupling in couplings:
+        first = coupling.group.producers[0]
+        slot = next(slot for slot in coupling.slots if slot.module == first)
+        origin[coupling.group.name] = (first, tuple(np.sort(slot.indices.ravel()).tolist()))
+    return origin
 
 
 def locked_layers(
@@ -128,20 +148,30 @@ def locked_layers(
         couplings: all of them.
     """
     reasons: dict[str, dict[str, int]] = defaultdict(dict)
+    direct = set(flow.book.locked_labels().tolist())
     for coupling in couplings:
         reason = locked.get(coupling.group.name)
         if reason is None:
             continue
-        for slot in coupling.slots:
-            if slot.side == "out" and slot.module in coupling.group.producers:
-                found = reasons[slot.module]
-                found[reason] = found.get(reason, 0) + slot.indices.size
+        written = [
+            slot
+            for slot in coupling.slots
+            if slot.side == "out" and slot.module in coupling.group.producers
+        ]
+        to_blame = [slot.module for slot in written if not direct.isdisjoint(_labels(flow, slot))]
+        for slot in written:
+            told = reason
+            if to_blame and slot.module not in to_blame:
+                told = f"it can only be pruned together with {to_blame[0]}: {reason}"
+            found = reasons[slot.module]
+            found[told] = found.get(told, 0) + slot.indices.size
     layers = {}
     for name, module in model.named_modules():
         if not isinstance(module, ROOT_TYPES) or is_training_only(model, name):
             continue
         if name not in flow.writes:
-            layers[name] = "it does not run on the example input"
+            unused = "it does not run on the example input"
+            layers[name] = BYPASSED if name in flow.bypassed else unused
         elif bool((flow.writes[name] == FIXED).all()):
             layers[name] = "its channels are the network's input"
         for reason, count in reasons[name].items():
@@ -151,6 +181,11 @@ def locked_layers(
     return layers
 
 
+def _labels(flow: Flow, slot: Slot) -> list[int]:
+    found: list[int] = flow.writes[slot.module][slot.indices.ravel()].tolist()
+    return found
+
+
 def is_training_only(model: nn.Module, name: str) -> bool:
     """Whether ``name`` is, or is of, a module that deployment never calls."""
     only: tuple[str, ...] = getattr(model, "training_only", ())
@@ -158,24 +193,39 @@ def is_training_only(model: nn.Module, name: str) -> bool:
 
 
 def _tied(model: nn.Module) -> dict[str, str]:
-    """Return, for layers that share their weight with others, why it cannot be cut."""
+    """Return, for layers that share a parameter with others, why they cannot be cut."""
     holders: dict[int, list[str]] = defaultdict(list)
+    kinds: dict[int, str] = {}
     for name, module in model.named_modules():
-        weight = module._parameters.get("weight")
-        if weight is not None:
-            holders[id(weight)].append(name)
-    return {
-        name: f"{' and '.join(names)} share one weight"
-        for names in holders.values()
-        for name in names
-        if len(names) > 1
-    }
+        for kind, parameter in module._parameters.items():
+            if parameter is not None:
+                holders[id(parameter)].append(name)
+                kinds.setdefault(id(parameter), kind)
+    tied: dict[str, str] = {}
+    for key, names in holders.items():
+        for name in names if len(set(names)) > 1 else ():
+            tied.setdefault(name, f"{' and '.join(names)} share one {kinds[key]}")
+    return tied
 
 
-def _group(producers: tuple[str, ...], positions: NDArray[np.intp]) -> ChannelGroup:
+def _name(
+    layer: str,
+    positions: NDArray[np.intp],
+    origin: Origin,
+    base: Mapping[tuple[str, int], str],
+) -> tuple[str, str | None]:
+    """Return the name of the group at ``positions`` of ``layer``, and why it cannot be pruned."""
     first = int(positions.min())
-    name = producers[0] if first == 0 else f"{producers[0]}:{first}"
-    return ChannelGroup(name, positions.size, producers, positions.shape[1])
+    own = layer if first == 0 else f"{layer}:{first}"
+    if not origin:
+        return own, None
+    names = {base.get((layer, position)) for position in positions.ravel().tolist()}
+    name = next(iter(names))
+    if len(names) == 1 and name is not None and len(origin[name][1]) == positions.size:
+        return name, None
+    while own in origin:
+        own += "'"
+    return own, "before it was pruned its channels were other groups"
 
 
 def _places(flow: Flow, classes: NDArray[np.int64]) -> dict[int, dict[tuple[str, Side], list[int]]]:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 FIXED = 0  # the label of what belongs to no channel that a layer writes: inputs, constants
 
+UNWRITTEN = -1  # numbers that the forward pass made and no channel is written to, such as a border
+
 
 class LabelBook:
     """Hands out labels, and remembers which must stand or fall together and which must stay."""
@@ -54,6 +56,10 @@ class LabelBook:
         found: NDArray[np.int64] = classes.astype(np.int64)
         return found
 
+    def locked_labels(self) -> NDArray[np.int64]:
+        """Return the labels that must stay of themselves, not because of others they are with."""
+        return np.concatenate([np.zeros(0, dtype=np.int64), *(found for found, _ in self._locked)])
+
     def reasons(self, classes: NDArray[np.int64]) -> dict[int, str]:
         """Return why classes must stay, the first reason given."""
         return _first_reasons(self._locked, classes)
@@ -83,6 +89,41 @@ def compressed(labels: Tensor) -> Tensor:
     return labels
 
 
+def without_unwritten(labels: Tensor) -> Tensor:
+    """Let what is not written to have the labels beside it, if all vary along one dimension."""
+    empty = labels == UNWRITTEN
+    if not bool(empty.any()):
+        return labels
+    for dim in range(labels.dim()):
+        others = [other for other in range(labels.dim()) if other != dim]
+        along = labels.amax(others, keepdim=True) if others else labels
+        if bool((along != UNWRITTEN).all()) and bool((empty | (labels == along)).all()):
+            return along.expand(labels.shape)
+    return labels.masked_fill(empty, FIXED)
+
+
 def varying(labels: Tensor) -> list[int]:
     """Return the dimensions along which compressed ``labels`` vary."""
     return [dim for dim, size in enumerate(labels.shape) if size > 1]
+
+
+def fixed(tensor: Tensor) -> Tensor:
+    """Return labels of a tensor that holds no channel of any layer."""
+    return torch.full([1] * tensor.dim(), FIXED)
+
+
+def along(labels: Tensor, dim: int, tensor: Tensor) -> Tensor:
+    """Return ``(channels,)`` labels as those of ``tensor``, which vary along ``dim`` alone."""
+    shape = [1] * tensor.dim()
+    shape[dim] = len(labels)
+    return labels.reshape(shape)
+
+
+def aligned(labels: Tensor, dims: int) -> Tensor:
+    """Return ``labels`` with as many dimensions as what they are broadcast with."""
+    return labels.reshape([1] * (dims - labels.dim()) + list(labels.shape))
+
+
+def aligned_shape(tensor: Tensor, dims: int) -> list[int]:
+    """Return the shape of ``tensor`` with as many dimensions as what it is broadcast with."""
+    return [1] * (dims - tensor.dim()) + list(tensor.shape)

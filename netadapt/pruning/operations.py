@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from netadapt.pruning.examples import Example, run, tensors_in
+
 Shape = tuple[int, ...]
 
 ACTIVATIONS = {
@@ -59,7 +61,8 @@ KINDS = {
 VIEWS = {
     "view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "t", "transpose", "permute",
     "alias", "detach", "squeeze", "unsqueeze", "slice", "select", "split", "split_with_sizes",
-    "unbind", "getitem", "lift_fresh", "flatten", "as_strided", "as_strided_",
+    "unbind", "getitem", "lift_fresh", "flatten", "as_strided", "as_strided_", "unsafe_split",
+    "unsafe_split_with_sizes", "unsafe_chunk", "transpose_", "t_", "squeeze_", "unsqueeze_",
 }  # fmt: skip
 
 
@@ -134,8 +137,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not outputs:
             return result
         name = func.overloadpacket.__name__
-        data = [tensor for tensor in tensors_in(args) if self._depends_on_input(tensor)]
-        if not data:  # reads no activation: constants, parameters, buffers
+        read = args[1:] if name == "copy_" else args  # what it writes over does not matter
+        data = [tensor for tensor in tensors_in(read) if self._depends_on_input(tensor)]
+        if not data or name.startswith("new_"):  # reads no values of an activation
+            self._constant(name, args, outputs)
             return result
         channels = _channel_dim(name, args, data[0], self._channels.get(id(data[0]), 1), outputs[0])
         self._channels.update(dict.fromkeys(map(id, outputs), channels))
@@ -144,29 +149,33 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             index = len(self.operations)
             self._add(name, args, data, outputs[0])
+        self._followed(func, name, args, data, result)
         for output in outputs:
             self._origin[id(output)] = index
             self._alive.append(output)
         if func._schema.is_mutable:  # a slice of a constant may have been written
-            self._written[_storage(outputs[0])] = index
-        self._followed(func, name, args, result)
+            self._written[storage_of(outputs[0])] = index
         return result
 
-    def watch_input(self, tensor: Tensor) -> None:
-        """Record what depends on ``tensor``."""
-        self._origin[id(tensor)] = -1
-        self._alive.append(tensor)
+    def watch_input(self, example: Example) -> None:
+        """Record what depends on the tensors of ``example``."""
+        for tensor in tensors_in(example):
+            self._origin[id(tensor)] = -1
+            self._alive.append(tensor)
 
     def _depends_on_input(self, tensor: Tensor) -> bool:
         if isinstance(tensor, nn.Parameter):
             return False
-        return id(tensor) in self._origin or _storage(tensor) in self._written
+        return id(tensor) in self._origin or storage_of(tensor) in self._written
 
     def _origin_of(self, tensor: Tensor) -> int:
         known = self._origin.get(id(tensor))
-        return self._written[_storage(tensor)] if known is None else known
+        return self._written[storage_of(tensor)] if known is None else known
 
-    def _followed(self, func: Any, name: str, args: Any, result: Any) -> None:
+    def _followed(self, func: Any, name: str, args: Any, data: list[Tensor], result: Any) -> None:
+        return
+
+    def _constant(self, name: str, args: Any, outputs: list[Tensor]) -> None:
         return
 
     def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -181,7 +190,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         operation = Operation(
             kind=kind,
             module=self._modules[-1] if self._modules else "",
-            sources=tuple(self._origin_of(t) for t in data),
+            sources=tuple(self._origin_of(tensor) for tensor in data),
             inputs=tuple(tuple(t.shape) for t in data),
             output=tuple(output.shape),
             groups=groups,
@@ -220,7 +229,7 @@ def _channel_dim(name: str, args: Any, given: Tensor, channels: int, output: Ten
     """Return the dimension of ``output`` with its channels; those of ``given`` are ``channels``."""
     if name == "permute":
         return [dim % given.dim() for dim in args[1]].index(channels)
-    if name in ("transpose", "t"):
+    if name in ("transpose", "t", "transpose_", "t_"):
         swapped = {dim % given.dim() for dim in args[1:3]} or {0, 1}
         return next(iter(swapped - {channels})) if channels in swapped else channels
     last = channels == given.dim() - 1 and output.shape[-1:] == given.shape[-1:]
@@ -229,7 +238,8 @@ def _channel_dim(name: str, args: Any, given: Tensor, channels: int, output: Ten
     return channels if output.dim() == given.dim() else min(1, output.dim() - 1)
 
 
-def _storage(tensor: Tensor) -> int:
+def storage_of(tensor: Tensor) -> int:
+    """Return what tells the memory of one tensor from another's, while both live."""
     address: int = tensor.untyped_storage()._cdata
     return address
 
@@ -264,13 +274,29 @@ def _detail(name: str, args: Any, output: Tensor) -> tuple[dict[str, Any], int]:
     return {}, 1
 
 
-def record_operations(model: nn.Module, example_input: Tensor) -> tuple[list[Operation], Any]:
+def record_operations(model: nn.Module, example_input: Example) -> tuple[list[Operation], Any]:
     """Run ``model``, in eval mode, once and return its operations and its output."""
     modules: list[str] = []
-    with torch.no_grad(), named_scopes(model, modules), Recorder(modules) as recorder:
+    with (
+        torch.no_grad(),
+        every_module_runs(),
+        named_scopes(model, modules),
+        Recorder(modules) as recorder,
+    ):
         recorder.watch_input(example_input)
-        output = model(example_input)
+        output = run(model, example_input)
     return recorder.operations, output
+
+
+@contextmanager
+def every_module_runs() -> Iterator[None]:
+    """While open, attention calls its layers instead of one kernel for all of them."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
@@ -279,20 +305,11 @@ def named_scopes(model: nn.Module, stack: list[str]) -> Iterator[None]:
     handles = []
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
-        handles.append(module.register_forward_hook(lambda *_: (stack.pop(), None)[1]))
+        handles.append(
+            module.register_forward_hook(lambda *_: (stack.pop(), None)[1], always_call=True)
+        )
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors of nested lists, tuples and dictionaries."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, dict):
-        yield from tensors_in(list(value.values()))

@@ -1,7 +1,7 @@
 """A traced network: its channel groups, and the smaller networks it can become."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from numbers import Real
@@ -12,15 +12,20 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.pruning import surgery
-from netadapt.pruning.check import failures
+from netadapt.pruning.channel_order import Importance, channel_order
+from netadapt.pruning.check import Suspects, failures
+from netadapt.pruning.examples import Example, shapes
 from netadapt.pruning.groups import (
     ChannelGroup,
+    Coupling,
     find_couplings,
     is_training_only,
     locked_layers,
+    origin_names,
     traced_flow,
 )
-from netadapt.pruning.importance import Importance, channel_importance
+from netadapt.pruning.origin import Origin, remember
+from netadapt.pruning.refusals import refuse_untraceable
 from netadapt.pruning.sizes import OperationMap, Sizes
 from netadapt.pruning.surgery import Slot
 
@@ -32,7 +37,7 @@ class PrunableModel:
 
     Attributes:
         model: the network as given; never changed.
-        example_input: the input it was traced with, ``(N, C, H, W)``.
+        example: what it was traced with: a tensor, a tuple of arguments, or a dictionary.
         groups: ``{name: ChannelGroup}``, in the order of execution.
         locked: ``{module name: reason}`` for producers whose channels cannot be pruned.
         operations: the linear map from widths to the sizes of all operations.
@@ -41,18 +46,34 @@ class PrunableModel:
     def __init__(
         self,
         model: nn.Module,
-        example_input: Tensor,
+        example: Example,
         groups: dict[str, ChannelGroup],
         slots: dict[str, tuple[Slot, ...]],
         locked: dict[str, str],
         operations: OperationMap,
+        origin: Origin,
     ) -> None:
         self.model = model
-        self.example_input = example_input
+        self.example = example
         self.groups = groups
         self.locked = locked
         self.operations = operations
         self._slots = slots
+        self._origin = origin
+
+    @property
+    def example_input(self) -> Tensor:
+        """The input it was traced with, ``(N, C, H, W)`` for images.
+
+        Raises:
+            UserError: it has more than one.
+        """
+        if not isinstance(self.example, Tensor):
+            raise UserError(
+                f"{type(self.model).__name__} takes several inputs ({shapes(self.example)}); it "
+                "can be traced and pruned, but only networks of one input are profiled and run"
+            )
+        return self.example
 
     @property
     def widths(self) -> dict[str, int]:
@@ -87,7 +108,9 @@ class PrunableModel:
         """
         complete = self._complete(widths)
         smaller = surgery.independent_copy(self.model)
-        surgery.cut(smaller, self._slots, self.kept_channels(complete, importance))
+        kept = self.kept_channels(complete, importance)
+        surgery.cut(smaller, self._slots, kept)
+        remember(smaller, self._origin, surgery.removed_channels(self._slots, kept))
         spec = getattr(smaller, "spec", None)
         if spec is not None:
             smaller.spec = replace(spec, widths={**(spec.widths or {}), **complete})
@@ -108,19 +131,27 @@ class PrunableModel:
             group = self.groups[name]
             if width == group.width:
                 continue
-            scores = channel_importance(self.model, group, self._slots[name], importance)
-            order = np.argsort(scores, kind="stable")
-            kept[name] = np.sort(order[len(scores) - width // group.step :])
+            order = channel_order(self.model, group, self._slots[name], importance)
+            kept[name] = np.sort(order[len(order) - width // group.step :])
         return kept
 
     def descend(self, model: nn.Module) -> "PrunableModel":
         """Return the same for ``model``, pruned from this network: nothing is checked again."""
         groups, slots = dict(self.groups), dict(self._slots)
-        for coupling in find_couplings(model, traced_flow(model, self.example_input)):
+        couplings = find_couplings(model, traced_flow(model, self.example))
+        for coupling in couplings:
             name = coupling.group.name
             if name in groups:
                 groups[name], slots[name] = coupling.group, coupling.slots
-        return PrunableModel(model, self.example_input, groups, slots, self.locked, self.operations)
+        return PrunableModel(
+            model,
+            self.example,
+            groups,
+            slots,
+            self.locked,
+            self.operations,
+            origin_names(model, couplings),
+        )
 
     def parameter_shapes(self, widths: Widths) -> list[tuple[int, ...]]:
         """The shapes of the parameters that the deployed network has with ``widths``.
@@ -144,7 +175,7 @@ class PrunableModel:
     @cached_property
     def _plain(self) -> nn.Module:
         """The network with plain layers, on no device: only its shapes are asked for."""
-        return surgery.plain_copy(self.model).to("meta")
+        return surgery.shapes_copy(self.model)
 
     def _complete(self, widths: Widths) -> dict[str, int]:
         for name, width in widths.items():
@@ -160,44 +191,66 @@ class PrunableModel:
         return {name: int(widths.get(name, group.width)) for name, group in self.groups.items()}
 
 
-def trace(model: nn.Module, example_input: Tensor) -> PrunableModel:
+def trace(model: nn.Module, example_input: Example) -> PrunableModel:
     """Trace ``model`` and return what can be pruned of it.
 
     Args:
         model: any network; it is not changed, and keeps its training mode.
-        example_input: one input, ``(N, C, H, W)``.
+        example_input: one input, ``(N, C, H, W)``; or a tuple of positional arguments, or a
+            dictionary of named ones.
 
     Raises:
-        UserError: the network cannot be run on the input, or cutting channels out of it
-            does not give what masking them gives.
+        UserError: the network cannot be run on the input, or it is no plain network.
     """
+    refuse_untraceable(model)
     flow = traced_flow(model, example_input)
     couplings = find_couplings(model, flow)
     sizes = Sizes(flow, couplings)
     locked = {c.group.name: c.reason for c in couplings if c.reason is not None}
     locked = sizes.unclear | locked
-
-    def without_locked() -> PrunableModel:
-        chosen = {c.group.name: c for c in couplings if c.group.name not in locked}
-        return PrunableModel(
+    groups, slots = _chosen(couplings, locked)
+    watched = locked_layers(model, flow, locked, couplings).keys()
+    producers = {name for group in groups.values() for name in group.producers}
+    locked |= failures(
+        Suspects(
             model,
             example_input,
-            {name: coupling.group for name, coupling in chosen.items()},
-            {name: coupling.slots for name, coupling in chosen.items()},
-            locked_layers(model, flow, locked, couplings),
-            sizes.map(list(chosen)),
+            groups,
+            slots,
+            sizes.map(list(groups)),
+            [name for name in watched if name not in producers],
+            {c.group.name for c in couplings if c.sliced},
+            flow.trains_otherwise,
         )
+    )
+    groups, slots = _chosen(couplings, locked)
+    return PrunableModel(
+        model,
+        example_input,
+        groups,
+        slots,
+        locked_layers(model, flow, locked, couplings),
+        sizes.map(list(groups)),
+        origin_names(model, couplings),
+    )
 
-    locked |= failures(without_locked(), {c.group.name for c in couplings if c.sliced})
-    return without_locked()
+
+def _chosen(
+    couplings: Sequence[Coupling], locked: Container[str]
+) -> tuple[dict[str, ChannelGroup], dict[str, tuple[Slot, ...]]]:
+    """Return the groups that are not locked, and where their channels lie."""
+    chosen = [coupling for coupling in couplings if coupling.group.name not in locked]
+    groups = {coupling.group.name: coupling.group for coupling in chosen}
+    return groups, {coupling.group.name: coupling.slots for coupling in chosen}
 
 
-def reshaped(model: nn.Module, example_input: Tensor, widths: Widths) -> nn.Module:
+def reshaped(model: nn.Module, example_input: Example, widths: Widths) -> nn.Module:
     """Return ``model`` with ``widths``, whichever channels: what a checkpoint's weights fit into.
 
     Raises:
         UserError: the network has no such group, or not so many channels.
     """
+    refuse_untraceable(model)
     smaller = surgery.independent_copy(model)
     found = find_couplings(model, traced_flow(model, example_input))
     known = {coupling.group.name: coupling for coupling in found}
@@ -210,7 +263,9 @@ def reshaped(model: nn.Module, example_input: Tensor, widths: Widths) -> nn.Modu
             raise UserError(f"group {name} cannot have {width} channels: {_possible(group)}")
         if width < group.width:
             kept[name] = np.arange(width // group.step)
-    surgery.cut(smaller, {name: known[name].slots for name in kept}, kept)
+    slots = {name: known[name].slots for name in kept}
+    surgery.cut(smaller, slots, kept)
+    remember(smaller, origin_names(model, found), surgery.removed_channels(slots, kept))
     spec = getattr(smaller, "spec", None)
     if spec is not None:
         smaller.spec = replace(spec, widths=dict(widths))

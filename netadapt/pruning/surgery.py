@@ -17,6 +17,7 @@ from netadapt.pruning.folding import CONVOLUTIONS, TRANSPOSED, fold, fold_all
 
 Keep = NDArray[np.intp]
 Side = Literal["out", "in"]
+KEEPS_GROUPS = "netadapt_keeps_groups"  # an attribute of grouped convolutions that were cut
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,13 @@ def passes_channels(module: nn.Module) -> bool:
     """Whether ``module`` is a convolution whose groups read, or write, one channel each.
 
     Such are depthwise convolutions, with a depth multiplier or without: a channel of the input
-    and those written from it can only go together, and their group with them.
+    and those written from it can only go together, and their group with them. A grouped one that
+    was cut until its groups read one channel each is not: its number of groups stays.
     """
     return (
         isinstance(module, CONVOLUTIONS)
         and module.groups > 1
+        and not getattr(module, KEEPS_GROUPS, False)
         and module.groups in (module.in_channels, module.out_channels)
     )
 
@@ -58,7 +61,7 @@ def cut(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str
     Raises:
         UserError: a layer computes its weight in a way that no plain layer can stand for.
     """
-    removed = _removed(slots, kept)
+    removed = removed_channels(slots, kept)
     for name in dict.fromkeys(name for name, _ in removed):
         module = fold(model, name)
         _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
@@ -67,9 +70,12 @@ def cut(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str
 def parameter_shapes(
     model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
 ) -> dict[str, tuple[int, ...]]:
-    """Return ``{parameter: shape}`` as after ``cut``; ``model`` has only plain layers."""
+    """Return ``{parameter: shape}`` as after ``cut``; ``model`` has only plain layers.
+
+    A parameter that several modules share is listed once.
+    """
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    removed = _removed(slots, kept)
+    removed = removed_channels(slots, kept)
     for name in dict.fromkeys(name for name, _ in removed):
         module = copy.deepcopy(model.get_submodule(name))
         _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
@@ -78,9 +84,21 @@ def parameter_shapes(
 
 
 def structural_copy(model: nn.Module) -> nn.Module:
-    """Return a copy with modules of its own that shares every tensor with ``model``."""
-    shared = [*model.parameters(), *model.buffers()]
-    return _copied(model, {id(tensor): tensor for tensor in shared})
+    """Return a copy with modules and buffers of its own that shares the parameters of ``model``."""
+    return _copied(model, {id(parameter): parameter for parameter in model.parameters()})
+
+
+def shapes_copy(model: nn.Module) -> nn.Module:
+    """Return a plain copy of which only the shapes are there; what is shared stays shared."""
+    plain = plain_copy(model)
+    tensors = [*plain.parameters(), *plain.buffers()]
+    return _copied(plain, {id(tensor): _without_values(tensor) for tensor in tensors})
+
+
+def _without_values(tensor: Tensor) -> Tensor:
+    empty = tensor.detach().to("meta")
+    is_parameter = isinstance(tensor, nn.Parameter)
+    return nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
 
 
 def plain_copy(model: nn.Module) -> nn.Module:
@@ -115,7 +133,7 @@ def mask(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[st
     Every layer that reads a removed channel reads it with zero weights, so the output is
     what the cut network must give.
     """
-    for (name, side), positions in _removed(slots, kept).items():
+    for (name, side), positions in removed_channels(slots, kept).items():
         if side == "in":
             module = fold(model, name)
             weight = module.weight
@@ -139,9 +157,10 @@ def undone(model: nn.Module) -> Iterator[None]:
             changing.update(was)
 
 
-def _removed(
+def removed_channels(
     slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
 ) -> dict[tuple[str, str], Keep]:
+    """Return the positions that go from the sides of modules, ascending."""
     removed: dict[tuple[str, str], list[Keep]] = defaultdict(list)
     for group, channels in kept.items():
         for slot in slots[group]:
@@ -187,6 +206,8 @@ def _cut_convolution(module: Any, out: Keep | None, inside: Keep | None) -> None
         _cut_tensors(module, ("weight",), read, _rows(module, inside))
     module.in_channels -= _count(inside)
     module.out_channels -= _count(out)
+    if module.groups > 1:
+        setattr(module, KEEPS_GROUPS, True)
 
 
 def _cut_passing(module: Any, out: Keep | None) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.pruning import PrunableModel
-from netadapt.pruning.groups import ROOT_TYPES
+from netadapt.pruning.flow import ROOT_TYPES
 from netadapt.search.fisher import batch_on, fisher_scores
 from netadapt.training.task import Task
 

@@ -1,4 +1,4 @@
-"""How much each channel of a group matters."""
+"""In which order the channels of a group go: the least important first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,17 +9,18 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from netadapt.errors import UserError
+from netadapt.pruning.flow import ROOT_TYPES
 from netadapt.pruning.folding import TRANSPOSED, weight_of
-from netadapt.pruning.groups import ROOT_TYPES, ChannelGroup
+from netadapt.pruning.groups import ChannelGroup
 from netadapt.pruning.surgery import Side, Slot
 
 Importance = str | Mapping[str, ArrayLike]
 
 
-def channel_importance(
+def channel_order(
     model: nn.Module, group: ChannelGroup, slots: Sequence[Slot], importance: Importance
-) -> NDArray[np.float64]:
-    """Return the ``(steps,)`` importance of a group's channels, which go a step at a time.
+) -> NDArray[np.intp]:
+    """Return the steps of a group's channels in the order in which they go, the last one last.
 
     Args:
         model: the network whose weights (and, for ``taylor``, gradients) are read.
@@ -31,6 +32,13 @@ def channel_importance(
     Raises:
         UserError: unknown importance, missing scores, or ``taylor`` without gradients.
     """
+    return np.argsort(_scores(model, group, slots, importance), kind="stable")
+
+
+def _scores(
+    model: nn.Module, group: ChannelGroup, slots: Sequence[Slot], importance: Importance
+) -> NDArray[np.float64]:
+    """Return ``(steps,)``: how important each step of a group's channels is."""
     steps = group.width // group.step
     if isinstance(importance, str):
         if importance not in CRITERIA:

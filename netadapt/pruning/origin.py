@@ -1,0 +1,41 @@
+"""Which channels of a pruned network are which of the network it was pruned from.
+
+A pruned network carries this as an attribute, so that its groups keep their names: those of the
+base network's channels, however many of them are left.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+ATTRIBUTE = "netadapt_origin"
+
+# for each group of the base network, a layer that writes it, and its channels there now
+Origin = Mapping[str, tuple[str, tuple[int, ...]]]
+
+
+def origin_of(model: nn.Module) -> Origin:
+    """Return the origin of ``model``; empty unless it was pruned from another."""
+    found: Origin = getattr(model, ATTRIBUTE, {})
+    return found
+
+
+def remember(
+    model: nn.Module, origin: Origin, removed: Mapping[tuple[str, str], NDArray[np.intp]]
+) -> None:
+    """Note in ``model`` what is left of ``origin`` now that channels of layers are removed."""
+    left = {}
+    for name, (layer, channels) in origin.items():
+        gone = removed.get((layer, "out"), np.zeros(0, dtype=np.intp))
+        stays = np.setdiff1d(channels, gone)
+        left[name] = (layer, tuple((stays - np.searchsorted(gone, stays)).tolist()))
+    setattr(model, ATTRIBUTE, left)
+
+
+def base_names(origin: Origin) -> dict[tuple[str, int], str]:
+    """Return ``{(layer, channel): group}`` of the base network."""
+    return {
+        (layer, channel): name for name, (layer, channels) in origin.items() for channel in channels
+    }
