@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from netadapt import load_model, trace
 from netadapt.latency.calibration import calibrated_ms, fit_calibration
-from netadapt.latency.fusion import FIXED_COSTS
+from netadapt.latency.fusion import FIXED_COSTS, FUSIONS
 from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
@@ -48,7 +48,7 @@ class Networks:
             trace(load_model("fastdepth"), torch.rand(1, 3, 224, 224))
         )
         self.runtime = load_runtime("onnxruntime")
-        self.map = workload_map(self.prunable.operations, self.runtime.fusion)
+        self.map = workload_map(self.prunable.operations, FUSIONS[self.runtime.name])
         self.template = OnnxTemplate(TracedNetwork.of(self.prunable))
 
     def proto(self, row: Row) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ from netadapt.depth import open_depth
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.latency.calibration import NetworkCalibration
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.validation import save_validation
 from netadapt.latency.workloads import workload_map
@@ -146,7 +147,7 @@ def _write_tables(folder: Path) -> None:
     wanted = set()
     for name in ("tiny", "small"):
         prunable = trace(load_model(folder / f"{name}.safetensors"), torch.rand(1, 3, *SIZE))
-        workloads = workload_map(prunable.operations, runtime.fusion)
+        workloads = workload_map(prunable.operations, FUSIONS["torch"])
         for row in design_networks(workloads, prunable.widths, 8):
             wanted.update(workloads.at(row))
     here = load_device("cpu").target(runtime)

@@ -30,7 +30,10 @@ def profile_lut(
     ] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1)] = 1,
     cpus: Annotated[str, typer.Option(help="Cores to stay on, as 0,2-3.")] = "",
-    precision: Annotated[str, typer.Option(help="fp32; on cuda also fp16 and bf16.")] = "fp32",
+    precision: Annotated[
+        str,
+        typer.Option(help="fp32, bf16, fp16 or int8, where runtime and CPU have it."),
+    ] = "fp32",
     batch: Annotated[int, typer.Option(min=1, max=MAX_BATCH)] = 1,
     provider: Annotated[str, typer.Option(help="onnxruntime's: cuda or tensorrt.")] = "",
     tune: Annotated[int, typer.Option(min=0, help="Trials of tvm's auto-tuning.")] = 0,

@@ -41,19 +41,18 @@ def commute_upsampling(model: onnx.ModelProto) -> int:
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    results = {result.name for result in graph.output}
     nodes = list(onnx.ModelProto.FromString(model.SerializeToString()).graph.node)
     moved = 0
     for resize in [node for node in nodes if node.op_type == "Resize"]:
         if not _is_spatial_nearest(resize, constants):
             continue
-        reader = _only_reader(nodes, resize, results)
+        reader = _only_reader(graph, nodes, resize)
         if reader is None or not _is_pointwise(reader, constants):
             continue
         moved += 1
-        _swap(nodes, resize, reader)
-        while (reader := _only_reader(nodes, resize, results)) and reader.op_type in ELEMENTWISE:
-            _swap(nodes, resize, reader)
+        _swap(graph, nodes, resize, reader)
+        while (reader := _only_reader(graph, nodes, resize)) and reader.op_type in ELEMENTWISE:
+            _swap(graph, nodes, resize, reader)
     if moved:
         del graph.node[:]
         graph.node.extend(nodes)
@@ -85,20 +84,28 @@ def _is_pointwise(node: Any, constants: dict[str, Any]) -> bool:
     )
 
 
-def _only_reader(nodes: list[Any], node: Any, results: set[str]) -> Any | None:
+def _only_reader(graph: Any, nodes: list[Any], node: Any) -> Any | None:
     """The node that alone reads the output of ``node``, as its first input; else ``None``."""
     (output,) = node.output
     readers = [other for other in nodes if output in other.input]
-    if output in results or len(readers) != 1 or Counter(readers[0].input)[output] > 1:
+    is_result = any(result.name == output for result in graph.output)
+    if is_result or len(readers) != 1 or Counter(readers[0].input)[output] > 1:
         return None
     return readers[0] if readers[0].input[0] == output else None
 
 
-def _swap(nodes: list[Any], first: Any, second: Any) -> None:
-    """Execute ``second``, which alone reads ``first``, before it."""
+def _swap(graph: Any, nodes: list[Any], first: Any, second: Any) -> None:
+    """Execute ``second``, which alone reads ``first``, before it.
+
+    Each keeps the name of its output: runtimes name what they execute after it.
+    """
     between, end = first.output[0], second.output[0]
-    second.input[0], first.input[0] = first.input[0], between
-    second.output[0], first.output[0] = between, end
+    for node in nodes:
+        node.input[:] = [between if name == end else name for name in node.input]
+    for result in graph.output:
+        if result.name == end:
+            result.name = between
+    second.input[0], first.input[0] = first.input[0], end
     here, there = (
         next(p for p, node in enumerate(nodes) if node is one) for one in (first, second)
     )

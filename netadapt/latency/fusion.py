@@ -18,6 +18,8 @@ class Fusion(BaseModel):
         add: whether an addition is merged whose other side was computed before.
         into: the kinds that take in what follows them.
         activated: further kinds, which take in an activation that follows them and nothing else.
+        upsampling_last: whether a 1x1 convolution that alone reads a nearest upsampling is
+            computed before it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +29,7 @@ class Fusion(BaseModel):
     add: bool = False
     into: frozenset[str] = frozenset({"conv2d"})
     activated: frozenset[str] = frozenset()
+    upsampling_last: bool = False
 
     @field_serializer("activations", "into", "activated")
     def _sorted(self, names: frozenset[str]) -> list[str]:
@@ -71,6 +74,15 @@ FUSIONS: dict[str, Fusion] = {
     ),
 }
 
+# int8 graphs are exported with the upsampling last. OpenVINO merges as it does in fp32; onnxruntime
+# adds in a kernel of its own (QLinearAdd)
+INT8_FUSIONS: dict[str, Fusion] = {
+    "onnxruntime": FUSIONS["onnxruntime"].model_copy(
+        update={"add": False, "activated": frozenset({"add"}), "upsampling_last": True}
+    ),
+    "openvino": FUSIONS["openvino"].model_copy(update={"upsampling_last": True}),
+}
+
 # what a network costs beyond its operations: something once a call, or with every workload
 FIXED_COSTS: dict[str, FixedCost] = {
     "onnxruntime": "call",
@@ -80,3 +92,8 @@ FIXED_COSTS: dict[str, FixedCost] = {
     "executorch": "call",
     "tvm": "call",
 }
+
+
+def rules_of(runtime: str, precision: str) -> Fusion:
+    """Return the present rules of ``runtime`` at ``precision``."""
+    return INT8_FUSIONS[runtime] if precision == "int8" else FUSIONS[runtime]

@@ -69,6 +69,13 @@ class Options(BaseModel):
                 f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}"
             ) from None
 
+    @property
+    def dtype(self) -> str:
+        """The name of ``precision`` in workloads."""
+        return {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}[
+            self.precision
+        ]
+
     def cores(self) -> set[int] | None:
         """The cores to stay on, or ``None``."""
         return cores_of(self.cpus)
@@ -157,13 +164,6 @@ class Target(Options):
                 f"is unknown; known: {', '.join(FUSIONS)}"
             )
         return FUSIONS[self.runtime]
-
-    @property
-    def dtype(self) -> str:
-        """The name of ``precision`` in workloads."""
-        return {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}[
-            self.precision
-        ]
 
     @property
     def slug(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netadapt.latency.fusion import Fusion
+from netadapt.latency.reordering import commuted, moved_before, readers_of
 
 if TYPE_CHECKING:  # so that looking at a table does not load torch
     from netadapt.pruning import Operation, OperationMap
@@ -149,10 +150,7 @@ class FusedOperation:
 
 def fuse(operations: Sequence[Operation], fusion: Fusion) -> tuple[FusedOperation, ...]:
     """Group ``operations`` into workloads as a runtime with ``fusion`` would."""
-    readers: dict[int, list[int]] = {}
-    for place, operation in enumerate(operations):
-        for source in operation.sources:
-            readers.setdefault(source, []).append(place)
+    readers = readers_of(operations)
     taken: set[int] = set()
     fused = []
     for place in range(len(operations)):
@@ -259,31 +257,37 @@ class WorkloadMap:
         units: the fused operations, one a workload.
         columns: for each unit, the columns of the sizes row that are its coordinates.
         dtype: of the activations.
+        moved: pairs of a nearest upsampling and the convolution that is computed before it.
     """
 
     operations: OperationMap
     units: tuple[FusedOperation, ...]
     columns: tuple[tuple[int, ...], ...]
     dtype: str
+    moved: tuple[tuple[int, int], ...] = ()
 
     def at(self, widths: Sequence[int] | NDArray[np.int64]) -> tuple[Workload, ...]:
         """The workloads of the network at ``(G,)`` widths."""
-        operations = self.operations.at(widths)
+        operations = commuted(self.operations.at(widths), self.moved)
         return tuple(workload(unit, operations, self.dtype) for unit in self.units)
 
 
 def workload_map(operations: OperationMap, fusion: Fusion, dtype: str = "float32") -> WorkloadMap:
     """Fuse a network's operations and find the columns of each workload's channels."""
     units = fuse(operations.operations, fusion)
+    moved = moved_before(operations.operations) if fusion.upsampling_last else ()
+    executed = commuted(operations.operations, moved)
+    channels_from = dict(moved)
     offsets = operations.offsets()
     columns: list[tuple[int, ...]] = []
     for unit in units:
-        main = operations.operations[unit.main]
-        at_full = workload(unit, operations.operations, dtype)
-        output = offsets[unit.main] + sum(map(len, main.inputs))
+        # a moved upsampling has the channels that the convolution computes
+        place = channels_from.get(unit.main, unit.main)
+        main = operations.operations[place]
+        output = offsets[place] + sum(map(len, main.inputs))
         output += _channel_dim(main) % len(main.output)
-        if len(coordinates(at_full)) == 2:
+        if len(coordinates(workload(unit, executed, dtype))) == 2:
             columns.append((offsets[unit.main] + 1, output))
         else:
             columns.append((output,))
-    return WorkloadMap(operations, units, tuple(columns), dtype)
+    return WorkloadMap(operations, units, tuple(columns), dtype, moved)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
-from netadapt.latency.fusion import FUSIONS
+from netadapt.latency.fusion import FUSIONS, rules_of
 from netadapt.latency.table import LatencyTable, workload_fields
 from netadapt.latency.target import Options, Target
 from netadapt.latency.validation import Report
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.agent.offline import JOB, MANIFEST_FILE
+from netadapt.profiling.agent.precision import PRECISIONS
 from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES
 from netadapt.profiling.agent.timing import Timing
 from netadapt.profiling.agent_file import agent_files, archive
@@ -68,11 +69,14 @@ def write_bundle(
             written.
     """
     require_board_runtime(runtime)
-    if options.precision != "fp32":
-        raise UserError(f"precision {options.precision!r} is not for a bundle; known: fp32")
+    if options.precision not in PRECISIONS[runtime.name]:
+        known = ", ".join(PRECISIONS[runtime.name])
+        raise UserError(
+            f"--precision {options.precision} is not for {runtime.name} on a CPU; known: {known}"
+        )
     schedule = schedule or runtime.schedule
-    plan = _unrefined_plan(prunable, runtime, schedule)
-    graphs = Graphs(with_typical_statistics(prunable))
+    plan = _unrefined_plan(prunable, runtime, options, schedule)
+    graphs = Graphs(with_typical_statistics(prunable), options.precision)
     design = [graphs.at(row) for row in plan.design]
     whole = [graphs.at(row) for row in plan.whole]
     stages = [
@@ -96,12 +100,15 @@ def write_bundle(
     write_atomic(path, archive(inside))
 
 
-def _unrefined_plan(prunable: PrunableModel, runtime: Runtime, schedule: ProfileSchedule) -> Plan:
+def _unrefined_plan(
+    prunable: PrunableModel, runtime: Runtime, options: Options, schedule: ProfileSchedule
+) -> Plan:
     """Plan as for a device at hand, with random networks instead of refining ones.
 
     Where interpolation is least sure shows only once the coarse grid is measured.
     """
-    mapped = workload_map(prunable.operations, runtime.fusion)
+    rules = rules_of(runtime.name, options.precision)
+    mapped = workload_map(prunable.operations, rules, options.dtype)
     plan = make_plan(prunable, mapped, schedule)
     more = random_networks(
         prunable.widths,
@@ -182,7 +189,7 @@ def _target(results: Results) -> Target:
         runtime_version=results.runtime_version,
         clock=dict(results.clock),
         date=results.date,
-        fusion=FUSIONS[runtime],
+        fusion=rules_of(runtime, results.manifest.options.precision),
         **results.manifest.options.model_dump(),
     )
 

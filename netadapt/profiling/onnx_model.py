@@ -11,6 +11,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from netadapt.deployment.exporter import exported_program
+from netadapt.deployment.quantise import Ranges, observed_ranges, quantised
+from netadapt.deployment.rewrites import commute_upsampling, simplified
 from netadapt.errors import UserError
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
@@ -60,14 +62,22 @@ EXPORTED = "pkg.torch.onnx.fx_node"  # where the exporter notes which operation 
 class OnnxTemplate:
     """The ONNX graph of a network, to be filled with the weights of any pruned version.
 
-    Exporting takes seconds and filling milliseconds. Every node is named after the traced
-    operation it carries out, so that a runtime's own profile can be read back.
+    Exporting takes seconds and filling milliseconds (int8: tenths of a second). Every node is named
+    after the traced operation it carries out, so that a runtime's own profile can be read back.
+
+    Int8 graphs have the ranges of the full network on its example input. They fit no pruned
+    network, but time does not depend on them (benchmarks/precision.py).
+
+    Args:
+        network: the full network.
+        precision: ``int8`` for a quantised graph; any other for a float32 one, which the runtime
+            may round.
 
     Raises:
         UserError: the graph cannot be matched with the traced operations.
     """
 
-    def __init__(self, network: TracedNetwork) -> None:
+    def __init__(self, network: TracedNetwork, precision: str = "fp32") -> None:
         self.example = network.example_input.detach().cpu().numpy()
         self.operation_count = len(network.operations)
         program = exported_program(network.model, network.example_input, optimize=False)
@@ -85,12 +95,26 @@ class OnnxTemplate:
             if node.op_type in ("Conv", "ConvTranspose")
         }
 
+        self._ranges: Ranges = None
+        if precision == "int8":
+            self._ranges = observed_ranges(self._commuted(network.model), [self.example])
+
     def filled(self, model: nn.Module) -> onnx.ModelProto:
         """Return the graph with the weights of ``model``, a pruned version of the network.
 
         Raises:
             UserError: a constant of the graph depends on the widths.
         """
+        if self._ranges is None:
+            return self._float_graph(model)
+        return quantised(self._commuted(model), self._ranges)
+
+    def _commuted(self, model: nn.Module) -> onnx.ModelProto:
+        graph = simplified(self._float_graph(model))
+        commute_upsampling(graph)
+        return graph
+
+    def _float_graph(self, model: nn.Module) -> onnx.ModelProto:
         plain = plain_copy(model)
         for name, tensor in plain.state_dict().items():
             if name not in self._parameters:

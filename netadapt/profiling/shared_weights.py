@@ -28,9 +28,10 @@ class SharedWeights:
     def __init__(self, full: onnx.ModelProto, parameters: Sequence[str]) -> None:
         self._places: dict[str, tuple[int, int]] = {}
         content = io.BytesIO()
-        wanted = set(parameters)
         for tensor in full.graph.initializer:
-            if tensor.name in wanted:
+            # a quantised graph names what it made of a parameter after the parameter
+            named_so = any(parameter in tensor.name for parameter in parameters)
+            if named_so and tensor.HasField("raw_data"):
                 data = numpy_helper.to_array(tensor).tobytes()
                 content.write(b"\0" * (-content.tell() % ALIGNMENT))
                 self._places[tensor.name] = (content.tell(), len(data))
@@ -65,9 +66,9 @@ def _strip_notes(model: onnx.ModelProto) -> None:
 class Graphs:
     """The graphs of a traced network at any widths, by names that follow from their content."""
 
-    def __init__(self, prunable: PrunableModel) -> None:
+    def __init__(self, prunable: PrunableModel, precision: str = "fp32") -> None:
         self._prunable = prunable
-        self._template = OnnxTemplate(TracedNetwork.of(prunable))
+        self._template = OnnxTemplate(TracedNetwork.of(prunable), precision)
         full = self._template.filled(prunable.model)
         self._weights = SharedWeights(full, list(prunable.model.state_dict()))
         self.operations = self._template.operation_count

@@ -15,7 +15,7 @@ REFUSED = {
     f"{PROFILE} --bundle x.zip --lut lut": "--bundle takes no --lut",
     f"{PROFILE} --bundle x.zip --device cpu": "--bundle takes no --device",
     f"{PROFILE} --bundle x.zip --runtime torch": "runtime torch is not for another machine",
-    f"{PROFILE} --bundle x.zip --precision fp16": "precision 'fp16' is not for a bundle",
+    f"{PROFILE} --bundle x.zip --precision fp16": "fp16 is not for onnxruntime on a CPU",
     f"{PROFILE} --bundle @empty": "is a folder",
     f"{PROFILE} --devices devices.toml": "devices.toml does not exist",
     f"{PROFILE} --devices @file": "is not TOML",

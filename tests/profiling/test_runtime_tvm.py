@@ -61,7 +61,7 @@ def test_every_workload_of_fastdepth_is_one_kernel(thin: PrunableModel) -> None:
     target = load_device("cpu").target(runtime)
     loader = runtime.loader(TracedNetwork.of(thin), target)
     session = loader.profiled_session(thin.model)
-    units = fuse(operations, runtime.fusion)
+    units = fuse(operations, FUSIONS[runtime.name])
     kernels = session.kernels()
     assert len(kernels) == len(units) == 43
     require_agreement(kernels, units)

@@ -269,5 +269,5 @@ def test_what_the_board_cannot_do_is_refused(board: Board) -> None:
         device.target(load_runtime("torch"))
     with pytest.raises(UserError, match="cannot use 4096 threads"):
         device.target(load_runtime("onnxruntime"), Options(threads=4096))
-    with pytest.raises(UserError, match="precision 'fp16' is not for ssh"):
+    with pytest.raises(UserError, match="--precision fp16 is not for onnxruntime on a CPU"):
         device.target(load_runtime("onnxruntime"), Options(precision="fp16"))

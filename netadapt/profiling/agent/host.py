@@ -41,6 +41,17 @@ def system() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
+def cpu_features() -> set[str]:
+    """The processor's instruction sets, as ``/proc/cpuinfo`` names them; empty if it tells none."""
+    if not CPUINFO.exists():
+        return set()
+    for line in CPUINFO.read_text(errors="replace").splitlines():
+        key, _, values = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return set(values.split())
+    return set()
+
+
 def cores() -> set[int]:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

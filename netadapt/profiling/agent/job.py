@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netadapt.profiling.agent.host import cores, energy_counter, pinned
+from netadapt.profiling.agent.host import cores, cpu_features, energy_counter, pinned
+from netadapt.profiling.agent.precision import problem
 from netadapt.profiling.agent.record_file import RecordFile
 from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES, BoardError
 
@@ -40,6 +41,9 @@ def read_job(folder: Path) -> dict[str, Any]:
         raise BoardError(f"{folder / JOB_FILE} is of another version of netadapt")
     if job["runtime"] not in BOARD_RUNTIMES:
         raise BoardError("this agent does not know the runtime {}".format(job["runtime"]))
+    reason = problem(job["runtime"], job["precision"], cpu_features())
+    if reason:
+        raise BoardError(reason)
     absent = sorted(set(job["cores"] or ()) - cores())
     if absent or job["threads"] > len(job["cores"] or cores()):
         wanted = f"core {absent[0]}" if absent else f"{job['threads']} threads"

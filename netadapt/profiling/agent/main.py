@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netadapt.profiling.agent import host, offline
+from netadapt.profiling.agent import host, offline, precision
 from netadapt.profiling.agent.job import FORMAT, run_job
 from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES, BoardError
 
@@ -80,6 +80,7 @@ def describe(runtime: str) -> dict[str, Any]:
         "system": host.system(),
         "clock": host.clock(),
         "cores": sorted(host.cores()),
+        "features": sorted(host.cpu_features() & set(precision.KNOWN)),
         "runtime": runtime,
         "runtime_version": BOARD_RUNTIMES[runtime].version(),
     }

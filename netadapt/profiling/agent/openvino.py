@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 USUAL = 1.1  # runs longer than this share of the median were disturbed, as the first one is
 # a node's duration and the average of its durations are both rounded down to microseconds
 ROUNDED_OFF_US = 1.0
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
 NOT_EXECUTED = ("Const", "Input", "Output")
 
 
@@ -33,15 +34,21 @@ def _core() -> Any:
 class OpenVinoSession(Session):
     """An ONNX model, by its bytes or the path of its file, ready to run on ``example``.
 
-    Computes in float32 whatever the processor could do faster, in one stream of ``threads``
-    threads. OpenVINO binds none of them to a core: the process' own affinity decides.
+    Computes float operations in ``precision`` (in float32 where that is int8), in one stream of
+    ``threads`` threads. OpenVINO binds none of them to a core: the process' own affinity decides.
     """
 
     def __init__(
-        self, model: bytes | str, example: NDArray[Any], threads: int, *, counting: bool = False
+        self,
+        model: bytes | str,
+        example: NDArray[Any],
+        threads: int,
+        precision: str = "fp32",
+        *,
+        counting: bool = False,
     ) -> None:
         options = {
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
@@ -75,9 +82,15 @@ class ProfiledOpenVinoSession(OpenVinoSession, ProfiledSession):
     """
 
     def __init__(
-        self, model: bytes | str, example: NDArray[Any], threads: int, *, operations: int
+        self,
+        model: bytes | str,
+        example: NDArray[Any],
+        threads: int,
+        precision: str = "fp32",
+        *,
+        operations: int,
     ) -> None:
-        super().__init__(model, example, threads, counting=True)
+        super().__init__(model, example, threads, precision, counting=True)
         self._operations = operations
         self._original_names = _original_names(self._compiled)
         self._seconds: list[float] = []

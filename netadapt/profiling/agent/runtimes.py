@@ -83,6 +83,6 @@ BOARD_RUNTIMES = {
         "openvino",
         "OpenVinoSession",
         "ProfiledOpenVinoSession",
-        ("threads",),
+        ("threads", "precision"),
     ),
 }

@@ -1,8 +1,10 @@
 """This machine's own processor."""
 
 from netadapt.errors import UserError
+from netadapt.latency.fusion import rules_of
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent import host
+from netadapt.profiling.agent.precision import problem
 from netadapt.profiling.devices.local import LocalDevice
 from netadapt.profiling.runtimes.base import Runtime
 
@@ -17,12 +19,13 @@ class CpuDevice(LocalDevice):
 
         Raises:
             UserError: more threads or other cores than the process may use, or a precision that
-                is not for CPUs.
+                the runtime or the CPU lacks.
         """
         options = options or Options()
         options.check(host.cores())
-        if options.precision != "fp32":
-            raise UserError(f"precision {options.precision!r} is not for cpu; known: fp32")
+        reason = problem(runtime.name, options.precision, host.cpu_features())
+        if reason:
+            raise UserError(reason)
         return Target(
             device=self.name,
             hardware=host.hardware(),
@@ -30,6 +33,6 @@ class CpuDevice(LocalDevice):
             runtime=runtime.name,
             runtime_version=runtime.version(),
             clock=host.clock(),
-            fusion=runtime.fusion,
+            fusion=rules_of(runtime.name, options.precision),
             **options.model_dump(),
         )

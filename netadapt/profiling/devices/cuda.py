@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from netadapt.errors import UserError
+from netadapt.latency.fusion import rules_of
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent import host
 from netadapt.profiling.devices.local import LocalDevice
@@ -37,13 +38,15 @@ class CudaDevice(LocalDevice):
                 f"runtime {runtime.name} does not run on cuda here; "
                 "use torch, torch-compile, or onnxruntime with --provider cuda"
             )
+        if options.precision == "int8":
+            raise UserError("--precision int8 is not for cuda; known: fp32, fp16, bf16")
         return Target(
             device=f"cuda:{self._index}" if self._index else "cuda",
             hardware=torch.cuda.get_device_name(self._index),
             system=f"{host.system()}, CUDA {torch.version.cuda}",
             runtime=runtime.name,
             runtime_version=runtime.version(),
-            fusion=runtime.fusion,
+            fusion=rules_of(runtime.name, options.precision),
             **options.model_dump(),
         )
 

@@ -51,6 +51,7 @@ def job_of(runtime: str, options: Options, operations: int, stages: Sequence[Rec
         "runtime": runtime,
         "threads": options.threads,
         "cores": sorted(cores) if cores else None,
+        "precision": options.precision,
         "provider": options.provider,
         "tune": options.tune,
         "operations": operations,

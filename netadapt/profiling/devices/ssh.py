@@ -11,8 +11,10 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.latency.fusion import rules_of
 from netadapt.latency.target import Options, Target, Text
 from netadapt.profiling.agent.job import INPUT_FILE
+from netadapt.profiling.agent.precision import problem
 from netadapt.profiling.agent.timing import Timing
 from netadapt.profiling.agent_file import agent_archive, agent_name, archive
 from netadapt.profiling.devices.base import Bench, Device
@@ -60,6 +62,7 @@ class Description(BaseModel):
     system: Text
     clock: dict[Text, Text]
     cores: Annotated[list[int], Field(min_length=1, max_length=1 << 16)]
+    features: Annotated[list[Text], Field(max_length=100)]
     runtime_version: Text
 
 
@@ -80,9 +83,10 @@ class SshDevice(Device):
         """
         options = options or Options()
         require_board_runtime(runtime)
-        if options.precision != "fp32":
-            raise UserError(f"precision {options.precision!r} is not for ssh; known: fp32")
         found = self._agent().describe(runtime.name)
+        reason = problem(runtime.name, options.precision, found.features)
+        if reason:
+            raise UserError(f"{self._address}: {reason}")
         options.check(set(found.cores))
         return Target(
             device=self._url,
@@ -91,14 +95,14 @@ class SshDevice(Device):
             runtime=runtime.name,
             runtime_version=found.runtime_version,
             clock=found.clock,
-            fusion=runtime.fusion,
+            fusion=rules_of(runtime.name, options.precision),
             **options.model_dump(),
         )
 
     @contextmanager
     def bench(self, prunable: PrunableModel, target: Target) -> Iterator[Bench]:
         """Bring the network's weights there; its folder is removed once all went well."""
-        graphs = Graphs(prunable)
+        graphs = Graphs(prunable, target.precision)
         with self._board(target, graphs.full, graphs.common_files) as board:
             board.bring(graphs.common_files)
             yield RemoteBench(graphs, board, target.runtime, target)

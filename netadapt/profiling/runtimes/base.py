@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.latency.fusion import FUSIONS, Fusion
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent.session import ProfiledSession, Session
 from netadapt.profiling.schedule import ProfileSchedule
@@ -36,11 +35,6 @@ class Runtime(ABC):
 
     name: str
     schedule: ProfileSchedule = ProfileSchedule()
-
-    @property
-    def fusion(self) -> Fusion:
-        """Which operations it merges into one workload."""
-        return FUSIONS[self.name]
 
     @abstractmethod
     def version(self) -> str:

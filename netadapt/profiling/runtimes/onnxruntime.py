@@ -38,7 +38,7 @@ class OnnxRuntime(Runtime):
             agent.providers(target.provider)
         except ValueError as error:
             raise UserError(f"--provider {target.provider}: {error}") from None
-        return _OnnxLoader(OnnxTemplate(network), target)
+        return _OnnxLoader(OnnxTemplate(network, target.precision), target)
 
 
 class _OnnxLoader(Loader):

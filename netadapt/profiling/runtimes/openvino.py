@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
-from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import fuse
 from netadapt.profiling.agent import openvino as agent
@@ -12,11 +11,12 @@ from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, S
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 
-FUSION = FUSIONS["openvino"]
-
 
 class OpenVinoRuntime(Runtime):
-    """OpenVINO's CPU plugin, in float32 and one stream."""
+    """OpenVINO's CPU plugin, in one stream.
+
+    It rounds float32 graphs to bf16 or fp16 itself, and executes the int8 graphs of onnxruntime.
+    """
 
     name = "openvino"
 
@@ -26,29 +26,34 @@ class OpenVinoRuntime(Runtime):
 
     def file_session(self, path: str, example_input: Tensor, target: Target) -> Session:
         """Load the ONNX file at ``path``."""
-        return agent.OpenVinoSession(path, example_input.detach().cpu().numpy(), target.threads)
+        example = example_input.detach().cpu().numpy()
+        return agent.OpenVinoSession(path, example, target.threads, target.precision)
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
         """Export ``network`` to ONNX once; networks pruned from it reuse the graph."""
-        return _OpenVinoLoader(OnnxTemplate(network), network.operations, target.threads)
+        template = OnnxTemplate(network, target.precision)
+        return _OpenVinoLoader(template, network.operations, target)
 
 
 class _OpenVinoLoader(Loader):
     def __init__(
-        self, template: OnnxTemplate, operations: tuple[Operation, ...], threads: int
+        self, template: OnnxTemplate, operations: tuple[Operation, ...], target: Target
     ) -> None:
         self._template = template
         self._operations = operations
-        self._threads = threads
+        self._target = target
 
     def session(self, model: nn.Module) -> Session:
-        return agent.OpenVinoSession(self._bytes(model), self._template.example, self._threads)
+        return agent.OpenVinoSession(
+            self._bytes(model), self._template.example, self._target.threads, self._target.precision
+        )
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
         session = agent.ProfiledOpenVinoSession(
             self._bytes(model),
             self._template.example,
-            self._threads,
+            self._target.threads,
+            self._target.precision,
             operations=len(self._operations),
         )
         self._require_all_timed(session.named_operations())
@@ -59,7 +64,7 @@ class _OpenVinoLoader(Loader):
         return data
 
     def _require_all_timed(self, named: set[int]) -> None:
-        for unit in fuse(self._operations, FUSION):
+        for unit in fuse(self._operations, self._target.fusion_rules):
             if named.isdisjoint(unit.members):
                 main = self._operations[unit.main]
                 raise UserError(

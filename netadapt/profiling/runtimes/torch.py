@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
-from netadapt.profiling.runtimes.cuda import CudaSession, ProfiledCudaSession, cuda_device
+from netadapt.profiling.runtimes.cuda import DTYPES, CudaSession, ProfiledCudaSession, cuda_device
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning.operations import OperationTimer
 
@@ -37,7 +37,7 @@ class TorchRuntime(Runtime):
         device = cuda_device(target)
         if device is not None:
             return _CudaLoader(network.example_input, device, target.precision)
-        return _TorchLoader(network.example_input, target.threads)
+        return _TorchLoader(network.example_input.to(DTYPES[target.precision]), target.threads)
 
 
 class _CudaLoader(Loader):
@@ -57,6 +57,7 @@ class _TorchLoader(Loader):
         self._threads = threads
 
     def session(self, model: nn.Module) -> Session:
+        """Load ``model``, its weights in the type of the example input."""
         return _TorchSession(model, self._example, self._threads)
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
@@ -65,7 +66,7 @@ class _TorchLoader(Loader):
 
 class _TorchSession(Session):
     def __init__(self, model: nn.Module, example_input: Tensor, threads: int) -> None:
-        self._model = copy.deepcopy(model).eval()
+        self._model = copy.deepcopy(model).eval().to(example_input.dtype)
         self._example = example_input
         self._threads = threads
 
