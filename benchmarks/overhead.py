@@ -26,7 +26,7 @@ import netadapt
 from netadapt.depth.data.dataset import DepthDataset
 from netadapt.depth.task import DepthTask
 from netadapt.files import write_atomic
-from netadapt.search import api, clock, evaluation, loop, networks
+from netadapt.search import clock, evaluation, loop, networks
 from netadapt.search.journal import Journal
 from netadapt.search.problem import Problem
 from netadapt.search.proposals import one_group_each
@@ -40,7 +40,7 @@ PARTS = {
     "decoding": [(DepthDataset, "_decoded")],
     "loading and tracing the network to cut": [(networks.Networks, "prunable")],
     "cutting": [(evaluation.Evaluator, "_pruned")],
-    "writing weights": [(evaluation, "save_checkpoint"), (api, "save_checkpoint")],
+    "writing weights": [(evaluation, "save_checkpoint")],
     "journal": [(Journal, "append")],
     "proposals": [(NetAdaptStrategy, "propose")],
     "tables and front": [(loop, "write_results"), (loop, "write_samples")],

@@ -11,7 +11,6 @@ from netadapt.latency.target import Target
 from netadapt.search.api import search
 from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
-from netadapt.search.targets import search_targets
 
 if TYPE_CHECKING:
     from netadapt.deployment import export
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from netadapt.latency.table import LatencyTable
     from netadapt.profiling.measurement import LatencyStats, measure
     from netadapt.pruning import ChannelGroup, PrunableModel, trace
+    from netadapt.search.targets import search_targets
     from netadapt.training.checkpoint import load_checkpoint, load_model, save_checkpoint
 
 __all__ = [
@@ -53,6 +53,7 @@ _NEED_TORCH = {
     "load_model": "netadapt.training.checkpoint",
     "measure": "netadapt.profiling.measurement",
     "save_checkpoint": "netadapt.training.checkpoint",
+    "search_targets": "netadapt.search.targets",
     "trace": "netadapt.pruning",
 }
 
