@@ -96,14 +96,16 @@ def _draw_candidates(axes: Axes, run: RunView) -> None:
 
 
 def _draw_base(axes: Axes, run: RunView, colour: str, label: str | None) -> None:
+    """Draw the base as an open star, so that a point of the front at its place is seen."""
     axes.plot(
         run.base["latency_ms"],
         run.base[run.holdout],
         linestyle="none",
         marker="*",
-        markersize=13,
-        color=colour,
-        markeredgecolor="white",
+        markersize=17,
+        markerfacecolor="none",
+        markeredgecolor=colour,
+        markeredgewidth=1.4,
         zorder=4,
         label=label,
     )
@@ -203,11 +205,15 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
             color=colour,
             linestyle=style.SERIES_LINES[index % len(style.SERIES_LINES)],
             marker=style.SERIES_MARKERS[index % len(style.SERIES_MARKERS)],
-            markersize=5,
+            markersize=max(9.0 - 1.5 * index, 4.5),  # of equal points each can be seen
             label=label,
+            zorder=3 + 0.01 * index,
         )
         _draw_base(axes, run, colour, None)
-    axes.plot([], [], "*", color=style.INK, markersize=11, label="base network")
+    axes.plot(
+        [], [], "*", markerfacecolor="none", markeredgecolor=style.INK, markersize=13,
+        label="base network",
+    )  # fmt: skip
     axes.set_title(f"Fronts of {len(runs)} runs", pad=22)
     if len(goals) == 1 and runs[0].budget_ms is not None:
         _draw_budget(axes, runs[0].budget_ms)

@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from netadapt.report import style
@@ -17,10 +18,12 @@ COLUMNS = 3
 PANEL_INCHES = 2.25
 COLOUR_MAP = "viridis"
 FEW, MANY = 0.8, 0.0  # places on the colour map
+HEADROOM = 1.25
 NAME_HEIGHT = 0.12  # of a panel
 CAPTION = (
     "Workloads: dots are measured (p50, bars from p10 to p90), lines what the table answers.\n"
-    "Where input channels matter too, three numbers of them (in) are drawn."
+    "Where input channels matter too, three numbers of them (in) are drawn.\n"
+    "A bar that ends at the top edge of its panel is longer."
 )
 
 
@@ -42,7 +45,7 @@ def plot_table(
     """
     families = list(dict.fromkeys(measured["family"]))
     lines = -(-len(families) // COLUMNS)
-    heights = [HEIGHT_INCHES] * (validation is not None) + [PANEL_INCHES * lines + 0.9]
+    heights = [HEIGHT_INCHES] * (validation is not None) + [PANEL_INCHES * lines + 1.1]
     figure = Figure(figsize=(style.WIDTH_INCHES, sum(heights) + 0.4), layout="constrained")
     figure.suptitle(style.shortened(title, 70))
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -95,8 +98,14 @@ def _draw_family(axes: Axes, measured: pd.DataFrame, curves: pd.DataFrame) -> No
     axes.tick_params(labelsize=style.SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, _top(measured, curves))
+    axes.set_xlim(left=0)
     _name_curves(axes, named)
+
+
+def _top(measured: pd.DataFrame, curves: pd.DataFrame) -> float:
+    """End of the axis, by what is typical: a p90 far above it would flatten all else."""
+    return HEADROOM * max(measured["p50_us"].max(), curves["us"].max())
 
 
 def _colour(beside: float, highest: float) -> str:
@@ -113,7 +122,8 @@ def _name_curves(axes: Axes, named: list[tuple[str, pd.DataFrame, str]]) -> None
         if known.empty:
             continue
         x, y = float(known.iloc[-1]["channels"]), float(known.iloc[-1]["us"])
-        if labels and abs(y - labels[-1][2]) < NAME_HEIGHT * axes.get_ylim()[1]:
+        high, wide = (NAME_HEIGHT * edge for edge in (axes.get_ylim()[1], axes.get_xlim()[1]))
+        if labels and abs(y - labels[-1][2]) < high and abs(x - labels[-1][1]) < wide:
             name = f"{labels.pop()[0]}, {name}"
         labels.append((name, x, y, colour))
     for name, x, y, colour in labels:
@@ -126,6 +136,7 @@ def _name_curves(axes: Axes, named: list[tuple[str, pd.DataFrame, str]]) -> None
             va="bottom",
             fontsize=style.SMALL,
             color=colour,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
         )
 
 

@@ -46,7 +46,10 @@ def plot_widths(run: RunView) -> Figure:
     )
     left.set_ylabel("channel group")
     left.set_xlabel("iteration (0: base network)")
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(path) > 1:
+        left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        left.set_xticks([0])
     last = path
     for axes in right:
         _draw_shares(axes, run, finals, full)

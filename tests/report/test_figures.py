@@ -218,3 +218,22 @@ def test_validation_refuses_what_is_no_latency(tmp_path: Path, measured: str) ->
     )
     with pytest.raises(UserError, match=r"validation\.csv"):
         plot_validation(path)
+
+
+def test_widths_without_an_iteration_have_one_column_for_the_base(make_run: MakeRun) -> None:
+    figure = plot_widths(read_run(make_run(iterations=0, long=0)))
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["0"]
+
+
+def test_a_front_of_one_point_is_seen_under_the_star_of_its_base(make_run: MakeRun) -> None:
+    runs = [read_run(make_run("a", iterations=0, long=0)), read_run(make_run("b"))]
+    lines = plot_front(runs).axes[0].lines
+    stars = [found for found in lines if found.get_marker() == "*" and len(found.get_xdata())]
+    assert len(stars) == 2
+    for star in stars:
+        assert star.get_markerfacecolor() == "none"
+    (point,) = (found for found in lines if str(found.get_label()).startswith("a:"))
+    assert point.get_markersize() < stars[0].get_markersize()
+    assert point.get_markerfacecolor() != "none"

@@ -125,3 +125,17 @@ def test_a_family_of_one_measurement_is_a_dot(tmp_path: Path) -> None:
     for suffix in ("png", "svg", "pdf"):
         written = save_figure(figure, tmp_path / f"table.{suffix}")
         assert written.stat().st_size > 1000
+
+
+def test_one_long_bar_does_not_flatten_a_panel() -> None:
+    rows = family("conv2d 1x1 at 7x7")
+    rows.iloc[2, rows.columns.get_loc("p90_us")] = 5000.0
+    (axes,) = panels(picture(rows))
+    assert axes.get_ylim()[1] < 2 * rows["p50_us"].max()
+    assert axes.get_ylim()[0] == 0
+
+
+def test_curves_that_end_at_other_channels_keep_their_own_names() -> None:
+    short = family("conv2d 1x1 at 7x7", (16,)).query("channels <= 16")
+    (axes,) = panels(picture(pd.concat([short, family("conv2d 1x1 at 7x7", (8,))])))
+    assert sorted(names_in(axes)) == ["16 in", "8 in"]

@@ -73,7 +73,7 @@ function curveNames(family, top) {
   family.curves.forEach((curve, index) => {
     if (!known(curve.beside) || !curve.us.length) return;
     const end = { x: curve.channels[curve.channels.length - 1], y: curve.us[curve.us.length - 1] };
-    const near = names.find((one) => Math.abs(one.y - end.y) < 0.09 * top);
+    const near = names.find((one) => Math.abs(one.y - end.y) < 0.09 * top && Math.abs(one.x - end.x) < 0.12 * end.x);
     if (near) near.text = near.text.replace(" in", `, ${curve.beside} in`);
     else names.push({ ...end, text: `${curve.beside} in`, showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11.5, color: series(index) } });
   });
