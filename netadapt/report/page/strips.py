@@ -31,6 +31,8 @@ def strips_data(samples: Samples, widest: int = WIDEST) -> dict[str, Any]:
     near, far = depth_range(samples.truth)
     return {
         "names": list(samples.titles),
+        "width": samples.rgb.shape[2],
+        "height": samples.rgb.shape[1],
         "near": near,
         "far": far,
         "photographs": [_uri(rgb, widest) for rgb in samples.rgb],

@@ -16,7 +16,7 @@ function rulerOf(runIndex) {
   }
   const node = el("div", { class: "ruler", role: "img", "aria-label": rulerText(run, base, answer) }, ticks);
   if (answer && answer.latency < base.latency) {
-    node.append(el("div", { class: "gain", style: { left: place(answer.latency), width: place(base.latency - answer.latency) } }, el("span", {}, `${times(base.latency / answer.latency)} faster`)));
+    node.append(el("div", { class: "gain", style: { left: place(answer.latency), width: place(base.latency - answer.latency) } }, answer.latency < 0.75 * base.latency ? el("span", {}, `${times(base.latency / answer.latency)} faster`) : null));
   }
   if (known(run.budget_ms)) node.append(flag("budget", run.budget_ms, run.goal, run.budget_ms > 0.6 * whole));
   node.append(flag("", base.latency, `base ${ms(base.latency)}`, true));

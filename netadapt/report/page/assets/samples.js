@@ -27,7 +27,7 @@ function samplesOf() {
   const columns = [["photograph", ""], ["ground truth", ""], [`B: ${b.name}`, ""], [`A: ${a.name}`, ""], ["B | A", "both"]];
   const strips = el("div", { class: "strips" });
   samples.names.forEach((name, row) => {
-    const image = (uri, alt) => el("img", { src: uri, alt, loading: "lazy" });
+    const image = (uri, alt) => el("img", { src: uri, alt, width: samples.width, height: samples.height });
     const unknown = samples.unknown[row] >= 0.5 ? `grey: no depth (${samples.unknown[row].toFixed(0)} %)` : "";
     const answer = (which, p) => (which ? [image(samples.answers[which][row], `depth of ${name} by ${p.name}`), samples.scores[which][row]] : null);
     const cells = [[image(samples.photographs[row], `photograph ${name}`), name], [image(samples.truths[row], `true depth of ${name}`), unknown],

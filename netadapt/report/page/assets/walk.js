@@ -98,7 +98,7 @@ function clockOf(run, runIndex) {
       { label: "Network", class: "name", value: (p) => p.name, cell: (p) => el("button", { type: "button", class: "link", onclick: () => pin(runIndex, p.at) }, p.name) },
       { label: "Predicted, ms", number: true, value: (p) => p.predicted, cell: (p) => fixed(p.predicted, 3) },
       { label: "Measured, ms", number: true, value: (p) => p.measured, cell: (p) => fixed(p.measured, 3) },
-      { label: "prediction too high by", number: true, value: (p) => p.predicted / p.measured, cell: (p) => `${(100 * (p.predicted / p.measured - 1) || 0).toFixed(1).replace(/^-0\.0$/, "0.0")} %` },
+      { label: "too high by", number: true, value: (p) => p.predicted / p.measured, cell: (p) => `${(100 * (p.predicted / p.measured - 1) || 0).toFixed(1).replace(/^-0\.0$/, "0.0")} %` },
     ];
     parts.push(sortable("Networks that were measured", columns, timed, { column: 2 }));
   }
