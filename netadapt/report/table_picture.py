@@ -105,7 +105,7 @@ def _draw_family(axes: Axes, measured: pd.DataFrame, curves: pd.DataFrame) -> No
 
 def _top(measured: pd.DataFrame, curves: pd.DataFrame) -> float:
     """End of the axis, by what is typical: a p90 far above it would flatten all else."""
-    return HEADROOM * max(measured["p50_us"].max(), curves["us"].max())
+    return HEADROOM * max(float(measured["p50_us"].max()), float(curves["us"].max()))
 
 
 def _colour(beside: float, highest: float) -> str:
