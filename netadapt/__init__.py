@@ -1,14 +1,14 @@
 """netadapt: fit a neural network to a device's latency budget."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # `search` is a function here and a folder on the disk: the folder is bound first
 import netadapt.search  # noqa: F401
+from netadapt.api import evaluate, profile, search, search_targets, train
 from netadapt.errors import UserError
 from netadapt.factories import trust
 from netadapt.latency.target import Target
-from netadapt.search.api import search
+from netadapt.lazy import lazily
 from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from netadapt.latency.table import LatencyTable
     from netadapt.profiling.measurement import LatencyStats, measure
     from netadapt.pruning import ChannelGroup, PrunableModel, trace
-    from netadapt.search.targets import search_targets
     from netadapt.training.checkpoint import load_checkpoint, load_model, save_checkpoint
 
 __all__ = [
@@ -30,36 +29,35 @@ __all__ = [
     "SearchRun",
     "Target",
     "UserError",
+    "evaluate",
     "export",
     "load_checkpoint",
     "load_model",
     "measure",
     "pareto_front",
+    "profile",
     "save_checkpoint",
     "search",
     "search_targets",
     "trace",
+    "train",
     "trust",
 ]
 
-_NEED_TORCH = {
-    "ChannelGroup": "netadapt.pruning",
-    "LatencyPredictor": "netadapt.latency.predictor",
-    "LatencyStats": "netadapt.profiling.measurement",
-    "LatencyTable": "netadapt.latency.table",
-    "export": "netadapt.deployment",
-    "PrunableModel": "netadapt.pruning",
-    "load_checkpoint": "netadapt.training.checkpoint",
-    "load_model": "netadapt.training.checkpoint",
-    "measure": "netadapt.profiling.measurement",
-    "save_checkpoint": "netadapt.training.checkpoint",
-    "search_targets": "netadapt.search.targets",
-    "trace": "netadapt.pruning",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is first asked for: plots and `--help` do without."""
-    if name not in _NEED_TORCH:
-        raise AttributeError(f"module 'netadapt' has no attribute {name!r}")
-    return getattr(importlib.import_module(_NEED_TORCH[name]), name)
+# imported when first used: plots and `--help` do without torch
+__getattr__ = lazily(
+    __name__,
+    {
+        "ChannelGroup": "netadapt.pruning",
+        "LatencyPredictor": "netadapt.latency.predictor",
+        "LatencyStats": "netadapt.profiling.measurement",
+        "LatencyTable": "netadapt.latency.table",
+        "PrunableModel": "netadapt.pruning",
+        "export": "netadapt.deployment",
+        "load_checkpoint": "netadapt.training.checkpoint",
+        "load_model": "netadapt.training.checkpoint",
+        "measure": "netadapt.profiling.measurement",
+        "save_checkpoint": "netadapt.training.checkpoint",
+        "trace": "netadapt.pruning",
+    },
+)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from netadapt.api import search
 from netadapt.depth import open_depth
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
@@ -26,13 +27,12 @@ from netadapt.profiling.design import design_networks
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.pruning import trace
-from netadapt.search.api import search
 from netadapt.training import (
     TrainConfig,
     TrainSettings,
     load_model,
+    run_training,
     save_checkpoint,
-    train,
 )
 
 SIZE = (32, 32)
@@ -172,4 +172,4 @@ def _train(folder: Path) -> None:
     data = f"pairs:{folder}/pairs"
     settings = TrainSettings(steps=2, batch_size=2)
     config = TrainConfig(str(folder / "tiny.safetensors"), data, SIZE, settings, 1)
-    train(config, open_depth(data, SIZE), folder / "training")
+    run_training(config, open_depth(data, SIZE), folder / "training")

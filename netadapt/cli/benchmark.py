@@ -1,10 +1,14 @@
 """``netadapt benchmark``."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netadapt.cli.common import MAX_BATCH, Json, parse_size, print_json
+from netadapt.cli.common import Json, print_json
+from netadapt.cli.declared import with_options
+from netadapt.latency.target import Options
+from netadapt.options import TARGET
+from netadapt.profiling.request import ProfileRequest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,50 +20,43 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
+@with_options(ProfileRequest, Options, without=("lut", "channel_multiple"))
 def benchmark(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
-    device: Annotated[str, typer.Option(help="cpu, cuda[:N] or ssh://user@host[:port].")] = "cpu",
-    runtime: Annotated[
+    checkpoint: Annotated[
         str,
-        typer.Option(
-            help="onnxruntime, torch, torch-compile, openvino, executorch, tvm; or all of them."
+        typer.Argument(
+            metavar="CHECKPOINT", help="A checkpoint, a registry name or package.module:factory."
         ),
-    ] = "onnxruntime",
-    threads: Annotated[int, typer.Option(min=1)] = 1,
-    cpus: Annotated[str, typer.Option(help="Cores to stay on, as 0,2-3.")] = "",
-    precision: Annotated[
-        str,
-        typer.Option(help="fp32, bf16, fp16 or int8, where runtime and CPU have it."),
-    ] = "fp32",
-    batch: Annotated[int, typer.Option(min=1, max=MAX_BATCH)] = 1,
-    provider: Annotated[str, typer.Option(help="onnxruntime's: cuda or tensorrt.")] = "",
-    tune: Annotated[int, typer.Option(min=0, help="Trials of tvm's auto-tuning.")] = 0,
-    input_size: Annotated[
-        str | None, typer.Option(help="HxW; a checkpoint brings its own.")
-    ] = None,
-    runs: Annotated[int, typer.Option(min=5, help="Timed runs.")] = 100,
+    ],
+    runs: Annotated[
+        int, typer.Option(min=5, metavar="RUNS", help="Timed runs.", rich_help_panel=TARGET)
+    ] = 100,
     as_json: Annotated[bool, Json] = False,
     serve: Annotated[bool, typer.Option("--serve", hidden=True)] = False,
+    **given: Any,
 ) -> None:
-    """Measure a network on a device: latency, load time and memory, in one runtime or in all."""
+    """Measure a network on a device: latency, load time and memory, in one runtime or in all.
+
+    With --runtime all it is measured in every runtime that is installed.
+    """
     from netadapt.cli import comparison
     from netadapt.cli.models import load_with_input, say_if_fresh
-    from netadapt.latency.target import Options
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.runtimes import load_runtime
     from netadapt.profiling.runtimes.loaders import as_exported
 
-    options = Options.parse(
-        threads=threads, precision=precision, batch=batch, cpus=cpus, provider=provider, tune=tune
-    )
-    asked = comparison.Asked(checkpoint, device, options, parse_size(input_size))
+    input_size = given.pop("input_size", None)
+    request = ProfileRequest(**{name: given.pop(name) for name in ("device", "runtime")
+                                if name in given})  # fmt: skip
+    device, runtime, options = request.device, request.runtime, Options.parse(**given)
+    asked = comparison.Asked(checkpoint, device, options, input_size)
     if serve:
         comparison.serve_runtime(asked, runtime)
     elif runtime == ALL:
         comparison.compare_runtimes(asked, runs, as_json)
     else:
         target = load_device(device).target(load_runtime(runtime), options)
-        model, example = load_with_input(checkpoint, asked.input_size, batch)
+        model, example = load_with_input(checkpoint, input_size, options.batch)
         target = as_exported(model, target)
         stats, footprint = _measured(model, example, target, runs)
         say_if_fresh(checkpoint)

@@ -10,33 +10,73 @@ import typer
 
 from netadapt.cli.screen import say
 from netadapt.errors import UserError
+from netadapt.options import NETWORK
 
 __all__ = [
     "MAX_BATCH",
     "BadSample",
+    "InputSize",
     "Json",
+    "Loss",
+    "NoDevice",
     "TaskOption",
     "counted",
     "key_values",
     "parse_size",
     "print_json",
     "say",
-    "task_options",
+    "with_task_options_of_depth",
 ]
 
 # the options that several commands share
 BadSample = Annotated[
     str | None,
     typer.Option(
-        help="What a frame that cannot be used leads to (task depth only): fail or skip. "
-        "Default: fail."
+        help="What to do with a frame that cannot be used (task depth): fail or skip. "
+        "[default: fail]",
+        metavar="NAME",
+        rich_help_panel=NETWORK,
+    ),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        help="Loss of task depth: l1, l1-log, berhu, silog, silog-gradient or densedepth. "
+        "[default: the network's recipe]",
+        metavar="NAME",
+        rich_help_panel=NETWORK,
     ),
 ]
 TaskOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="An option of the task; repeatable."),
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="An option of the task, such as its loss; repeatable. [default: the task's own]",
+    ),
 ]
-Json = typer.Option("--json", help="Print one JSON object on stdout.")
+InputSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HxW",
+        help="Height and width of the network's input. [default: the checkpoint's own]",
+    ),
+]
+Json = typer.Option(
+    "--json",
+    help="Print one JSON object on stdout. [default: off]",
+    show_default=False,
+)
+
+
+def _no_device(device: str | None) -> None:
+    if device is not None:
+        raise UserError(
+            f"--device is what is timed; where training computes is --train-on: give "
+            f"--train-on {device}"
+        )
+
+
+NoDevice = Annotated[str | None, typer.Option("--device", hidden=True, callback=_no_device)]
 
 
 MAX_SIDE = 4096
@@ -70,10 +110,12 @@ def key_values(option: str, given: list[str]) -> dict[str, Any]:
     return options
 
 
-def task_options(words: list[str] | None, **given: str | None) -> dict[str, Any]:
-    """Return what ``--task-option`` says, with the options that have a flag of their own."""
-    flags = {name: value for name, value in given.items() if value is not None}
-    return key_values("--task-option", words or []) | flags
+def with_task_options_of_depth(given: dict[str, Any], **flags: str | None) -> dict[str, Any]:
+    """Return the options given, with those of task depth that have flags among its options."""
+    options = {name: value for name, value in flags.items() if value is not None}
+    if not options:
+        return given
+    return {**given, "task_options": {**given.get("task_options", {}), **options}}
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -14,7 +14,9 @@ BUDGET_SHARE = 0.4
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for everything that the demo makes.")
+    ] = Path("demo"),
 ) -> None:
     """Train, profile, search, plot: every step is a command you could have typed.
 
@@ -47,7 +49,7 @@ def demo(
     table = lut / target.slug
     if not (table / "validation.csv").exists():
         _shown(f"profile-lut --device cpu --model {base} --lut {lut}")
-        measure_table(str(base), lut)
+        measure_table(str(base), lut=str(lut))
     if not (run / "run.json").exists():
         model, example = load_with_input(str(base), None)
         predictor = LatencyPredictor(trace(model, example), LatencyTable.load(table))

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netadapt.cli.common import Json, TaskOption, parse_size, print_json, say, task_options
+from netadapt.cli.common import (
+    InputSize,
+    Json,
+    TaskOption,
+    key_values,
+    parse_size,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,24 +24,39 @@ if TYPE_CHECKING:
 
 
 def export(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
-    out: Annotated[Path, typer.Option(help="FILE.onnx")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT", help="A checkpoint, a registry name or package.module:factory."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="File to write.")],
     precision: Annotated[
         str,
-        typer.Option(help="fp32, fp16 (half the size, for GPUs) or int8 (a quarter, for CPUs)."),
+        typer.Option(
+            metavar="NAME",
+            help="fp32, fp16 (half the size, for GPUs) or int8 (a quarter of the size, for CPUs).",
+        ),
     ] = "fp32",
     calibration_data: Annotated[
         str | None,
         typer.Option(
-            help="Data as --data elsewhere. Training images set the int8 ranges; the network and "
-            "the written file are scored on the test split."
+            metavar="TEXT",
+            help="Data, as --data takes it. Its training images set the int8 ranges; the network "
+            "and the written file are scored on its test split. [default: none]",
         ),
     ] = None,
     calibration_frames: Annotated[
-        int, typer.Option(min=1, max=4096, help="Images that set the int8 ranges.")
+        int,
+        typer.Option(min=1, max=4096, metavar="IMAGES", help="Images that set the int8 ranges."),
     ] = 64,
     task: Annotated[
-        str, typer.Option(help="depth, self-supervised, digits or package.module:factory.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the network is for: depth, self-supervised, digits or "
+            "package.module:factory.",
+        ),
     ] = "depth",
     task_option: TaskOption = None,
     rewrite: Annotated[
@@ -43,9 +66,7 @@ def export(
             "answers, fewer pixels."
         ),
     ] = True,
-    input_size: Annotated[
-        str | None, typer.Option(help="HxW; a checkpoint brings its own.")
-    ] = None,
+    input_size: InputSize = None,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Write a network as one ONNX file in the precision it will run in, and check the file."""
@@ -60,7 +81,7 @@ def export(
     problem = frames = None
     if calibration_data is not None:
         height, width = example.shape[-2:]
-        options = task_options(task_option)
+        options = key_values("--task-option", task_option or [])
         problem = open_task(task, calibration_data, (height, width), options)
         frames = frames_of(problem, calibration_frames)
     made = export(model, example, out, precision=wanted, calibration=frames, rewrite=rewrite)

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netadapt.cli.common import parse_size, print_json, say
+from netadapt.cli.common import print_json, say
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def measure_fleet(
     devices: Path,
     model: str,
-    input_size: str | None,
+    input_size: tuple[int, int] | None,
     lut: Path,
     channel_multiple: int,
     as_json: bool,
@@ -31,7 +31,7 @@ def measure_fleet(
     from netadapt.profiling.fleet import profile_fleet, read_fleet
 
     fleet = read_fleet(devices)
-    load_with_input(model, parse_size(input_size))
+    load_with_input(model, input_size)
     say_if_fresh(model)
     traced = partial(_traced, model, input_size)
     outcomes = profile_fleet(fleet, traced, lut, _Lines(), channel_multiple=channel_multiple)
@@ -49,11 +49,11 @@ def measure_fleet(
         )
 
 
-def _traced(model: str, input_size: str | None, batch: int) -> "PrunableModel":
+def _traced(model: str, input_size: tuple[int, int] | None, batch: int) -> "PrunableModel":
     from netadapt.cli.models import load_with_input
     from netadapt.pruning import trace
 
-    return trace(*load_with_input(model, parse_size(input_size), batch))
+    return trace(*load_with_input(model, input_size, batch))
 
 
 def _facts(outcome: "Outcome") -> dict[str, Any]:

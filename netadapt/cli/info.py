@@ -5,17 +5,26 @@ from typing import Annotated
 
 import typer
 
-from netadapt.cli.common import Json, parse_size, print_json
+from netadapt.cli.common import InputSize, Json, parse_size, print_json
 from netadapt.cli.facts import show_facts
 
 
 def info(
-    subject: Annotated[str, typer.Argument(metavar="MODEL|CHECKPOINT|lut/SLUG|RUN")],
-    input_size: Annotated[
-        str | None, typer.Option(help="HxW; a checkpoint brings its own.")
-    ] = None,
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|CHECKPOINT|lut/SLUG|RUN",
+            help="A registry name, package.module:factory, a checkpoint, the folder of a table "
+            "(lut/SLUG) or of a run.",
+        ),
+    ],
+    input_size: InputSize = None,
     lut: Annotated[
-        Path | None, typer.Option(help="Table for each group's share of the latency.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Table by which the latency is predicted, lut/SLUG. [default: none]",
+        ),
     ] = None,
     as_json: Annotated[bool, Json] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netadapt.cli.common import Json, parse_size, print_json, say
+from netadapt.cli.declared import Command
 from netadapt.cli.facts import rounded, show_facts, stdout_console, table_of
 from netadapt.errors import UserError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 LUT = Path("lut")
 PANELS = 12
 
-Lut = Annotated[Path, typer.Option(help="Folder that holds the tables.")]
+Lut = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder that holds the tables.")]
 SLUG_HELP = "A table's folder, or its name under --lut."
 
 TITLES = {
@@ -53,7 +54,7 @@ def table_folder(slug: str, lut: Path) -> Path:
     )
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(lut: Lut = LUT, as_json: Annotated[bool, Json] = False) -> None:
     """List the tables of a folder, with size and error."""
     from netadapt.cli import describe
@@ -67,7 +68,7 @@ def list_(lut: Lut = LUT, as_json: Annotated[bool, Json] = False) -> None:
         say(f"{lut} holds no latency table; run: netadapt profile-lut")
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     slug: Annotated[str, typer.Argument(metavar="SLUG", help=SLUG_HELP)],
     lut: Lut = LUT,
@@ -83,12 +84,14 @@ def show(
         show_facts(facts)
 
 
-@app.command()
+@app.command(cls=Command)
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help=SLUG_HELP)],
     b: Annotated[str, typer.Argument(metavar="B", help=SLUG_HELP)],
     lut: Lut = LUT,
-    top: Annotated[int, typer.Option(min=0, help="How many of the biggest changes.")] = 10,
+    top: Annotated[
+        int, typer.Option(min=0, metavar="N", help="How many of the biggest changes to show.")
+    ] = 10,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Compare two tables, such as two versions of a runtime, by kind of workload."""
@@ -109,11 +112,16 @@ def diff(
             )
 
 
-@app.command()
+@app.command(cls=Command)
 def plot(
     slug: Annotated[str, typer.Argument(metavar="SLUG", help=SLUG_HELP)],
     out: Annotated[
-        Path | None, typer.Option(help="FILE.png, .svg or .pdf; else plots/table.png beside it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Picture to write: FILE.png, .svg or .pdf. [default: plots/table.png in the "
+            "table's folder]",
+        ),
     ] = None,
     lut: Lut = LUT,
 ) -> None:
@@ -134,13 +142,24 @@ def plot(
     print(save_figure(figure, out or folder / "plots" / "table.png"))
 
 
-@app.command()
+@app.command(cls=Command)
 def validate(
     slug: Annotated[str, typer.Argument(metavar="SLUG", help=SLUG_HELP)],
     model: Annotated[
-        str | None, typer.Option(help="The network; the one the table was validated on, if known.")
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="The network: a registry name, package.module:factory or a checkpoint. "
+            "[default: the one the table was validated on]",
+        ),
     ] = None,
-    input_size: Annotated[str | None, typer.Option(help="HxW; likewise.")] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxW",
+            help="Height and width of the network's input. [default: those of the validation]",
+        ),
+    ] = None,
     lut: Lut = LUT,
     as_json: Annotated[bool, Json] = False,
 ) -> None:

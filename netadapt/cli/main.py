@@ -20,6 +20,7 @@ from netadapt.cli import (
     search,
     train,
 )
+from netadapt.cli.declared import Command
 from netadapt.errors import UserError
 from netadapt.extras import remedy
 from netadapt.factories import trust
@@ -45,8 +46,8 @@ def options(
         typer.Option(
             "--trust",
             metavar="PACKAGE.MODULE",
-            help="Code of yours that checkpoints, tables and runs may ask for; repeatable, before "
-            "or after the command. Default: what NETADAPT_TRUST names, comma separated.",
+            help="Code of yours that checkpoints, tables and runs may run; repeatable, before or "
+            "after the command. [default: what NETADAPT_TRUST names, comma separated]",
         ),
     ] = None,
 ) -> None:
@@ -55,18 +56,18 @@ def options(
         trust(name)
 
 
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("profile-lut")(profile_lut.profile_lut)
+app.command("demo", cls=Command)(demo.demo)
+app.command("train", cls=Command)(train.train)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("profile-lut", cls=Command)(profile_lut.profile_lut)
 app.add_typer(lut.app, name="lut")
-app.command("search")(search.search)
-app.command("plot")(plot.plot)
-app.command("report")(report.report)
-app.command("benchmark")(benchmark.benchmark)
-app.command("export")(export.export)
-app.command("predict")(predict.predict)
-app.command("info")(info.info)
+app.command("search", cls=Command)(search.search)
+app.command("plot", cls=Command)(plot.plot)
+app.command("report", cls=Command)(report.report)
+app.command("benchmark", cls=Command)(benchmark.benchmark)
+app.command("export", cls=Command)(export.export)
+app.command("predict", cls=Command)(predict.predict)
+app.command("info", cls=Command)(info.info)
 
 
 def main() -> None:

@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
-from netadapt.cli.common import parse_size
+from netadapt.cli.common import InputSize, parse_size
 
 
 def predict(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
-    out: Annotated[Path, typer.Option(help="Folder for the depth maps.")],
-    input_size: Annotated[
-        str | None, typer.Option(help="HxW; a checkpoint brings its own.")
-    ] = None,
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT", help="A checkpoint, a registry name or package.module:factory."
+        ),
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the depth maps.")],
+    input_size: InputSize = None,
 ) -> None:
     """Draw coloured depth maps beside photographs."""
     from netadapt.cli.models import load_with_input, say_if_fresh

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netadapt.cli.common import MAX_BATCH, Json, parse_size, print_json, say
+from netadapt.cli.common import Json, print_json, say
+from netadapt.cli.declared import with_options
 from netadapt.cli.fleet import measure_fleet
 from netadapt.errors import UserError
+from netadapt.latency.target import Options
+from netadapt.options import NETWORK, PROFILING
+from netadapt.profiling.request import ProfileRequest
 
 if TYPE_CHECKING:
     from netadapt.latency.table import LatencyTable
@@ -18,119 +22,94 @@ if TYPE_CHECKING:
 UNSTEADY = 3.0  # percent between two measurements of the same networks
 
 
+@with_options(ProfileRequest, Options)
 def profile_lut(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Option(help="Checkpoint, registry name or package.module:factory.")
+        str | None,
+        typer.Option(
+            help="Network to profile: a registry name, package.module:factory or a checkpoint. "
+            "[default: none; required unless --import]",
+            rich_help_panel=NETWORK,
+            metavar="PATH",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda[:N] or ssh://user@host[:port].")] = "cpu",
-    runtime: Annotated[
-        str,
-        typer.Option(help="onnxruntime, torch, torch-compile, openvino, executorch or tvm."),
-    ] = "onnxruntime",
-    threads: Annotated[int, typer.Option(min=1)] = 1,
-    cpus: Annotated[str, typer.Option(help="Cores to stay on, as 0,2-3.")] = "",
-    precision: Annotated[
-        str,
-        typer.Option(help="fp32, bf16, fp16 or int8, where runtime and CPU have it."),
-    ] = "fp32",
-    batch: Annotated[int, typer.Option(min=1, max=MAX_BATCH)] = 1,
-    provider: Annotated[str, typer.Option(help="onnxruntime's: cuda or tensorrt.")] = "",
-    tune: Annotated[int, typer.Option(min=0, help="Trials of tvm's auto-tuning.")] = 0,
-    input_size: Annotated[
-        str | None, typer.Option(help="HxW; a checkpoint brings its own.")
-    ] = None,
-    lut: Annotated[Path, typer.Option(help="Folder that holds the tables.")] = Path("lut"),
-    channel_multiple: Annotated[int, typer.Option(min=1)] = 8,
     bundle: Annotated[
-        Path | None, typer.Option(help="Write FILE.zip, to be run on a device without a network.")
+        Path | None,
+        typer.Option(
+            help="Write FILE.zip instead, to be run on a device without a network. [default: none]",
+            rich_help_panel=PROFILING,
+            metavar="FILE.zip",
+        ),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option("--import", help="Make the table of what a bundle measured.")
+        Path | None,
+        typer.Option(
+            "--import",
+            help="Make the table from the results of a bundle. [default: none]",
+            rich_help_panel=PROFILING,
+            metavar="FILE",
+        ),
     ] = None,
     devices: Annotated[
-        Path | None, typer.Option(help="DEVICES.toml: a fleet, each device into its own table.")
+        Path | None,
+        typer.Option(
+            help="Profile the devices of this file, each into a table of its own. [default: none]",
+            rich_help_panel=PROFILING,
+            metavar="DEVICES.toml",
+        ),
     ] = None,
     as_json: Annotated[bool, Json] = False,
+    **given: Any,
 ) -> None:
     """Measure a latency table for one target; what is already in it is not measured again."""
+    lut = Path(given.get("lut", "lut"))
     if results is not None:
         _refuse_besides(context, "--import", {"results", "lut", "as_json"})
         _import(results, lut, as_json)
         return
     if model is None:
         raise UserError("give --model, or --import with the results of a bundle")
-
     if devices is not None:
         of_the_fleet = {"model", "input_size", "lut", "channel_multiple", "as_json", "devices"}
         _refuse_besides(context, "--devices", of_the_fleet)
-        measure_fleet(devices, model, input_size, lut, channel_multiple, as_json)
+        multiple = given.get("channel_multiple", 8)
+        measure_fleet(devices, model, given.get("input_size"), lut, multiple, as_json)
         return
-    options = {
-        "threads": threads, "cpus": cpus, "precision": precision, "batch": batch,
-        "provider": provider, "tune": tune,
-    }  # fmt: skip
     if bundle is not None:
         of_the_network = {"model", "input_size", "channel_multiple", "runtime", "as_json", "bundle"}
-        _refuse_besides(context, "--bundle", of_the_network | set(options))
-        _bundle(bundle, model, runtime, input_size, channel_multiple, options, as_json)
+        _refuse_besides(context, "--bundle", of_the_network | set(Options.model_fields))
+        _bundle(bundle, model, given, as_json)
         return
-    measure_table(
-        model, lut, device, runtime, input_size, channel_multiple, as_json=as_json, **options
-    )
+    measure_table(model, as_json=as_json, **given)
 
 
-def measure_table(
-    model: str,
-    lut: Path,
-    device: str = "cpu",
-    runtime: str = "onnxruntime",
-    input_size: str | None = None,
-    channel_multiple: int = 8,
-    *,
-    as_json: bool = False,
-    **options: object,
-) -> None:
+def measure_table(model: str, *, as_json: bool = False, **given: Any) -> None:
     """Fill the table of one target and say how good it is."""
-    from netadapt.cli.models import load_with_input, say_if_fresh
+    from netadapt.api import filled_table
+    from netadapt.cli.models import say_if_fresh
     from netadapt.cli.views import stage_progress
-    from netadapt.latency.table import LatencyTable
-    from netadapt.latency.target import Options
-    from netadapt.profiling.devices import load_device
-    from netadapt.profiling.profiler import profile
-    from netadapt.profiling.runtimes import load_runtime
-    from netadapt.pruning import trace
 
-    loaded = load_runtime(runtime)
-    target = load_device(device).target(loaded, Options.parse(**options))
-    prunable = trace(*load_with_input(model, parse_size(input_size), target.batch))
-    table = LatencyTable.open(lut, target)
     with stage_progress() as progress:
-        schedule = replace(loaded.schedule, channel_multiple=channel_multiple)
-        report = profile(prunable, table, progress, schedule)
+        table, report, _ = filled_table(model, None, None, progress, given)
     say_if_fresh(model)
     _show(table, report, as_json)
 
 
-def _bundle(
-    bundle: Path,
-    model: str,
-    runtime: str,
-    input_size: str | None,
-    channel_multiple: int,
-    options: dict[str, object],
-    as_json: bool,
-) -> None:
+def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> None:
     from netadapt.cli.models import load_with_input
-    from netadapt.latency.target import Options
     from netadapt.profiling.bundle import write_bundle
     from netadapt.profiling.runtimes import load_runtime
     from netadapt.pruning import trace
 
-    loaded, chosen = load_runtime(runtime), Options.parse(**options)
-    prunable = trace(*load_with_input(model, parse_size(input_size), chosen.batch))
-    schedule = replace(loaded.schedule, channel_multiple=channel_multiple)
-    write_bundle(prunable, loaded, chosen, bundle, schedule)
+    runtime = load_runtime(given.get("runtime", "onnxruntime"))
+    chosen = Options.parse(
+        **{name: value for name, value in given.items() if name in Options.model_fields}
+    )
+    prunable = trace(*load_with_input(model, given.get("input_size"), chosen.batch))
+    multiple = given.get("channel_multiple", runtime.schedule.channel_multiple)
+    schedule = replace(runtime.schedule, channel_multiple=multiple)
+    write_bundle(prunable, runtime, chosen, bundle, schedule)
     if as_json:
         print_json({"bundle": bundle})
     else:
@@ -171,7 +150,7 @@ def _show(table: "LatencyTable", report: "Report", as_json: bool) -> None:
     )
     if report.repeatability > UNSTEADY:
         say(
-            "the clock does not repeat itself: something else keeps this machine busy; for a table "
-            "to rely on, remove the folder and profile again when it is quiet"
+            "two measurements of the same networks differ: the machine is busy with something "
+            "else; for a reliable table remove the folder and profile again when it is quiet"
         )
     print(table.folder)

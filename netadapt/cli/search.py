@@ -5,141 +5,58 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netadapt.cli.common import BadSample, TaskOption, counted, parse_size, say, task_options
+from netadapt.cli.common import BadSample, Loss, NoDevice, counted, say, with_task_options_of_depth
+from netadapt.cli.declared import with_options
 from netadapt.cli.report import tell_of_page
 from netadapt.errors import UserError
 from netadapt.factories import trust_words
-from netadapt.search.names import EXECUTORS, STRATEGIES
+from netadapt.options import NETWORK, OUTPUT
+from netadapt.search.settings import SearchSettings
 
 if TYPE_CHECKING:
     from netadapt.cli.search_view import SearchView
     from netadapt.search.search_run import SearchRun
 
 
+@with_options(SearchSettings)
 def search(
-    checkpoint: Annotated[str | None, typer.Option(help="Trained base network.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Registry name or package.module:factory.")
-    ] = None,
-    input_size: Annotated[
-        str | None, typer.Option(help="HxW; a checkpoint brings its own.")
-    ] = None,
-    task: Annotated[
+    checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="depth, self-supervised, digits or package.module:factory; "
-            "the network's recipe's if not given."
+            help="Trained network to start from; another word for --model. [default: none]",
+            rich_help_panel=NETWORK,
+            metavar="FILE",
         ),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="synthetic[:N], nyu:, pairs:, tum:, kitti:, sequence:")
-    ] = None,
-    lut: Annotated[
-        list[str] | None, typer.Option(help="lut/SLUG; repeated: a front for each target.")
-    ] = None,
-    budget_ms: Annotated[
-        list[float] | None,
-        typer.Option(help="Latency to reach, p50; one for all targets or one for each."),
-    ] = None,
-    budget_macs: Annotated[float | None, typer.Option(help="Multiply-accumulates.")] = None,
-    budget_params: Annotated[float | None, typer.Option(help="Parameters.")] = None,
-    budget_mb: Annotated[
-        float | None, typer.Option(help="Weights and peak activations in fp32, 10^6 bytes.")
-    ] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(help="Instead of budgets: stop above this holdout score.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    loss: Loss = None,
     on_bad_sample: BadSample = None,
-    task_option: TaskOption = None,
-    short_steps: Annotated[int | None, typer.Option(help="Steps of each short fine-tune.")] = None,
-    long_steps: Annotated[int | None, typer.Option(help="Steps of each long fine-tune.")] = None,
-    long_points: Annotated[int | None, typer.Option(help="Points to fine-tune long.")] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    short_lr: Annotated[float | None, typer.Option()] = None,
-    long_lr: Annotated[float | None, typer.Option()] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd or adamw.")] = None,
-    loss: Annotated[
-        str | None, typer.Option(help="Of task depth; the recipe's if not given.")
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the run. [default: a new one under search_runs/]",
+            rich_help_panel=OUTPUT,
+            metavar="FOLDER",
+        ),
     ] = None,
-    initial_reduction: Annotated[
-        float | None, typer.Option(help="Share of the base latency.")
-    ] = None,
-    decay: Annotated[float | None, typer.Option(help="Of the reduction, an iteration.")] = None,
-    select: Annotated[str | None, typer.Option(help="Of netadapt: accuracy or ratio.")] = None,
-    importance: Annotated[
-        str | None, typer.Option(help="Which channels go first: by l2 norm, or share of weights.")
-    ] = None,
-    candidates: Annotated[
-        int | None, typer.Option(help="Of random: candidates an iteration.")
-    ] = None,
-    saliency_batches: Annotated[
-        int | None, typer.Option(help="Of netadapt-fast, taylor, knapsack: batches of gradients.")
-    ] = None,
-    population: Annotated[int | None, typer.Option(help="Of evolution.")] = None,
-    generations: Annotated[int | None, typer.Option(help="Of evolution.")] = None,
-    recalibration_batches: Annotated[
-        int | None, typer.Option(help="Of evolution: batches for the batch norms.")
-    ] = None,
-    channel_multiple: Annotated[int | None, typer.Option()] = None,
-    lowest_share: Annotated[float | None, typer.Option(help="Of a group's width.")] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
-    strategy: Annotated[str | None, typer.Option(help=", ".join(STRATEGIES))] = None,
-    executor: Annotated[str | None, typer.Option(help=", ".join(EXECUTORS))] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Of inline: train and score on cpu, cuda[:N] or auto.")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Of ray: HOST:PORT of the cluster's head; else this machine.")
-    ] = None,
-    cpus_per_candidate: Annotated[
-        int | None, typer.Option(help="Of ray: cores and threads of each.")
-    ] = None,
-    gpus_per_candidate: Annotated[
-        float | None, typer.Option(help="Of ray: 0.25 lets four share one.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on; needs only --out.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out; all other options are remembered. [default: off]",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = False,
+    device: NoDevice = None,
+    **given: Any,
 ) -> None:
-    """Walk a network down to its budgets and keep the front."""
+    """Search: make a network narrower until it meets its budgets, and keep the front."""
+    model = given.pop("model", None)
     if checkpoint and model:
         raise UserError("give --checkpoint or --model, not both")
-    given: dict[str, Any] = {
-        "input_size": parse_size(input_size),
-        "task": task,
-        "data": data,
-        "budget_macs": budget_macs,
-        "budget_params": budget_params,
-        "budget_mb": budget_mb,
-        "min_accuracy": min_accuracy,
-        "task_options": task_options(task_option, loss=loss, on_bad_sample=on_bad_sample) or None,
-        "short_steps": short_steps,
-        "long_steps": long_steps,
-        "long_points": long_points,
-        "batch_size": batch_size,
-        "short_lr": short_lr,
-        "long_lr": long_lr,
-        "optimizer": optimizer,
-        "initial_reduction": initial_reduction,
-        "decay": decay,
-        "select": select,
-        "importance": importance,
-        "candidates": candidates,
-        "saliency_batches": saliency_batches,
-        "population": population,
-        "generations": generations,
-        "recalibration_batches": recalibration_batches,
-        "channel_multiple": channel_multiple,
-        "lowest_share": lowest_share,
-        "seed": seed,
-        "strategy": strategy,
-        "executor": executor,
-        "device": device,
-        "address": address,
-        "cpus_per_candidate": cpus_per_candidate,
-        "gpus_per_candidate": gpus_per_candidate,
-    }
     if resume and out is None:
         raise UserError("--resume needs --out, the run to go on with")
+    given = with_task_options_of_depth(given, loss=loss, on_bad_sample=on_bad_sample)
     from netadapt.cli.search_view import SearchView
     from netadapt.search.api import default_folder
 
@@ -147,7 +64,7 @@ def search(
     folder = out or default_folder(base or "")
     view = SearchView()
     try:
-        results = _searched(base, folder, resume, view, lut or [], budget_ms or [], given)
+        results = _searched(base, folder, resume, view, given)
     except KeyboardInterrupt:
         view.close()
         if (folder / "run.json").exists() or (folder / "targets.json").exists():
@@ -165,25 +82,20 @@ def search(
 
 
 def _searched(
-    base: str | None,
-    folder: Path,
-    resume: bool,
-    view: "SearchView",
-    luts: list[str],
-    budgets: list[float],
-    given: dict[str, Any],
+    base: str | None, folder: Path, resume: bool, view: "SearchView", given: dict[str, Any]
 ) -> "list[SearchRun]":
-    from netadapt.search.api import search
-    from netadapt.search.targets import is_for_targets, search_targets
+    from netadapt.api import search, search_targets
+    from netadapt.search.targets import is_for_targets
 
     if resume and is_for_targets(folder):
-        if base or luts or budgets:
+        if base or "lut" in given or "budget_ms" in given:
             raise UserError(
-                f"{folder} holds searches for several targets, which keep their own arguments; "
+                f"{folder} holds searches for several targets, which remember their own options; "
                 "resume them with --resume --out alone"
             )
         runs = search_targets([], checkpoint="", out=folder, resume=True, progress=view, **given)
         return list(runs.values())
+    luts, budgets = given.pop("lut", ()), given.pop("budget_ms", ())
     if len(luts) > 1:
         if base is None:
             raise UserError("a search needs --checkpoint (or --model)")
@@ -193,13 +105,13 @@ def _searched(
         return list(runs.values())
     if len(budgets) > 1:
         raise UserError(f"{len(budgets)} budgets for one table; give one --budget-ms")
-    given = {**given, "lut": next(iter(luts), None), "budget_ms": next(iter(budgets), None)}
+    given["lut"], given["budget_ms"] = next(iter(luts), None), next(iter(budgets), None)
     return [search(base, out=folder, resume=resume, progress=view, **given)]
 
 
 def _again(given: dict[str, Any]) -> str:
     """The words without which a resumed search would refuse what its run asks for."""
-    address = f" --address {given['address']}" if given["address"] else ""
+    address = f" --address {given['address']}" if "address" in given else ""
     return address + trust_words()
 
 

@@ -118,6 +118,10 @@ class TrainingView:
         self._total, self._last = 0, 0.0
         self._eta = Eta()
 
+    def noted(self, text: str) -> None:
+        """Print what the user should know of the data."""
+        say(text)
+
     def started(self, step: int, total: int) -> None:
         """Training begins, or goes on, at ``step`` of ``total``."""
         self._total = total

@@ -1,7 +1,7 @@
 """How the authors of each depth network trained it."""
 
-from netadapt.training.loop import TrainSettings
 from netadapt.training.recipes import Recipe
+from netadapt.training.settings import TrainSettings
 
 FASTDEPTH = Recipe(TrainSettings(steps=1), (224, 224), task_options={"loss": "l1"})
 MONODEPTH2 = Recipe(

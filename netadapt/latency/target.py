@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from netadapt.errors import UserError
 from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.fusion import FUSIONS, Fusion
+from netadapt.options import TARGET, Option, refusal
 
 Text = Annotated[str, Field(max_length=500)]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -38,25 +39,41 @@ def _checked_cpus(cpus: str) -> str:
 
 
 class Options(BaseModel):
-    """What a user chooses of a target.
-
-    Attributes:
-        threads: of the runtime.
-        precision: of weights and activations.
-        batch: images a run.
-        cpus: the cores to stay on, as ``0,2-3``; empty: wherever the system puts the threads.
-        provider: onnxruntime's execution provider; empty: its CPU provider.
-        tune: trials of the runtime's own auto-tuning, where it has one.
-    """
+    """What a user chooses of a target."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    threads: Annotated[int, Field(ge=1, le=4096)] = 1
-    precision: Precision = "fp32"
-    batch: Annotated[int, Field(ge=1, le=4096)] = 1
-    cpus: Annotated[Cpus, AfterValidator(_checked_cpus)] = ""
-    provider: Literal["", "cuda", "tensorrt"] = ""
-    tune: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    threads: Annotated[
+        Annotated[int, Field(ge=1, le=4096)],
+        Option("Threads of the runtime.", TARGET, unit="threads"),
+    ] = 1
+    precision: Annotated[
+        Precision,
+        Option("Precision of weights and activations, where runtime and CPU have it.", TARGET),
+    ] = "fp32"
+    batch: Annotated[
+        Annotated[int, Field(ge=1, le=4096)],
+        Option("Images per run of the network.", TARGET, unit="images"),
+    ] = 1
+    cpus: Annotated[
+        Annotated[Cpus, AfterValidator(_checked_cpus)],
+        Option(
+            "Cores to stay on, as 0,2-3.",
+            TARGET,
+            unit="cores",
+            usual="wherever the system puts the threads",
+        ),
+    ] = ""
+    provider: Annotated[
+        Literal["", "cuda", "tensorrt"],
+        Option(
+            "Execution provider (runtime onnxruntime).", TARGET, usual="the runtime's CPU provider"
+        ),
+    ] = ""
+    tune: Annotated[
+        Annotated[int, Field(ge=0, le=1_000_000)],
+        Option("Trials of the runtime's auto-tuning (runtime tvm).", TARGET, unit="trials"),
+    ] = 0
 
     @classmethod
     def parse(cls, **given: object) -> "Options":
@@ -64,10 +81,7 @@ class Options(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(
-                f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}"
-            ) from None
+            raise UserError(refusal(error, cls)) from None
 
     @property
     def dtype(self) -> str:

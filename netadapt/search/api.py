@@ -1,81 +1,30 @@
-"""``netadapt.search``: opens a run and starts the loop.
-
-What needs torch is imported when a search begins: ``import netadapt`` does without.
-"""
+"""Opens a run and starts the loop: the way from ``netadapt.search`` to ``loop.py``."""
 
 import itertools
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from netadapt.errors import UserError
 from netadapt.interrupts import on_interrupt
+from netadapt.search.executors.base import Executor
+from netadapt.search.executors.registry import open_executor
+from netadapt.search.executors.sharing import SharingExecutor
+from netadapt.search.finish import drift
+from netadapt.search.jobs import BASE
+from netadapt.search.loop import Search
+from netadapt.search.networks import Networks
+from netadapt.search.problem import Problem
+from netadapt.search.progress import SearchProgress
+from netadapt.search.run_folder import RunFolder
 from netadapt.search.search_run import SearchRun
+from netadapt.search.settings import SearchSettings
+from netadapt.search.strategies.registry import load_strategy
+from netadapt.training.checkpoint import save_checkpoint
+from netadapt.training.device import compute_device
 
-if TYPE_CHECKING:
-    from netadapt.search.executors.base import Executor
-    from netadapt.search.problem import Problem
-    from netadapt.search.progress import SearchProgress
-    from netadapt.search.run_folder import RunFolder
-    from netadapt.search.settings import SearchSettings
-
-NEEDED = {
-    "model": "--checkpoint (or --model)",
-    "data": "--data",
-    "lut": "--lut",
-}
-WHERE = ("executor", "device", "address", "cpus_per_candidate", "gpus_per_candidate")
-
-
-def search(
-    model: str | Path | None = None,
-    *,
-    checkpoint: str | Path | None = None,
-    data: str | None = None,
-    lut: str | Path | None = None,
-    budget_ms: float | None = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: "SearchProgress | None" = None,
-    **settings: Any,
-) -> SearchRun:
-    """Search for networks within a latency budget, or other budgets.
-
-    Args:
-        model: a checkpoint, a registry name or ``package.module:factory``.
-        checkpoint: the same, where that is what it is; as on the command line.
-        data: where the data is, as ``--data`` takes it.
-        lut: folder of the target's latency table.
-        budget_ms: the latency to reach, p50 in ms.
-        out: the run folder; new, unless ``resume``; a new one under ``search_runs/`` if not given.
-        resume: go on where the run in ``out`` stopped; it remembers all other arguments.
-        progress: listens to every step.
-        **settings: any other field of ``SearchSettings``; of ``budget_ms`` (or ``speedup``),
-            ``budget_macs``, ``budget_params`` and ``budget_mb`` any number together, or else
-            ``min_accuracy``.
-
-    Raises:
-        UserError: anything that the user can fix.
-    """
-    from netadapt.search.settings import SearchSettings
-
-    if model is not None and checkpoint is not None:
-        raise UserError("give a checkpoint or a model, not both")
-    given: dict[str, object] = {"data": data, "budget_ms": budget_ms, **settings}
-    for name, path in (("model", model or checkpoint), ("lut", lut)):
-        given[name] = None if path is None else str(path)
-    given = {name: value for name, value in given.items() if value is not None}
-    if resume:
-        if out is None:
-            raise UserError("to resume a search name its run folder: --out")
-        return resume_search(Path(out), given, progress)
-    for name in NEEDED:
-        if name not in given and (name != "data" or given.get("task", "depth") == "depth"):
-            raise UserError(f"a search needs {NEEDED[name]}")
-    folder = Path(out) if out is not None else default_folder(str(given["model"]))
-    return start_search(SearchSettings.parse(given), folder, progress)
+WHERE = ("executor", "train_on", "address", "cpus_per_candidate", "gpus_per_candidate")
 
 
 def default_folder(model: str) -> Path:
@@ -86,9 +35,9 @@ def default_folder(model: str) -> Path:
 
 
 def start_search(
-    settings: "SearchSettings",
+    settings: SearchSettings,
     out: Path,
-    progress: "SearchProgress | None" = None,
+    progress: SearchProgress | None = None,
     shared: Path | None = None,
 ) -> SearchRun:
     """Check everything, create the run folder, and search.
@@ -98,25 +47,19 @@ def start_search(
     Raises:
         UserError: what the user can fix, before anything is written where that can be known.
     """
-    from netadapt.search.jobs import BASE
-    from netadapt.search.problem import Problem
-    from netadapt.search.run_folder import RunFolder
-    from netadapt.search.strategies.registry import load_strategy
-    from netadapt.training.checkpoint import save_checkpoint
-
     load_strategy(settings.strategy)
     problem = Problem(settings, settings.model)
     problem.check()
     base = problem.base
     with RunFolder.created(out, settings, base.task) as folder, folder.locked():
         save_checkpoint(base.model, folder.path / BASE, input_size=base.input_size)
-        return _searched(problem, folder, progress, shared)
+        return _searched(problem, folder, progress or SearchProgress(), shared)
 
 
 def resume_search(
     out: Path,
     given: Mapping[str, object],
-    progress: "SearchProgress | None" = None,
+    progress: SearchProgress | None = None,
     shared: Path | None = None,
 ) -> SearchRun:
     """Go on where the run in ``out`` stopped, with another executor if one is given.
@@ -125,11 +68,6 @@ def resume_search(
         UserError: no run there, a damaged file, ``given`` contradicts what it remembers, or it asks
             for code that the user has neither named nor trusted.
     """
-    from netadapt.search.jobs import BASE
-    from netadapt.search.problem import Problem
-    from netadapt.search.run_folder import RunFolder
-    from netadapt.training.checkpoint import save_checkpoint
-
     folder = RunFolder.existing(out)
     asked = resumed_settings(folder.settings(), given, folder.settings_file)
     with folder.locked():
@@ -137,19 +75,19 @@ def resume_search(
         if not weights.exists():  # killed before anything was evaluated
             first = Problem(asked, asked.model).base
             save_checkpoint(first.model, weights, input_size=first.input_size)
-        return _searched(Problem(asked, weights), folder, progress, shared)
+        return _searched(Problem(asked, weights), folder, progress or SearchProgress(), shared)
 
 
 def resumed_settings(
-    settings: "SearchSettings", given: Mapping[str, object], path: Path
-) -> "SearchSettings":
+    settings: SearchSettings, given: Mapping[str, object], path: Path
+) -> SearchSettings:
     """Return what a search goes on with: ``settings`` of the file ``path`` and another executor.
 
     Raises:
         UserError: ``given`` contradicts the file, or the file asks for code that the user has
             neither named nor trusted.
     """
-    asked = type(settings).parse({**settings.model_dump(), **given})
+    asked = SearchSettings.parse({**settings.model_dump(), **given})
     for name, value in asked.model_dump().items():
         if name not in WHERE and value != getattr(settings, name):
             raise UserError(
@@ -161,23 +99,10 @@ def resumed_settings(
 
 
 def _searched(
-    problem: "Problem",
-    folder: "RunFolder",
-    progress: "SearchProgress | None",
-    shared: Path | None,
+    problem: Problem, folder: RunFolder, progress: SearchProgress, shared: Path | None
 ) -> SearchRun:
-    from netadapt.search.executors.registry import open_executor
-    from netadapt.search.executors.sharing import SharingExecutor
-    from netadapt.search.finish import drift
-    from netadapt.search.loop import Search
-    from netadapt.search.networks import Networks
-    from netadapt.search.progress import SearchProgress
-    from netadapt.search.strategies.registry import load_strategy
-    from netadapt.training.device import compute_device
-
-    progress = progress or SearchProgress()
     settings, base = problem.settings, problem.base
-    device = compute_device(settings.device)
+    device = compute_device(settings.train_on)
     networks = Networks(base, folder.path, device)
     strategy = load_strategy(settings.strategy)(settings, problem.space, networks)
     if base.task.note:
@@ -193,7 +118,7 @@ def _searched(
 
 
 @contextmanager
-def _draining(executor: "Executor", progress: "SearchProgress") -> Iterator[None]:
+def _draining(executor: Executor, progress: SearchProgress) -> Iterator[None]:
     """Let the first interrupt drain ``executor``; the second stops at once."""
 
     def interrupted() -> None:

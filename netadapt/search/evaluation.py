@@ -15,7 +15,8 @@ from netadapt.search.recalibration import recalibrate
 from netadapt.search.saliency import OF_WEIGHTS, Criterion
 from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import save_checkpoint
-from netadapt.training.loop import TrainingDiverged, TrainSettings, fit
+from netadapt.training.loop import TrainingDiverged, fit
+from netadapt.training.settings import TrainSettings
 from netadapt.training.wrapped import KeptBatches
 
 Adaptation = Literal["fine-tune", "recalibrate"]

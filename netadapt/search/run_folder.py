@@ -55,7 +55,7 @@ class RunFolder:
         """Read what the run was asked to do; before it is done, ``settings.require_trusted``."""
         values = self._run_json()
         try:
-            return SearchSettings.parse({k: v for k, v in values.items() if k not in FACTS})
+            return SearchSettings.stored({k: v for k, v in values.items() if k not in FACTS})
         except UserError as error:
             raise UserError(f"{self.settings_file} is damaged: {error}") from None
 

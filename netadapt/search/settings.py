@@ -1,4 +1,4 @@
-"""What a search was asked to do; the run remembers it in ``run.json``."""
+"""The options of a search; the run remembers them in ``run.json``."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -15,10 +15,20 @@ from pydantic import (
 
 from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
+from netadapt.options import (
+    BUDGET,
+    DATA,
+    FINE_TUNING,
+    NETWORK,
+    OUTPUT,
+    STRATEGY,
+    WHERE,
+    Option,
+    refusal,
+    with_task_options,
+)
 from netadapt.search.goal import Goal, Kind
-from netadapt.search.names import ExecutorName, strategy_name
-from netadapt.training.checkpoint import require_trusted_model
-from netadapt.training.tasks import with_task_options
+from netadapt.search.names import STRATEGIES, ExecutorName, strategy_name
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -36,110 +46,279 @@ NO_BUDGET = 1e-6  # the load to walk to where an accuracy ends the walk: no netw
 
 
 class SearchSettings(BaseModel):
-    """Every argument of a search. Latencies in ms; steps are optimiser steps.
+    """Every option of a search. The command line, the API and ``run.json`` take theirs from here.
 
-    Attributes:
-        model: a checkpoint, a registry name or ``package.module:factory``.
-        input_size: ``(height, width)``; a checkpoint brings its own.
-        task: what the network is for: a task's name or ``package.module:factory``; that of the
-            network's recipe (``depth`` for most) if not given.
-        data: the data's ``--data`` spec; not every task needs one.
-        task_options: options of the task, by name, such as its loss.
-        lut: folder of the latency table.
-        budget_ms: the latency to reach on the table's target, by the clock where it is attached.
-        speedup: the latency to reach, as a factor: 2 is half of the base's latency. Base and
-            candidate are timed side by side where the target is attached.
-        budget_macs: multiply-accumulates to reach, at the table's batch. All budgets given hold.
-        budget_params: parameters to reach.
-        budget_mb: memory to reach, 10^6 bytes: all weights and the most that activations take
-            at once, in fp32; defined by ``netadapt.search.costs.Costs.batch``.
-        min_accuracy: in place of budgets: the score on the holdout below which the walk ends.
-        strategy: what proposes and selects: a name, or ``package.module:Class`` of your own.
-        executor: what evaluates candidates; nothing of the result depends on it.
-        device: of ``inline``: where candidates are fine-tuned and scored: ``cpu``, ``cuda[:N]`` or
-            ``auto``.
-        address: of ``ray``: the cluster's head, ``HOST:PORT`` or ``auto``; none is this machine.
-        cpus_per_candidate: of ``ray``: cores, and threads, of a candidate.
-        gpus_per_candidate: of ``ray``: GPUs of a candidate; several share one by fractions.
-        short_steps: steps of each candidate's short-term fine-tune.
-        long_steps: steps of the long-term fine-tune of each chosen point.
-        long_points: points of the front to fine-tune long, the base beside them.
-        batch_size: images a step.
-        short_lr: learning rate of the short-term fine-tune, constant.
-        long_lr: peak learning rate of the long-term fine-tune.
-        optimizer: of both.
-        initial_reduction: first iteration's share of the base latency to remove.
-        decay: factor on the reduction from one iteration to the next.
-        select: of ``netadapt``: pick the best ``accuracy``, or the least accuracy lost for what
-            is saved of the budget (``ratio``).
-        candidates: of ``random``: candidates an iteration.
-        saliency_batches: training batches whose gradients ``netadapt-fast``, ``taylor`` and
-            ``knapsack`` average.
-        population: of ``evolution``: networks a generation.
-        generations: of ``evolution``.
-        recalibration_batches: training batches for the batch norms of ``evolution``'s networks.
-        importance: which channels of a group go first, by their filters' ``l2`` norm or by their
-            ``share`` of the group's weights; None is what the strategy holds right. Those that
-            rank channels by scores of their own take none.
-        channel_multiple: widths are multiples of it.
-        lowest_share: no group goes below this share of its width.
-        anchor_every: measure base and current network after every so many iterations, to correct
-            predictions; by default as often as measuring takes under 10 % of the search's time.
-        metrics: scores on the test split to report beside the one that counts; the task's own
-            choice if not given.
-        seed: all randomness is derived from it.
+    After a change run the tests with ``OVERWRITE_GOLDEN=1``: it rewrites ``netadapt/keywords.py``,
+    ``docs/options.md`` and the stored ``--help`` pages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    model: Text
-    input_size: tuple[Positive, Positive] | None = None
-    task: Text | None = None
-    data: Text | None = None
-    task_options: dict[str, JsonValue] = Field(default_factory=dict)
-    lut: Text
-    budget_ms: Budget | None = None
-    speedup: Annotated[float, Field(gt=1, le=1000)] | None = None
-    budget_macs: Budget | None = None
-    budget_params: Budget | None = None
-    budget_mb: Budget | None = None
-    min_accuracy: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    strategy: Strategy = "netadapt"
-    executor: ExecutorName = "inline"
-    device: Text = "cpu"
-    address: Text | None = None
-    cpus_per_candidate: Annotated[int, Field(ge=1, le=1024)] = 1
-    gpus_per_candidate: Annotated[float, Field(ge=0, le=64)] = 0.0
-    short_steps: Count = 20
-    long_steps: Count = 1000
-    long_points: Positive = 6
-    batch_size: Annotated[int, Field(ge=2, le=10_000)] = 8
-    short_lr: Rate = 2e-4
-    long_lr: Rate = 5e-4
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    initial_reduction: Share = 0.025
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.97
-    select: Literal["accuracy", "ratio"] = "accuracy"
-    candidates: Annotated[int, Field(ge=1, le=10_000)] = 8
-    saliency_batches: Annotated[int, Field(ge=1, le=100_000)] = 8
-    population: Annotated[int, Field(ge=4, le=10_000)] = 16
-    generations: Annotated[int, Field(ge=1, le=100_000)] = 10
-    recalibration_batches: Annotated[int, Field(ge=1, le=100_000)] = 8
-    importance: Literal["l2", "share"] | None = None
-    channel_multiple: Positive = 8
-    lowest_share: Share = 0.125
-    anchor_every: Positive | None = None
-    metrics: tuple[Text, ...] | None = None
-    seed: Count = 0
+    model: Annotated[
+        Text,
+        Option(
+            "Network to start from: a registry name, package.module:factory or a checkpoint.",
+            NETWORK,
+            is_path=True,
+        ),
+    ]
+    input_size: Annotated[
+        tuple[Positive, Positive] | None,
+        Option(
+            "Height and width of the network's input.",
+            NETWORK,
+            unit="HxW",
+            usual="the checkpoint's own",
+        ),
+    ] = None
+    task: Annotated[
+        Text | None,
+        Option(
+            "What the network is for: depth, self-supervised, digits or package.module:factory.",
+            NETWORK,
+            usual="the task of the network's recipe; depth for most",
+        ),
+    ] = None
+    data: Annotated[Text | None, Option(DATA, NETWORK)] = None
+    task_options: Annotated[
+        dict[str, JsonValue],
+        Option(
+            "An option of the task, such as its loss; repeatable.",
+            NETWORK,
+            unit="KEY=VALUE",
+            usual="the task's own",
+            flag="--task-option",
+        ),
+    ] = Field(default_factory=dict)
+    lut: Annotated[
+        Text,
+        Option(
+            "Folder of the target's latency table, lut/SLUG. Repeat it for several targets: each "
+            "gets a front of its own.",
+            BUDGET,
+            is_path=True,
+            one_each=True,
+        ),
+    ]
+    budget_ms: Annotated[
+        Budget | None,
+        Option(
+            "Latency to reach: p50 in ms on the table's target, measured where the target is "
+            "attached. With several tables: one for all or one for each.",
+            BUDGET,
+            unit="ms",
+            one_each=True,
+        ),
+    ] = None
+    speedup: Annotated[
+        Annotated[float, Field(gt=1, le=1000)] | None,
+        Option(
+            "Latency to reach as a factor: 2 is half of the base's latency. Base and candidate "
+            "are timed side by side where the target is attached.",
+            BUDGET,
+            unit="factor",
+        ),
+    ] = None
+    budget_macs: Annotated[
+        Budget | None,
+        Option("Multiply-accumulates to reach, at the table's batch.", BUDGET, unit="MACs"),
+    ] = None
+    budget_params: Annotated[
+        Budget | None, Option("Parameters to reach.", BUDGET, unit="parameters")
+    ] = None
+    budget_mb: Annotated[
+        Budget | None,
+        Option(
+            "Memory to reach, in MB (10^6 bytes): all weights and the largest activations held "
+            "at once, in fp32.",
+            BUDGET,
+            unit="MB",
+        ),
+    ] = None
+    min_accuracy: Annotated[
+        Annotated[float, Field(allow_inf_nan=False)] | None,
+        Option(
+            "Instead of a budget: the walk ends before the score on the holdout becomes worse "
+            "than this.",
+            BUDGET,
+            unit="score",
+        ),
+    ] = None
+    initial_reduction: Annotated[
+        Share,
+        Option("Share of the base latency that the first iteration removes.", BUDGET, unit="share"),
+    ] = 0.025
+    decay: Annotated[
+        Annotated[float, Field(gt=0, le=1)],
+        Option(
+            "Factor by which the latency reduction shrinks each iteration.", BUDGET, unit="factor"
+        ),
+    ] = 0.97
+    short_steps: Annotated[
+        Count,
+        Option("Steps of each candidate's short-term fine-tune.", FINE_TUNING, unit="steps"),
+    ] = 20
+    short_lr: Annotated[
+        Rate,
+        Option("Learning rate of the short-term fine-tune, constant.", FINE_TUNING, unit="rate"),
+    ] = 2e-4
+    long_steps: Annotated[
+        Count,
+        Option("Steps of the long-term fine-tune of each chosen point.", FINE_TUNING, unit="steps"),
+    ] = 1000
+    long_lr: Annotated[
+        Rate,
+        Option("Highest learning rate of the long-term fine-tune.", FINE_TUNING, unit="rate"),
+    ] = 5e-4
+    long_points: Annotated[
+        Positive,
+        Option(
+            "Points of the front to fine-tune long; the base is fine-tuned as well.",
+            FINE_TUNING,
+            unit="points",
+        ),
+    ] = 6
+    batch_size: Annotated[
+        Annotated[int, Field(ge=2, le=10_000)],
+        Option("Images per training step.", FINE_TUNING, unit="images"),
+    ] = 8
+    optimizer: Annotated[
+        Literal["sgd", "adamw"], Option("Optimizer of both fine-tunes.", FINE_TUNING)
+    ] = "adamw"
+    strategy: Annotated[
+        Strategy,
+        Option(
+            "What proposes and selects candidates: " + ", ".join(STRATEGIES) + ", or "
+            "package.module:Class of your own.",
+            STRATEGY,
+        ),
+    ] = "netadapt"
+    select: Annotated[
+        Literal["accuracy", "ratio"],
+        Option(
+            "Which candidate an iteration keeps (strategy netadapt): the most accurate, or the "
+            "one that loses least accuracy per share of the budget saved.",
+            STRATEGY,
+        ),
+    ] = "accuracy"
+    candidates: Annotated[
+        Annotated[int, Field(ge=1, le=10_000)],
+        Option("Candidates per iteration (strategy random).", STRATEGY, unit="candidates"),
+    ] = 8
+    saliency_batches: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)],
+        Option(
+            "Training batches over which gradients are averaged (strategies netadapt-fast, "
+            "taylor and knapsack).",
+            STRATEGY,
+            unit="batches",
+        ),
+    ] = 8
+    population: Annotated[
+        Annotated[int, Field(ge=4, le=10_000)],
+        Option("Networks per generation (strategy evolution).", STRATEGY, unit="networks"),
+    ] = 16
+    generations: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)],
+        Option("Generations (strategy evolution).", STRATEGY, unit="generations"),
+    ] = 10
+    recalibration_batches: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)],
+        Option(
+            "Training batches that recalibrate the batch norms of each network (strategy "
+            "evolution).",
+            STRATEGY,
+            unit="batches",
+        ),
+    ] = 8
+    importance: Annotated[
+        Literal["l2", "share"] | None,
+        Option(
+            "Which channels of a group are kept: those whose filters have the largest l2 norm, "
+            "or those that hold the largest share of the group's weights.",
+            STRATEGY,
+            usual="the strategy's own choice",
+        ),
+    ] = None
+    channel_multiple: Annotated[
+        Positive, Option("Widths are multiples of this.", STRATEGY, unit="channels")
+    ] = 8
+    lowest_share: Annotated[
+        Share,
+        Option("No group becomes narrower than this share of its width.", STRATEGY, unit="share"),
+    ] = 0.125
+    anchor_every: Annotated[
+        Positive | None,
+        Option(
+            "Measure base and current network after every so many iterations, to correct the "
+            "predictions.",
+            STRATEGY,
+            unit="iterations",
+            usual="as often as measuring takes under 10 % of the search's time",
+        ),
+    ] = None
+    seed: Annotated[Count, Option("All randomness of the search is derived from it.", STRATEGY)] = 0
+    executor: Annotated[
+        ExecutorName,
+        Option(
+            "What evaluates candidates: this process (inline) or Ray workers (ray). The result "
+            "does not depend on it.",
+            WHERE,
+        ),
+    ] = "inline"
+    train_on: Annotated[
+        Text,
+        Option(
+            "Where candidates are fine-tuned and scored (executor inline): cpu, cuda[:N] or auto.",
+            WHERE,
+        ),
+    ] = "cpu"
+    address: Annotated[
+        Text | None,
+        Option(
+            "Head of the Ray cluster, HOST:PORT or auto (executor ray).",
+            WHERE,
+            usual="workers on this machine",
+        ),
+    ] = None
+    cpus_per_candidate: Annotated[
+        Annotated[int, Field(ge=1, le=1024)],
+        Option("Cores, and threads, of each candidate (executor ray).", WHERE, unit="cores"),
+    ] = 1
+    gpus_per_candidate: Annotated[
+        Annotated[float, Field(ge=0, le=64)],
+        Option(
+            "GPUs of each candidate (executor ray); 0.25 lets four candidates share one GPU.",
+            WHERE,
+            unit="GPUs",
+        ),
+    ] = 0.0
+    metrics: Annotated[
+        tuple[Text, ...] | None,
+        Option(
+            "A score on the test split to report beside the one that counts; repeatable.",
+            OUTPUT,
+            usual="the task's own choice",
+            flag="--metric",
+        ),
+    ] = None
 
     @classmethod
     def parse(cls, values: dict[str, object]) -> "SearchSettings":
         """Validate ``values``; a ``UserError`` names the first that is wrong."""
         try:
-            return cls.model_validate(with_task_options(values))
+            return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(_first_problem(error)) from None
+            raise UserError(refusal(error, cls)) from None
+
+    @classmethod
+    def stored(cls, values: dict[str, object]) -> "SearchSettings":
+        """Validate the settings of a run, which may be of an earlier version."""
+        known = with_task_options(values)
+        if "device" in known:  # the name of ``train_on`` once
+            known["train_on"] = known.pop("device")
+        return cls.parse(known)
 
     def require_trusted(self, where: object, given: Mapping[str, object]) -> None:
         """Refuse what these settings, read from a file, may not start unless the user says so.
@@ -152,6 +331,8 @@ class SearchSettings(BaseModel):
             UserError: they name a model, task or strategy of the user's own, or a Ray cluster
                 (its machines can run code here), that the user has neither named nor trusted.
         """
+        from netadapt.training.checkpoint import require_trusted_model
+
         trust_named(given.get("model"), given.get("task"), given.get("strategy"))
         require_trusted_model(self.model, where)
         if self.task is not None:
@@ -185,9 +366,9 @@ class SearchSettings(BaseModel):
 
     @model_validator(mode="after")
     def _gpus(self) -> "SearchSettings":
-        if self.executor == "ray" and self.device != "cpu":
+        if self.executor == "ray" and self.train_on != "cpu":
             raise UserError(
-                "--device is of the inline executor; give Ray's workers GPUs by "
+                "--train-on is an option of executor inline; give Ray's workers GPUs with "
                 "--gpus-per-candidate"
             )
         if self.gpus_per_candidate > 1 and self.gpus_per_candidate % 1:
@@ -211,11 +392,3 @@ class SearchSettings(BaseModel):
                 "--strategy evolution does not walk down to a --min-accuracy: give it a budget"
             )
         return self
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(map(str, first["loc"])) or "the file"
-    given = first.get("input")
-    shown = f" (given {given!r})" if isinstance(given, str | int | float) else ""
-    return f"{name}: {first['msg']}{shown}"[:300]

@@ -8,7 +8,7 @@ from typing import Any
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, provisional_folder, write_atomic
-from netadapt.search.api import default_folder, resume_search, resumed_settings, start_search
+from netadapt.search.api import resume_search, resumed_settings, start_search
 from netadapt.search.progress import SearchProgress
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
@@ -20,49 +20,6 @@ SHARED = "shared"
 def is_for_targets(out: Path) -> bool:
     """Whether ``out`` is a search for several targets."""
     return (out / TARGETS).exists()
-
-
-def search_targets(
-    luts: Sequence[str | Path],
-    *,
-    checkpoint: str | Path,
-    budget_ms: float | Sequence[float] | None = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: SearchProgress | None = None,
-    **settings: Any,
-) -> dict[str, SearchRun]:
-    """Search once for several targets: a front each, candidates that coincide evaluated once.
-
-    Args:
-        luts: folders of the targets' latency tables.
-        checkpoint: the base network, as ``search`` takes it.
-        budget_ms: one for all targets, or one for each.
-        out: the folder of the runs, each named after its table.
-        resume: go on where the runs in ``out`` stopped; they remember all other arguments, and
-            may be given another executor.
-        progress: listens to every step of every run.
-        **settings: as of ``search``.
-
-    Returns:
-        the runs, by the names of their tables.
-
-    Raises:
-        UserError: anything that the user can fix.
-    """
-    if resume:
-        if out is None:
-            raise UserError("to resume a search name its run folder: --out")
-        return resume_targets(Path(out), _given(settings), progress)
-    budgets = [budget_ms] if isinstance(budget_ms, int | float) else list(budget_ms or [])
-    given = _given(settings)
-    folder = Path(out) if out is not None else default_folder(str(checkpoint))
-    names = [str(lut) for lut in luts]
-    return start_targets(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
-
-
-def _given(settings: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def start_targets(
@@ -130,7 +87,7 @@ def resume_targets(
     path = existing_file(out / TARGETS, "list of targets")
     try:
         asked = json.loads(path.read_text("utf-8", errors="replace"))
-        settings = {name: SearchSettings.parse(values) for name, values in asked.items()}
+        settings = {name: SearchSettings.stored(values) for name, values in asked.items()}
     except (ValueError, AttributeError, TypeError, UserError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
     if any(Path(name).name != name for name in settings):

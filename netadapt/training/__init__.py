@@ -1,17 +1,23 @@
-from netadapt.training.checkpoint import (
-    checkpoint_info,
-    is_file_reference,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-)
-from netadapt.training.dataset_task import DatasetTask
-from netadapt.training.device import compute_device
-from netadapt.training.loop import TrainingDiverged, TrainSettings, TrainState, fit
-from netadapt.training.progress import Progress
-from netadapt.training.run import TrainConfig, TrainFolder, read_config, train
-from netadapt.training.task import Samples, Scores, Split, Targets, Task
-from netadapt.training.tasks import open_task
+from typing import TYPE_CHECKING
+
+from netadapt.lazy import lazily
+
+if TYPE_CHECKING:
+    from netadapt.training.checkpoint import (
+        checkpoint_info,
+        is_file_reference,
+        load_checkpoint,
+        load_model,
+        save_checkpoint,
+    )
+    from netadapt.training.dataset_task import DatasetTask
+    from netadapt.training.device import compute_device
+    from netadapt.training.loop import TrainingDiverged, TrainState, fit
+    from netadapt.training.progress import Progress
+    from netadapt.training.run import TrainFolder, read_config, run_training
+    from netadapt.training.settings import TrainConfig, TrainSettings
+    from netadapt.training.task import Samples, Scores, Split, Targets, Task
+    from netadapt.training.tasks import open_task
 
 __all__ = [
     "DatasetTask",
@@ -34,6 +40,34 @@ __all__ = [
     "load_model",
     "open_task",
     "read_config",
+    "run_training",
     "save_checkpoint",
-    "train",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "DatasetTask": "netadapt.training.dataset_task",
+        "Progress": "netadapt.training.progress",
+        "Samples": "netadapt.training.task",
+        "Scores": "netadapt.training.task",
+        "Split": "netadapt.training.task",
+        "Targets": "netadapt.training.task",
+        "Task": "netadapt.training.task",
+        "TrainConfig": "netadapt.training.settings",
+        "TrainFolder": "netadapt.training.run",
+        "TrainSettings": "netadapt.training.settings",
+        "TrainState": "netadapt.training.loop",
+        "TrainingDiverged": "netadapt.training.loop",
+        "checkpoint_info": "netadapt.training.checkpoint",
+        "compute_device": "netadapt.training.device",
+        "fit": "netadapt.training.loop",
+        "is_file_reference": "netadapt.training.checkpoint",
+        "load_checkpoint": "netadapt.training.checkpoint",
+        "load_model": "netadapt.training.checkpoint",
+        "open_task": "netadapt.training.tasks",
+        "read_config": "netadapt.training.run",
+        "save_checkpoint": "netadapt.training.checkpoint",
+        "run_training": "netadapt.training.run",
+    },
+)

@@ -6,85 +6,24 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.training.average import AVERAGE, WeightAverage, use_average
-from netadapt.training.precision import Precision, autocast, fastest_layers, training_precision
-from netadapt.training.schedule import Schedule, learning_rate
+from netadapt.training.precision import autocast, fastest_layers, training_precision
+from netadapt.training.schedule import learning_rate
+from netadapt.training.settings import TrainSettings
 from netadapt.training.task import Targets, Task, on_device
 
 OnStep = Callable[[int, float, float], None]
 READ_EVERY = 20  # steps, on CUDA: reading a loss waits for all that the GPU has still to do
-Optimizer = Literal["sgd", "adamw", "amsgrad"]
 
 
 class TrainingDiverged(UserError):  # noqa: N818  (named for what happened)
     """The loss is no longer a number."""
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train; the defaults are those of the FastDepth paper.
-
-    Attributes:
-        steps: gradient steps in all.
-        optimizer: ``sgd``, ``adamw`` (Adam, if the weight decay is 0), or ``amsgrad``: AdamW with
-            the largest second moment so far (Reddi et al., ICLR 2018).
-        momentum: of SGD; the first beta of AdamW.
-        decoder_weight_decay: of the parameters outside the submodule ``encoder``; None is
-            ``weight_decay``.
-        schedule: see :func:`~netadapt.training.schedule.learning_rate`.
-        decay_every: steps between the tenfold drops of ``step``; None is a third of the run.
-        seed: of the order of examples, their augmentation, and dropout.
-        ema: decay of the average of the weights over the steps, which is what a training gives
-            and what the holdout scores; 0 is no average, 0.999 is usual.
-        precision: ``fp32``, or ``bf16`` autocast; None is bf16 on CUDA and fp32 on the CPU.
-        accumulate: parts that each batch is taken in, one after the other, to need less memory;
-            their gradients are averaged, batch norms see the parts.
-    """
-
-    steps: int
-    batch_size: int = 8
-    optimizer: Optimizer = "sgd"
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    schedule: Schedule = "step"
-    decay_every: int | None = None
-    seed: int = 0
-    decoder_weight_decay: float | None = None
-    accumulate: int = 1
-    ema: float = 0.0
-    precision: Precision | None = None
-
-    def __post_init__(self) -> None:
-        choices = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise UserError(f"unknown {name} {value!r}; known: {', '.join(known)}")
-        if self.precision not in (None, *get_args(Precision)):
-            raise UserError(f"unknown precision {self.precision!r}; known: fp32, bf16")
-        leasts = {"steps": 1, "batch_size": 2, "decay_every": 1, "seed": 0, "accumulate": 1}
-        for name, least in leasts.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(f"{name} is {value}; give {least} or more")
-        if self.seed >= 2**31:
-            raise UserError(f"seed is {self.seed}; give one below {2**31}")
-        if not 0 < self.lr < float("inf"):
-            raise UserError(f"learning rate is {self.lr}; give a number above 0")
-        if not 0 <= self.momentum < 1:
-            raise UserError(f"momentum {self.momentum} lies in [0, 1)")
-        if not 0 <= self.ema < 1:
-            raise UserError(f"ema {self.ema} is not a decay; give 0 or more, and less than 1")
-        for decay in (self.weight_decay, self.decoder_weight_decay or 0.0):
-            if not 0 <= decay < float("inf"):
-                raise UserError(f"weight decay {decay} is 0 or more")
 
 
 @dataclass(frozen=True)

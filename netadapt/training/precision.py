@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.training.settings import Precision
 
-Precision = Literal["fp32", "bf16"]
 CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # of /proc/cpuinfo; the last is ARM's
 
 

@@ -7,6 +7,9 @@ from typing import Protocol
 class Progress(Protocol):
     """Told how a training goes; draws it, or does nothing."""
 
+    def noted(self, text: str) -> None:
+        """Something that the user should know of the data."""
+
     def started(self, step: int, total: int) -> None:
         """Training begins, or goes on, at ``step`` of ``total``."""
 
@@ -19,6 +22,9 @@ class Progress(Protocol):
 
 class Silent:
     """Nobody watches."""
+
+    def noted(self, text: str) -> None:
+        """Do nothing."""
 
     def started(self, step: int, total: int) -> None:
         """Do nothing."""

@@ -8,10 +8,7 @@ from pydantic import JsonValue
 from netadapt.factories import named
 from netadapt.models import MODELS, ModelSpec
 from netadapt.training.checkpoint import is_file_reference, load_model
-from netadapt.training.loop import TrainSettings
-from netadapt.training.tasks import DEFAULT_TASK
-
-EVAL_EVERY = 500
+from netadapt.training.settings import DEFAULT_TASK, TrainSettings
 
 
 @dataclass(frozen=True)

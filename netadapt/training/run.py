@@ -2,21 +2,22 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.interrupts import KeptInterrupt, on_interrupt
+from netadapt.options import refusal, with_task_options
 from netadapt.training.average import averaged
 from netadapt.training.checkpoint import (
     checkpoint_info,
@@ -26,43 +27,12 @@ from netadapt.training.checkpoint import (
     require_trusted_model,
     save_checkpoint,
 )
-from netadapt.training.loop import TrainSettings, TrainState, fit
+from netadapt.training.loop import TrainState, fit
 from netadapt.training.progress import Progress, Silent
+from netadapt.training.settings import TrainConfig, TrainSettings
 from netadapt.training.task import Task
-from netadapt.training.tasks import DEFAULT_TASK, with_task_options
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """All that a training depends on; ``config.json`` of its folder.
-
-    Attributes:
-        model: whatever ``load_model`` takes; a file is trained on from its weights.
-        data: the ``--data`` word, or None for a task that needs none.
-        input_size: ``(H, W)``, or None for the task's own.
-        settings: how to train.
-        eval_every: steps between two scores of the holdout, at which the folder is written.
-        options: keyword arguments of the model's builder, such as ``imagenet``.
-        init_from: a file whose weights the network starts from, where they fit.
-        task: what the network learns: a task's name or ``package.module:factory``.
-        task_options: options of the task, by name, such as its loss.
-    """
-
-    model: str
-    data: str | None
-    input_size: tuple[int, int] | None
-    settings: TrainSettings
-    eval_every: int
-    options: Mapping[str, Any] = field(default_factory=dict)
-    task: str = DEFAULT_TASK
-    task_options: Mapping[str, JsonValue] = field(default_factory=dict)
-    init_from: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.eval_every < 1:
-            raise UserError(f"eval_every is {self.eval_every}; give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -124,19 +94,21 @@ def read_config(folder: Path) -> TrainConfig:
         values = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
-        config = TypeAdapter(TrainConfig).validate_python(with_task_options(values))
+        known = with_task_options(values)
+        if "options" in known:  # the name of ``model_options`` once
+            known["model_options"] = known.pop("options")
+        config = TypeAdapter(TrainConfig).validate_python(known)
+    except ValidationError as error:
+        problem = refusal(error, TrainConfig, TrainSettings).removeprefix("--")
+        raise UserError(f"{path} is damaged: {problem}") from error
     except (ValueError, RecursionError) as error:
-        if not isinstance(error, ValidationError):
-            raise UserError(f"{path} is damaged: {error}") from error
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"{path} is damaged: {place} {problem['msg']}") from error
+        raise UserError(f"{path} is damaged: {error}") from error
     require_trusted_model(config.model, path)
     require_trusted(config.task, "task", path)
     return config
 
 
-def train(
+def run_training(
     config: TrainConfig,
     task: Task,
     out: Path,
@@ -198,7 +170,7 @@ def train(
 def _initial(config: TrainConfig, task: Task) -> nn.Module:
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(config.settings.seed)
-        model = load_model(config.model, init_from=config.init_from, **config.options)
+        model = load_model(config.model, init_from=config.init_from, **config.model_options)
     task.prepare(model)
     return model
 

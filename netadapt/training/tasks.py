@@ -5,7 +5,6 @@ The registry holds names alone: nothing of a task is imported before it is opene
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import JsonValue
 
@@ -13,14 +12,11 @@ from netadapt.errors import UserError
 from netadapt.factories import factory_named, made
 from netadapt.training.task import Task
 
-DEFAULT_TASK = "depth"
-
 TASKS: dict[str, str] = {
     "depth": "netadapt.depth.task:open_depth",
     "self-supervised": "netadapt.depth.self_supervised:open_self_supervised",
     "digits": "netadapt.training.digits:open_digits",
 }
-OLD_OPTIONS = ("loss", "on_bad_sample")  # were settings of every task once
 GIVEN = ("data", "input_size")  # what every factory takes; the rest are options of its own
 
 
@@ -63,10 +59,3 @@ def open_task(
     if not isinstance(task, Task):
         raise UserError(f"{name} returned {type(task).__name__}; a factory returns a netadapt Task")
     return task
-
-
-def with_task_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in an older file with the task's own options under ``task_options``."""
-    rest = {name: value for name, value in values.items() if name not in OLD_OPTIONS}
-    old = {name: values[name] for name in OLD_OPTIONS if values.get(name) not in (None, "fail")}
-    return {**rest, "task_options": {**old, **rest.get("task_options", {})}} if old else rest

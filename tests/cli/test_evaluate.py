@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netadapt.depth import task as depth_task
 from netadapt.depth.metrics import METRICS
 from netadapt.depth.protocols import PROTOCOLS
-from netadapt.training import depth
 
 EVALUATE = "evaluate @tiny.safetensors --data pairs:@pairs"
 
@@ -77,9 +77,9 @@ def test_a_sequence_can_be_scored(netadapt, here):
 
 
 def test_a_split_that_is_not_the_usual_one_is_told(netadapt, monkeypatch):
-    opened = depth.open_data
+    opened = depth_task.open_data
     monkeypatch.setattr(
-        depth,
+        depth_task,
         "open_data",
         lambda *given, **more: replace(opened(*given, **more), note="cut by drive"),
     )

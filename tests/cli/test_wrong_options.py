@@ -35,14 +35,17 @@ UNKNOWN = {
     "evaluate @tiny.safetensors --data pairs:@pairs --split train": ("train", "test, holdout"),
     f"{TRAIN} --steps 1 --optimizer adam": ("adam", "sgd, adamw"),
     f"{TRAIN} --steps 1 --schedule poly": ("poly", "constant, step, cosine, onecycle"),
-    f"{TRAIN} --steps 1 --loss l2": ("l2", "l1, berhu"),
-    f"{TRAIN} --steps 1 --device tpu": ("tpu", "cpu or cuda[:N]"),
-    f"{TRAIN} --steps 1 --device cuda:99": ("cuda:99", "is not there"),
-    f"{SEARCH} --optimizer adam": ("adam", "'sgd' or 'adamw'"),
-    f"{SEARCH} --loss l2": ("l2", "l1, berhu"),
-    f"{SEARCH} --strategy luck": ("luck", "'netadapt'"),
-    f"{SEARCH} --executor slurm": ("slurm", "'inline'"),
-    f"{SEARCH} --select luck": ("luck", "'accuracy' or 'ratio'"),
+    f"{TRAIN} --steps 1 --loss l2": ("l2", "l1, l1-log, berhu"),
+    f"{TRAIN} --steps 1 --train-on tpu": ("tpu", "cpu or cuda[:N]"),
+    f"{TRAIN} --steps 1 --train-on cuda:99": ("cuda:99", "is not there"),
+    f"{TRAIN} --steps 1 --device cuda": ("what is timed", "give --train-on cuda"),
+    f"{SEARCH} --device cuda": ("what is timed", "give --train-on cuda"),
+    "evaluate @tiny.safetensors --device auto": ("what is timed", "give --train-on auto"),
+    f"{SEARCH} --optimizer adam": ("adam", "sgd, adamw"),
+    f"{SEARCH} --loss l2": ("l2", "l1, l1-log, berhu"),
+    f"{SEARCH} --strategy luck": ("luck", "netadapt, netadapt-fast"),
+    f"{SEARCH} --executor slurm": ("slurm", "inline, ray"),
+    f"{SEARCH} --select luck": ("luck", "accuracy, ratio"),
     f"{BENCHMARK} --device tpu": ("tpu", "cpu"),
     f"{BENCHMARK} --runtime abacus": ("abacus", "onnxruntime, torch"),
     f"{PROFILE} --device tpu": ("tpu", "cpu"),
@@ -113,9 +116,7 @@ def test_an_unknown_name_is_shown_with_the_known_ones(netadapt, command):
 )
 def test_a_number_that_cannot_be_is_named(netadapt, command, option, value):
     line = netadapt.refused_at_once(command, f"{option}={value}")
-    names = {"--lr": ("--lr", "learning rate"), "--weight-decay": ("weight decay",)}
-    known_as = names.get(option, (option.removeprefix("--"),))
-    assert any(name in line.replace("_", "-") for name in known_as)
+    assert option in line
 
 
 def test_more_threads_than_cores_name_the_cores(netadapt):

@@ -16,7 +16,7 @@ from netadapt.latency.table import LatencyTable
 from netadapt.latency.validation import load_validation
 from netadapt.profiling.profiler import profile
 from netadapt.pruning import trace
-from netadapt.training import train
+from netadapt.training import run_training
 
 A_ROW_AT_A_TIME = replace(BRIEFEST, chunk=1)
 
@@ -45,7 +45,7 @@ def _files(out: Path) -> dict[str, object]:
 
 
 def _train(out: Path) -> None:
-    train(config(), fake_task(), out, resume=True)
+    run_training(config(), fake_task(), out, resume=True)
 
 
 def _training(out: Path) -> dict[str, object]:

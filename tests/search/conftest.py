@@ -1,7 +1,7 @@
 import pytest
 from search_case import make_case
 
-from netadapt.search.api import search
+from netadapt.api import search
 
 BUDGET_MS = 24.5
 

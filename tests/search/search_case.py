@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from netadapt.api import search
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.latency.calibration import NetworkCalibration
@@ -15,7 +16,6 @@ from netadapt.profiling.design import design_networks
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.pruning import trace
-from netadapt.search.api import search
 from netadapt.training.checkpoint import load_model, save_checkpoint
 
 SIZE = (32, 32)

@@ -151,9 +151,9 @@ def test_an_accuracy_to_keep_ends_the_walk_above_it(elsewhere, tmp_path, monkeyp
         ({"budget_params": 10}, "budget 10 parameters cannot be met: at the smallest widths"),
         ({"budget_macs": 10}, "budget 10 MACs cannot be met"),
         ({"budget_mb": 1e-3}, "budget 0.001 MB cannot be met"),
-        ({"budget_mb": -1}, "budget_mb: Input should be greater than 0"),
-        ({"budget_ms": 24.5, "population": 1}, "population: "),
-        ({"budget_ms": 24.5, "candidates": 0}, "candidates: "),
+        ({"budget_mb": -1}, "--budget-mb .*: give a number above 0"),
+        ({"budget_ms": 24.5, "population": 1}, "--population 1: give"),
+        ({"budget_ms": 24.5, "candidates": 0}, "--candidates 0: give"),
     ],
 )
 def test_a_goal_that_cannot_be_is_refused_before_anything_is_written(

@@ -191,16 +191,16 @@ def test_moments_of_another_network_are_refused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known: sgd, adamw, amsgrad"),
-        ({"schedule": "linear"}, "unknown schedule 'linear'"),
-        ({"steps": 0}, "steps is 0; give 1 or more"),
-        ({"batch_size": 1}, "batch_size is 1; give 2 or more"),
-        ({"lr": float("nan")}, "learning rate is nan"),
-        ({"momentum": 1.0}, "momentum 1.0"),
-        ({"decoder_weight_decay": -0.5}, "weight decay -0.5"),
-        ({"weight_decay": float("inf")}, "weight decay inf"),
-        ({"seed": -1}, "seed is -1"),
-        ({"seed": 2**40}, "seed is"),
+        ({"optimizer": "lion"}, "--optimizer lion: give one of sgd, adamw, amsgrad"),
+        ({"schedule": "linear"}, "--schedule linear: give one of constant"),
+        ({"steps": 0}, "--steps 0: give a whole number from 1 to"),
+        ({"batch_size": 1}, "--batch-size 1: give a whole number from 2"),
+        ({"lr": float("nan")}, "--lr nan: give a number above 0"),
+        ({"momentum": 1.0}, "--momentum 1.0: give a number of at least 0 and below 1"),
+        ({"decoder_weight_decay": -0.5}, "--decoder-weight-decay -0.5: give"),
+        ({"weight_decay": float("inf")}, "--weight-decay inf: give"),
+        ({"seed": -1}, "--seed -1: give"),
+        ({"seed": 2**40}, "--seed 1099511627776: give"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):

@@ -64,7 +64,7 @@ def test_bfloat16_is_refused_where_the_cpu_has_none(monkeypatch):
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: False)
     with pytest.raises(UserError, match="AVX512_BF16 or AMX, which this one is not; leave out --p"):
         fit(tiny(), fake_task(), TrainSettings(steps=1, precision="bf16"))
-    with pytest.raises(UserError, match="unknown precision 'int8'; known: fp32, bf16"):
+    with pytest.raises(UserError, match="--precision int8: give one of fp32, bf16"):
         TrainSettings(steps=1, precision="int8")
-    with pytest.raises(UserError, match="ema 1 is not a decay; give 0 or more, and less than 1"):
+    with pytest.raises(UserError, match="--ema 1: give a number of at least 0 and below 1"):
         TrainSettings(steps=1, ema=1)

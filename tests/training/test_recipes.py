@@ -143,7 +143,7 @@ def test_a_training_from_before_there_were_tasks_is_read(netadapt, tmp_path):
         ("--model-option =4", "is not KEY=VALUE"),
         ("--model-option colour=red", "cannot be built with options {'colour': 'red'}"),
         ("--model-option widths=tiny", "unknown FastDepth widths 'tiny'"),
-        ("--decoder-weight-decay -1", "weight decay -1.0 is 0 or more"),
+        ("--decoder-weight-decay -1", "--decoder-weight-decay -1.0: give a number of at least 0"),
         ("--task dance", "unknown task 'dance'"),
     ],
 )

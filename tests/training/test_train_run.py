@@ -15,8 +15,8 @@ from netadapt.training import (
     fit,
     load_checkpoint,
     read_config,
+    run_training,
     save_checkpoint,
-    train,
 )
 from netadapt.training.progress import Silent
 
@@ -27,7 +27,7 @@ MODEL_FILES = ("model.safetensors", "last.safetensors", "best.safetensors")
 def uninterrupted(tmp_path_factory):
     """A training that nobody disturbed."""
     out = tmp_path_factory.mktemp("train") / "run"
-    train(config(), fake_task(), out)
+    run_training(config(), fake_task(), out)
     return out
 
 
@@ -49,16 +49,16 @@ def test_the_folder_holds_what_was_done(uninterrupted):
 
 def test_resuming_a_finished_training_changes_nothing(uninterrupted, tmp_path):
     before = {name: (uninterrupted / name).read_bytes() for name in MODEL_FILES}
-    train(config(), fake_task(), uninterrupted, resume=True)
+    run_training(config(), fake_task(), uninterrupted, resume=True)
     assert before == {name: (uninterrupted / name).read_bytes() for name in MODEL_FILES}
 
 
 def test_resuming_with_other_settings_is_refused(uninterrupted):
     with pytest.raises(UserError, match=r"with other settings: lr was 0\.002, not 0\.1$"):
-        train(config(lr=0.1), fake_task(), uninterrupted, resume=True)
+        run_training(config(lr=0.1), fake_task(), uninterrupted, resume=True)
     other = replace(config(seed=1), task_options={"loss": "berhu"})
     with pytest.raises(UserError, match="loss was l1, not berhu; seed was 0, not 1"):
-        train(other, fake_task(), uninterrupted, resume=True)
+        run_training(other, fake_task(), uninterrupted, resume=True)
 
 
 class Interrupting(Silent):
@@ -83,29 +83,29 @@ def test_an_interrupt_that_python_forgets_stops_the_next_step(tmp_path, uninterr
     progress = Interrupting()
     usual = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(config(), fake_task(), tmp_path / "run", progress=progress)
+        run_training(config(), fake_task(), tmp_path / "run", progress=progress)
     assert signal.getsignal(signal.SIGINT) is usual
     assert progress.steps == 2
-    final = train(config(), fake_task(), tmp_path / "run", resume=True)
+    final = run_training(config(), fake_task(), tmp_path / "run", resume=True)
     assert final.read_bytes() == (uninterrupted / final.name).read_bytes()
 
 
 def test_a_folder_in_use_is_left_alone(uninterrupted):
     before = sorted((p.name, p.stat().st_mtime_ns) for p in uninterrupted.iterdir())
     with pytest.raises(UserError, match="exists and is not empty"):
-        train(config(), fake_task(), uninterrupted)
+        run_training(config(), fake_task(), uninterrupted)
     assert before == sorted((p.name, p.stat().st_mtime_ns) for p in uninterrupted.iterdir())
 
 
 def test_nothing_is_written_when_the_model_cannot_be_had(tmp_path):
     with pytest.raises(UserError, match="unknown model"):
-        train(config(model="resnet"), fake_task(), tmp_path / "run")
+        run_training(config(model="resnet"), fake_task(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_with_an_average_it_is_scored_and_kept_as_best_and_result(tmp_path):
     out = tmp_path / "run"
-    whole = train(config(ema=0.9), fake_task(), out)
+    whole = run_training(config(ema=0.9), fake_task(), out)
     history = pd.read_csv(TrainFolder(out).history)
     for path in (TrainFolder(out).best, whole):
         info = checkpoint_info(path)
@@ -117,7 +117,7 @@ def test_with_an_average_it_is_scored_and_kept_as_best_and_result(tmp_path):
 def test_a_checkpoint_is_trained_on_from_its_weights(tmp_path):
     start = tmp_path / "start.safetensors"
     trained(start)
-    out = train(config(model=str(start), lr=1e-30, steps=1), fake_task(), tmp_path / "run")
+    out = run_training(config(model=str(start), lr=1e-30, steps=1), fake_task(), tmp_path / "run")
     before, after = load_checkpoint(start), load_checkpoint(out)
     for (name, ours), (_, theirs) in zip(
         after.named_parameters(), before.named_parameters(), strict=True
@@ -127,7 +127,9 @@ def test_a_checkpoint_is_trained_on_from_its_weights(tmp_path):
 
 def test_a_fresh_network_follows_the_seed_and_gets_its_head_start(tmp_path):
     first, second, other = (
-        load_checkpoint(train(config(lr=1e-30, steps=1, seed=seed), fake_task(), tmp_path / name))
+        load_checkpoint(
+            run_training(config(lr=1e-30, steps=1, seed=seed), fake_task(), tmp_path / name)
+        )
         for seed, name in ((1, "a"), (1, "b"), (2, "c"))
     )
     assert torch.equal(first.conv0[0].weight, second.conv0[0].weight)
@@ -156,7 +158,7 @@ def test_a_head_gets_the_statistics_of_the_data_if_it_was_never_trained(
     how = config(lr=1e-30, steps=1)
     how = config(lr=1e-30, steps=1, model=str(start)) if given == "model" else how
     how = replace(how, init_from=str(start)) if given == "init_from" else how
-    head = load_checkpoint(train(how, fake_task(), tmp_path / "run")).decode_conv6[1]
+    head = load_checkpoint(run_training(how, fake_task(), tmp_path / "run")).decode_conv6[1]
     assert (2 < head.bias.item() < 4) if starts else head.bias.item() == pytest.approx(before)
 
 
@@ -170,7 +172,7 @@ def test_a_damaged_folder_is_said_so(uninterrupted, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "history.csv").write_text("nonsense")
     with pytest.raises(UserError, match=r"history\.csv is damaged"):
-        train(config(), fake_task(), tmp_path, resume=True)
+        run_training(config(), fake_task(), tmp_path, resume=True)
 
 
 def test_devices_by_name():

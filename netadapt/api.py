@@ -1,0 +1,327 @@
+"""``netadapt.train``, ``evaluate``, ``profile`` and ``search``: the commands, from Python."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from netadapt.errors import UserError
+from netadapt.keywords import ProfileOptions, SearchOptions, TrainOptions
+from netadapt.latency.target import Options, Target
+from netadapt.options import keyword_options
+from netadapt.profiling.request import ProfileRequest
+from netadapt.search.search_run import SearchRun
+from netadapt.search.settings import SearchSettings
+from netadapt.training.settings import DEFAULT_TASK, TrainConfig, TrainRequest, TrainSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from netadapt.latency.table import LatencyTable
+    from netadapt.latency.validation import Report
+    from netadapt.profiling.profiler import ProfileProgress
+    from netadapt.pruning import PrunableModel
+    from netadapt.search.progress import SearchProgress
+    from netadapt.training.progress import Progress
+    from netadapt.training.task import Task
+
+NEEDED = {
+    "model": "--checkpoint (or --model)",
+    "data": "--data",
+    "lut": "--lut",
+}
+
+
+@keyword_options(TrainConfig, TrainSettings, TrainRequest)
+def train(
+    model: str | Path | None = None,
+    data: str | None = None,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    progress: "Progress | None" = None,
+    **options: Unpack[TrainOptions],
+) -> Path:
+    """Train a network. It can be killed at any moment and go on with ``resume=True``.
+
+    Args:
+        model: a registry name, ``package.module:factory`` or a checkpoint.
+        data: where the data is, as ``--data`` takes it.
+        out: folder of the training: new, unless ``resume``.
+        resume: go on with the training in ``out``; it remembers all other options.
+        progress: told of every step. Default: nobody is.
+        **options: see below.
+
+    Returns:
+        The checkpoint after the last step.
+
+    Raises:
+        UserError: anything that the user can fix.
+    """
+    from netadapt.training.device import compute_device
+    from netadapt.training.plan import planned_training
+    from netadapt.training.progress import Silent
+    from netadapt.training.run import run_training
+
+    if out is None:
+        raise UserError("a training needs --out, its folder")
+    given = _given({"model": model, "data": data, **options})
+    device = compute_device(str(given.get("train_on", "cpu")))
+    config, task = planned_training(given, Path(out), resume)
+    watcher = progress or Silent()
+    if task.note:
+        watcher.noted(task.note)
+    return run_training(config, task, Path(out), resume=resume, device=device, progress=watcher)
+
+
+def evaluate(
+    model: "nn.Module | str | Path",
+    data: str | None = None,
+    *,
+    task: "Task | str" = DEFAULT_TASK,
+    split: Literal["test", "holdout"] = "test",
+    input_size: tuple[int, int] | None = None,
+    task_options: Mapping[str, Any] | None = None,
+    train_on: str = "cpu",
+) -> dict[str, float]:
+    """Score a network on a split.
+
+    Args:
+        model: a network, a checkpoint, a registry name or ``package.module:factory``.
+        data: where the data is, as ``--data`` takes it.
+        task: the task's name, ``package.module:factory``, or a ``Task``.
+        split: ``test`` or ``holdout``.
+        input_size: ``(H, W)``. Default: the checkpoint's own.
+        task_options: options of the task, by name, such as depth's ``protocol``.
+        train_on: where the network runs: ``cpu``, ``cuda[:N]`` or ``auto``.
+
+    Returns:
+        The scores by name; depth's RMSE and MAE are in metres.
+
+    Raises:
+        UserError: anything that the user can fix.
+    """
+    from netadapt.training.device import compute_device
+
+    if split not in ("test", "holdout"):
+        raise UserError(f"unknown split {split!r}; known: test, holdout")
+    device = compute_device(train_on)
+    network, opened = open_evaluation(model, data, task, input_size, task_options)
+    return opened.score(network.to(device), split)
+
+
+def open_evaluation(
+    model: "nn.Module | str | Path",
+    data: str | None = None,
+    task: "Task | str" = DEFAULT_TASK,
+    input_size: tuple[int, int] | None = None,
+    task_options: Mapping[str, Any] | None = None,
+) -> "tuple[nn.Module, Task]":
+    """Return the network and the task of ``evaluate``."""
+    from netadapt.training.task import Task
+    from netadapt.training.tasks import open_task
+    from netadapt.training.trial import with_example_input
+
+    network, example = with_example_input(_network(model), input_size)
+    if isinstance(task, Task):
+        return network, task
+    height, width = example.shape[-2:]
+    return network, open_task(task, data, (height, width), task_options)
+
+
+@keyword_options(Options, ProfileRequest)
+def profile(
+    model: "nn.Module | str | Path",
+    example_input: "Tensor | None" = None,
+    *,
+    target: "Target | Options | str | Path | None" = None,
+    progress: "ProfileProgress | None" = None,
+    **options: Unpack[ProfileOptions],
+) -> "LatencyTable":
+    """Measure a latency table for one target; what is already in it is not measured again.
+
+    Args:
+        model: a network, a checkpoint, a registry name or ``package.module:factory``.
+        example_input: ``(N, C, H, W)``. Default: random, of the input size.
+        target: a target; the folder or the slug of a table of it; its options; or what is timed,
+            as ``device``. Default: what the options say.
+        progress: told of every step. Default: nobody is.
+        **options: see below.
+
+    Returns:
+        The table, in a folder of its own under ``lut``.
+
+    Raises:
+        UserError: anything that the user can fix; the target is not attached.
+    """
+    return filled_table(model, example_input, target, progress, options)[0]
+
+
+def filled_table(
+    model: "nn.Module | str | Path",
+    example_input: "Tensor | None",
+    target: "Target | Options | str | Path | None",
+    progress: "ProfileProgress | None",
+    given: Mapping[str, Any],
+) -> "tuple[LatencyTable, Report, PrunableModel]":
+    """Profile as ``profile`` says; return the network and how good the table is as well."""
+    from netadapt.latency.table import LatencyTable
+    from netadapt.profiling.profiler import profile as fill
+    from netadapt.profiling.runtimes import load_runtime
+    from netadapt.pruning import trace
+    from netadapt.training.trial import with_example_input
+
+    known = {field.name for field in fields(ProfileRequest)}
+    stated = {name: value for name, value in given.items() if value is not None}
+    request = ProfileRequest(**{name: stated[name] for name in stated if name in known})
+    chosen = {name: stated[name] for name in stated if name not in known}
+    if example_input is not None:
+        chosen.setdefault("batch", example_input.shape[0])
+    found = _target(target, request, chosen)
+    size = request.input_size if example_input is None else _size(example_input)
+    network, example = with_example_input(_network(model), size, found.batch)
+    if example_input is not None and len(example_input) == found.batch:
+        example = example_input
+    prunable = trace(network, example)
+    table = LatencyTable.open(Path(request.lut), found)
+    schedule = load_runtime(found.runtime).schedule
+    schedule = replace(schedule, channel_multiple=request.channel_multiple)
+    return table, fill(prunable, table, progress or _Silent(), schedule), prunable
+
+
+def _target(
+    target: "Target | Options | str | Path | None",
+    request: ProfileRequest,
+    chosen: Mapping[str, Any],
+) -> Target:
+    from netadapt.latency.table import LatencyTable
+    from netadapt.profiling.devices import load_device
+    from netadapt.profiling.runtimes import load_runtime
+
+    if isinstance(target, Target):
+        return target
+    device = request.device
+    if isinstance(target, str | Path):
+        for folder in (Path(target), Path(request.lut) / target):
+            if (folder / "target.json").exists():
+                return LatencyTable.load(folder).target
+        device = str(target)
+    options = target if isinstance(target, Options) else Options.parse(**chosen)
+    return load_device(device).target(load_runtime(request.runtime), options)
+
+
+@keyword_options(SearchSettings)
+def search(
+    model: str | Path | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    lut: str | Path | None = None,
+    budget_ms: float | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: "SearchProgress | None" = None,
+    **options: Unpack[SearchOptions],
+) -> SearchRun:
+    """Search for networks within a latency budget, or other budgets.
+
+    Args:
+        model: a checkpoint, a registry name or ``package.module:factory``.
+        checkpoint: the same, where it is a file; as on the command line.
+        lut: folder of the target's latency table.
+        budget_ms: the latency to reach, p50 in ms.
+        out: the run folder: new, unless ``resume``. Default: a new one under ``search_runs/``.
+        resume: go on where the run in ``out`` stopped; it remembers all other options.
+        progress: listens to every step. Default: nobody does.
+        **options: see below; give ``budget_ms`` (or ``speedup``), ``budget_macs``,
+            ``budget_params`` and ``budget_mb`` alone or together, or else ``min_accuracy``.
+
+    Raises:
+        UserError: anything that the user can fix.
+    """
+    from netadapt.search.api import default_folder, resume_search, start_search
+
+    if model is not None and checkpoint is not None:
+        raise UserError("give a checkpoint or a model, not both")
+    given = _given({"model": model or checkpoint, "lut": lut, "budget_ms": budget_ms, **options})
+    if resume:
+        if out is None:
+            raise UserError("to resume a search name its run folder: --out")
+        return resume_search(Path(out), given, progress)
+    for name, words in NEEDED.items():
+        if name not in given and (name != "data" or given.get("task", "depth") == "depth"):
+            raise UserError(f"a search needs {words}")
+    folder = Path(out) if out is not None else default_folder(str(given["model"]))
+    return start_search(SearchSettings.parse(given), folder, progress)
+
+
+@keyword_options(SearchSettings)
+def search_targets(
+    luts: Sequence[str | Path],
+    *,
+    checkpoint: str | Path,
+    budget_ms: float | Sequence[float] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: "SearchProgress | None" = None,
+    **options: Unpack[SearchOptions],
+) -> dict[str, SearchRun]:
+    """Search once for several targets: a front for each; equal candidates are evaluated once.
+
+    Args:
+        luts: folders of the targets' latency tables.
+        checkpoint: the base network, as ``search`` takes it.
+        budget_ms: one for all targets, or one for each.
+        out: the folder of the runs, each named after its table.
+        resume: go on where the runs in ``out`` stopped; they remember all other options, and may
+            be given another executor.
+        progress: listens to every step of every run. Default: nobody does.
+        **options: see below.
+
+    Returns:
+        The runs, by the names of their tables.
+
+    Raises:
+        UserError: anything that the user can fix.
+    """
+    from netadapt.search.api import default_folder
+    from netadapt.search.targets import resume_targets, start_targets
+
+    given = _given(options)
+    if resume:
+        if out is None:
+            raise UserError("to resume a search name its run folder: --out")
+        return resume_targets(Path(out), given, progress)
+    budgets = [budget_ms] if isinstance(budget_ms, int | float) else list(budget_ms or [])
+    folder = Path(out) if out is not None else default_folder(str(checkpoint))
+    names = [str(lut) for lut in luts]
+    return start_targets(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
+
+
+def _given(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options that are not ``None``, with paths as text."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def _network(model: "nn.Module | str | Path") -> "nn.Module":
+    from netadapt.training.checkpoint import load_model
+
+    return load_model(str(model)) if isinstance(model, str | Path) else model
+
+
+def _size(example_input: "Tensor") -> tuple[int, int]:
+    height, width = example_input.shape[-2:]
+    return height, width
+
+
+class _Silent:
+    """Nobody watches the profile."""
+
+    def started(self, stage: str, total: int) -> None:
+        """Do nothing."""
+
+    def advanced(self) -> None:
+        """Do nothing."""

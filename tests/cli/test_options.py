@@ -1,0 +1,94 @@
+"""An option is declared once: everything that shows or takes it agrees with the declaration."""
+
+import inspect
+import re
+from typing import get_type_hints
+
+import pytest
+from golden_file import assert_golden
+from written_options import COMMANDS, KEYWORDS, ROOT, options_of, source, written
+
+import netadapt as package
+from netadapt import keywords
+from netadapt.options import annotation
+
+
+@pytest.mark.parametrize("name", written())
+def test_what_is_written_from_the_declarations_is_up_to_date(name):
+    assert_golden(ROOT / name, written()[name])
+
+
+@pytest.mark.parametrize("name", KEYWORDS)
+def test_type_checkers_see_every_option_with_its_type(name):
+    """What is stored says the same as the declarations, as Python reads it."""
+    _, settings, without = KEYWORDS[name]
+    hints = get_type_hints(getattr(keywords, name))
+    options = {option.name: option for option in options_of(settings)}
+    assert hints.keys() == options.keys() - without
+    for option in hints:
+        assert source(hints[option]).removesuffix(" | None") == source(
+            annotation(options[option])
+        ).removesuffix(" | None")
+
+
+FUNCTIONS = {"search": "search", "train": "train", "profile": "profile-lut"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_signature_shows_every_option_with_its_default(function):
+    signature = inspect.signature(getattr(package, function))
+    assert not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    for option in options_of(COMMANDS[FUNCTIONS[function]]):
+        parameter = signature.parameters[option.name]
+        if parameter.default is not None:
+            assert parameter.default == option.default
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_help_tells_what_every_option_means(function):
+    told = inspect.getdoc(getattr(package, function)) or ""
+    for option in options_of(COMMANDS[FUNCTIONS[function]]):
+        assert f"{option.name}: " in told
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_every_option_with_meaning_and_default(netadapt, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "120")
+    page = " ".join(netadapt(command, "--help").out.split())
+    for option in options_of(COMMANDS[command]):
+        assert re.search(rf"{option.flag} \S+ {re.escape(option.option.meaning)}", page)
+        assert f"[default: {option.shown_default}]" in page
+
+
+def test_every_option_has_a_panel_and_a_meaning_that_is_a_sentence():
+    for settings in COMMANDS.values():
+        for option in options_of(settings):
+            assert option.option.panel
+            assert option.option.meaning.endswith(".")
+            assert option.option.meaning[0].isupper() or option.option.meaning[0].islower()
+
+
+PAGES = [
+    "", "demo", "train", "evaluate", "profile-lut", "search", "plot", "benchmark", "export",
+    "predict", "info", "lut", "lut list", "lut show", "lut diff", "lut plot", "lut validate",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_the_help_page_is_the_stored_one(netadapt, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = netadapt(command, "--help")
+    assert (result.code, result.err) == (0, "")
+    page = re.sub(r"^Usage: .*?netadapt", "Usage: netadapt", result.out)
+    name = "-".join(["help", *command.split()])
+    assert_golden(ROOT / "tests/cli/golden" / f"{name}.txt", page)
+
+
+@pytest.mark.parametrize("command", [page for page in PAGES if page not in ("", "lut")])
+def test_every_option_in_help_shows_its_default(netadapt, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "120")
+    page = netadapt(command, "--help").out
+    options = re.split(r"\n  (?=--)", page)[1:]
+    for told in options:
+        if not told.startswith("--help"):
+            assert re.search(r"\[(default: |.*required)", " ".join(told.split())), told
