@@ -36,6 +36,8 @@ class Candidate(BaseModel):
         failure: why, if it failed.
         checkpoint: its weights, relative to the run folder.
         test: scores on the test split, where it was reported.
+        deployed: as ``test``, of the int8 file, where the target is int8; ``score`` is the file's
+            too, after the long fine-tune.
         training_samples: training images that its fine-tune or recalibration read; ``None`` in
             journals older than the count.
         peak_mb: its memory (see ``Costs.batch``), where there is a budget for it.
@@ -54,6 +56,7 @@ class Candidate(BaseModel):
     failure: str | None = None
     checkpoint: Annotated[str, Field(pattern=r"^checkpoints/[A-Za-z0-9_.-]+\.safetensors$")]
     test: Mapping[str, float] = Field(default_factory=dict)
+    deployed: Mapping[str, float] = Field(default_factory=dict)
     training_samples: Annotated[int, Field(ge=0)] | None = None
     peak_mb: float | None = None
 

@@ -8,6 +8,7 @@ from netadapt.errors import UserError
 from netadapt.search.breakdown import write_breakdown
 from netadapt.search.candidate import Candidate, Proposal
 from netadapt.search.course import course_of
+from netadapt.search.deployed import deployed_scores
 from netadapt.search.evaluation import Job, Outcome
 from netadapt.search.executors.base import Executor
 from netadapt.search.finish import already_met, choose_points, pick_final, shown, why_ended
@@ -262,12 +263,23 @@ class Search:
     def _candidate(self, job: Job, outcome: Outcome) -> Candidate:
         widths, space = job.proposal.widths, self._space
         limited = "mb" in self._settings.budgets
-        return outcome.candidate(
+        candidate = outcome.candidate(
             job,
             macs=int(space.cost("macs", widths)),
             params=int(space.cost("params", widths)),
             peak_mb=space.cost("mb", widths) if limited else None,
         )
+        return self._deployed(candidate)
+
+    def _deployed(self, candidate: Candidate) -> Candidate:
+        """Score the file of a point that may be deployed, where the target is int8."""
+        int8 = self._problem.table.target.precision == "int8"
+        if not int8 or candidate.stage == "short" or candidate.score is None:
+            return candidate
+        checkpoint = self._folder.path / candidate.checkpoint
+        found = deployed_scores(self._problem.base, checkpoint)
+        score = found.holdout if candidate.stage == "long" else candidate.score
+        return candidate.model_copy(update={"deployed": found.test, "score": score})
 
     def _record(self, event: Event) -> None:
         """Journal ``event``, move the state on, and tell whoever listens."""

@@ -41,6 +41,8 @@ def results_frame(
             f"{primary}_test": row.test.get(primary),
         }
         record |= {f"{name}_test": row.test.get(name) for name in metrics}
+        if any(other.deployed for other in state.candidates.values()):
+            record[f"{primary}_test_deployed"] = row.deployed.get(primary)
         record |= {"macs": row.macs, "params": row.params, "checkpoint": row.checkpoint}
         record["latency_source"] = state.latency(row).source
         records.append(record | dict(row.widths))

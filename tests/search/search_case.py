@@ -9,7 +9,7 @@ from netadapt.api import search
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.latency.calibration import NetworkCalibration
-from netadapt.latency.fusion import FUSIONS
+from netadapt.latency.fusion import rules_of
 from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.design import design_networks
@@ -28,7 +28,7 @@ def made_up_us(workload: Workload) -> float:
     return 500.0 + 4.0 * inputs * (1 if workload.groups > 1 else workload.out_channels / 8)
 
 
-def make_case(folder: Path, *, attached: bool, scale: float = 1.0) -> dict:
+def make_case(folder: Path, *, attached: bool, scale: float = 1.0, precision: str = "fp32") -> dict:
     """Write a base checkpoint and a table; return the arguments of a search."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -41,7 +41,11 @@ def make_case(folder: Path, *, attached: bool, scale: float = 1.0) -> dict:
     return {
         "model": str(checkpoint),
         "data": "synthetic:24",
-        "lut": str(made_up_table(folder, model, example, attached=attached, scale=scale)),
+        "lut": str(
+            made_up_table(
+                folder, model, example, attached=attached, scale=scale, precision=precision
+            )
+        ),
         "short_steps": 1,
         "long_steps": 2,
         "long_points": 2,
@@ -51,15 +55,23 @@ def make_case(folder: Path, *, attached: bool, scale: float = 1.0) -> dict:
 
 
 def made_up_table(
-    folder: Path, model: nn.Module, example: torch.Tensor, *, attached: bool, scale: float = 1.0
+    folder: Path,
+    model: nn.Module,
+    example: torch.Tensor,
+    *,
+    attached: bool,
+    scale: float = 1.0,
+    precision: str = "fp32",
 ) -> Path:
     """Write a table that covers ``model``; return its folder."""
     prunable = trace(model, example)
     target = load_device("cpu").target(load_runtime("onnxruntime"))
+    rules = rules_of("onnxruntime", precision)
+    target = target.model_copy(update={"precision": precision, "fusion": rules})
     if not attached:
         target = target.model_copy(update={"hardware": "another board"})
     table = LatencyTable.open(folder / "lut", target)
-    workloads = workload_map(prunable.operations, FUSIONS["onnxruntime"])
+    workloads = workload_map(prunable.operations, rules, target.dtype)
     rows = design_networks(workloads, prunable.widths, 8)
     wanted = {w for row in rows for w in workloads.at(row)}
     table.append({w: Latency(*[made_up_us(w)] * 3, runs=1) for w in wanted})
