@@ -13,7 +13,7 @@ from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
 
 if TYPE_CHECKING:
-    from netadapt.deployment import export
+    from netadapt.deployment.api import export
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
     from netadapt.profiling.measurement import LatencyStats, measure
@@ -53,7 +53,7 @@ __getattr__ = lazily(
         "LatencyStats": "netadapt.profiling.measurement",
         "LatencyTable": "netadapt.latency.table",
         "PrunableModel": "netadapt.pruning",
-        "export": "netadapt.deployment",
+        "export": "netadapt.deployment.api",
         "load_checkpoint": "netadapt.training.checkpoint",
         "load_model": "netadapt.training.checkpoint",
         "measure": "netadapt.profiling.measurement",

@@ -19,7 +19,7 @@ from netadapt.cli.common import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from netadapt.deployment import Exported
+    from netadapt.deployment.api import Exported
     from netadapt.training.task import Scores, Task
 
 
@@ -71,7 +71,7 @@ def export(
 ) -> None:
     """Write a network as one ONNX file in the precision it will run in, and check the file."""
     from netadapt.cli.models import load_with_input, say_if_fresh
-    from netadapt.deployment import check_request, export
+    from netadapt.deployment.api import check_request, export
     from netadapt.deployment.deployed import load_deployed
     from netadapt.training.calibration import calibration_frames as frames_of
     from netadapt.training.tasks import open_task

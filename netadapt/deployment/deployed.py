@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -101,6 +100,8 @@ def load_deployed(path: Path) -> DeployedNetwork:
 
 
 def _session(path: Path) -> Any:
+    import onnxruntime  # a search on a board's table needs none
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = torch.get_num_threads()

@@ -113,7 +113,7 @@ def _unrefined_plan(
     more = random_networks(
         prunable.widths,
         schedule.refinements * schedule.chunk,
-        schedule.channel_multiple,
+        plan.multiples,
         np.random.default_rng([schedule.seed, 2]),
         LOWEST_SHARE,
     )

@@ -11,6 +11,7 @@ from netadapt.latency.workloads import Family, Workload, WorkloadMap, coordinate
 from netadapt.profiling.schedule import LEVELS
 
 LOWEST_SHARE = 1 / 8
+Multiple = int | Mapping[str, int]  # one for all groups, or one for each
 POOL = 64  # random networks that each refining one is chosen from
 
 
@@ -24,8 +25,13 @@ def channel_levels(width: int, multiple: int, count: int = LEVELS) -> NDArray[np
     return levels_found
 
 
+def multiple_of(multiple: Multiple, name: str) -> int:
+    """What the channel counts of group ``name`` are multiples of."""
+    return multiple if isinstance(multiple, int) else multiple[name]
+
+
 def design_networks(
-    workloads: WorkloadMap, widths: Mapping[str, int], multiple: int, levels: int = LEVELS
+    workloads: WorkloadMap, widths: Mapping[str, int], multiple: Multiple, levels: int = LEVELS
 ) -> NDArray[np.int64]:
     """Return ``(N, G)`` widths at which every workload is seen with all pairs of its channels.
 
@@ -39,7 +45,7 @@ def design_networks(
     Args:
         workloads: of the network.
         widths: the full widths.
-        multiple: channel counts are multiples of it.
+        multiple: channel counts are multiples of it, or of each group's own.
         levels: widths a group, a prime, so that Latin squares over the levels exist; more where
             there are more colours.
     """
@@ -47,7 +53,7 @@ def design_networks(
     sides = _sides(workloads)
     colours = _colours(sides, len(names))
     levels = _prime_from(max(levels, max(colours, default=0) + 1))
-    counts = [channel_levels(widths[name], multiple, levels) for name in names]
+    counts = [channel_levels(widths[name], multiple_of(multiple, name), levels) for name in names]
     rows = []
     for a in range(levels):
         for b in range(levels):
@@ -63,22 +69,25 @@ def design_networks(
 def random_networks(
     widths: Mapping[str, int],
     count: int,
-    multiple: int,
+    multiple: Multiple,
     rng: np.random.Generator,
     lowest_share: float = 0.25,
 ) -> NDArray[np.int64]:
     """Return ``(count, G)`` random widths, each between ``lowest_share`` and 1 of its group."""
     columns = []
-    for width in widths.values():
-        lowest = min(width, max(multiple, -(-int(width * lowest_share) // multiple) * multiple))
-        choices = np.append(np.arange(lowest, width, multiple), width)
+    for name, width in widths.items():
+        step = multiple_of(multiple, name)
+        lowest = min(width, max(step, -(-int(width * lowest_share) // step) * step))
+        choices = np.append(np.arange(lowest, width, step), width)
         columns.append(rng.choice(choices, count))
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def extreme_networks(widths: Mapping[str, int], multiple: int) -> NDArray[np.int64]:
+def extreme_networks(widths: Mapping[str, int], multiple: Multiple) -> NDArray[np.int64]:
     """Return ``(2, G)``: every group at its lowest level, and at its full width."""
-    levels = [channel_levels(width, multiple, 2) for width in widths.values()]
+    levels = [
+        channel_levels(width, multiple_of(multiple, name), 2) for name, width in widths.items()
+    ]
     return np.array([[group[0] for group in levels], [group[-1] for group in levels]])
 
 
@@ -87,7 +96,7 @@ def refining_networks(
     widths: Mapping[str, int],
     latencies: Mapping[Workload, float],
     count: int,
-    multiple: int,
+    multiple: Multiple,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Return ``(count, G)`` widths at which interpolation is least sure.

@@ -14,6 +14,7 @@ from netadapt.deployment.exporter import exported_program
 from netadapt.deployment.quantise import Ranges, observed_ranges, quantised
 from netadapt.deployment.rewrites import commute_upsampling, simplified
 from netadapt.errors import UserError
+from netadapt.profiling.onnx_splits import split_plainly
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 from netadapt.pruning.operations import VIEWS, kind_of
@@ -83,6 +84,7 @@ class OnnxTemplate:
         program = exported_program(network.model, network.example_input, optimize=False)
         self._proto: onnx.ModelProto = program.model_proto
         self.input_name: str = self._proto.graph.input[0].name
+        split_plainly(self._proto.graph)
         del self._proto.graph.value_info[:]  # shapes of the full widths
         _cast_plainly(self._proto.graph)
         _name_after_operations(self._proto.graph, network.operations)

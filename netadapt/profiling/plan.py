@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import lcm
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ class Plan:
         workloads: what the network of given widths executes.
         members: for each workload of a network, the places of its operations.
         subject: the network and its input, as the table remembers them.
+        multiples: what the channel counts of each group are multiples of.
     """
 
     groups: tuple[str, ...]
@@ -36,6 +38,7 @@ class Plan:
     workloads: Callable[[NDArray[np.int64]], tuple[Workload, ...]]
     members: tuple[tuple[int, ...], ...]
     subject: Mapping[str, str] = field(default_factory=dict)
+    multiples: Mapping[str, int] = field(default_factory=dict)
 
     def designed(self) -> set[Workload]:
         """The workloads of the designed networks."""
@@ -44,7 +47,7 @@ class Plan:
 
 def make_plan(prunable: PrunableModel, mapped: WorkloadMap, schedule: ProfileSchedule) -> Plan:
     """Choose the networks to time."""
-    multiple = schedule.channel_multiple
+    multiple = multiples_of(prunable, schedule.channel_multiple)
     count = schedule.calibration_networks + schedule.validation_networks
     rng = np.random.default_rng([schedule.seed, 1])
     whole = random_networks(prunable.widths, count, multiple, rng)
@@ -57,7 +60,17 @@ def make_plan(prunable: PrunableModel, mapped: WorkloadMap, schedule: ProfileSch
         workloads=mapped.at,
         members=tuple(unit.members for unit in mapped.units),
         subject=subject_of(prunable),
+        multiples=multiple,
     )
+
+
+def multiples_of(prunable: PrunableModel, multiple: int) -> dict[str, int]:
+    """Return what the channel counts of each group are multiples of, its own step included."""
+    found = {}
+    for name, group in prunable.groups.items():
+        both = lcm(multiple, group.step)
+        found[name] = both if both <= group.width else group.step
+    return found
 
 
 def with_typical_statistics(prunable: PrunableModel) -> PrunableModel:

@@ -112,7 +112,7 @@ class Profile:
                 widths,
                 self.table.p50_us(),
                 self.schedule.chunk,
-                self.schedule.channel_multiple,
+                self.plan.multiples,
                 np.random.default_rng([self.schedule.seed, 2, step]),
             )
             self.measure_workloads(rows, "refinement")

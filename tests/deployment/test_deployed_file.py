@@ -12,7 +12,8 @@ from tiny_network import tiny
 from torch import Tensor, nn
 
 import netadapt
-from netadapt.deployment import DeployedNetwork, Exported
+from netadapt.deployment.api import Exported
+from netadapt.deployment.deployed import DeployedNetwork
 from netadapt.errors import UserError
 from netadapt.training import load_model
 

@@ -32,7 +32,7 @@ workloads = st.builds(
     activation=st.sampled_from(["", "relu", "relu6", "clamp(-1,1)", "clamp(0,1e+06)"]),
     dtype=st.sampled_from(["float32", "int8"]),
 )
-hundredths = st.integers(0, 10**9).map(lambda n: n / 100)
+hundredths = st.integers(1, 10**9).map(lambda n: n / 100)
 latencies = st.tuples(st.lists(hundredths, min_size=3, max_size=3).map(sorted), sizes).map(
     lambda parts: Latency(*parts[0], runs=parts[1])
 )

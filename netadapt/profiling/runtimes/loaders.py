@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from netadapt.deployment import DeployedNetwork
+from netadapt.deployment.deployed import DeployedNetwork
 from netadapt.errors import UserError
 from netadapt.latency.target import Target
 from netadapt.profiling.agent.session import ProfiledSession, Session

@@ -31,9 +31,10 @@ def load_runtime(name: str) -> "Runtime":
     try:
         runtime: Runtime = getattr(importlib.import_module(module), attribute)()
     except ModuleNotFoundError as error:
-        if name not in EXTRAS or (error.name or "").startswith("netadapt"):
+        if (error.name or "netadapt").startswith("netadapt"):
             raise
+        package = f"'netadapt[{name}]'" if name in EXTRAS else error.name
         raise UserError(
-            f"runtime {name} needs the package {error.name}; run: pip install 'netadapt[{name}]'"
+            f"runtime {name} needs the package {error.name}; run: pip install {package}"
         ) from error
     return runtime

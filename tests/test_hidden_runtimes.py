@@ -1,0 +1,111 @@
+"""What needs a table alone works where no runtime is installed but PyTorch."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from netadapt.latency.calibration import NetworkCalibration
+from netadapt.latency.fusion import FUSIONS
+from netadapt.latency.predictor import LatencyPredictor
+from netadapt.latency.table import Latency, LatencyTable
+from netadapt.latency.target import Target
+from netadapt.latency.workloads import workload_map
+from netadapt.profiling.design import design_networks
+from netadapt.pruning import trace
+from netadapt.training.checkpoint import load_model
+
+FIXTURES = Path(__file__).parent / "fixtures"
+# runs commands with the runtimes' packages hidden, and prints each exit code
+HIDING = """
+import json, sys
+from importlib.machinery import PathFinder
+
+HIDDEN = {"openvino", "onnxruntime", "executorch", "tvm"}
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, path=None, target=None: (
+    None if name.partition(".")[0] in HIDDEN else find(name, path, target)
+)
+from netadapt.cli.main import main
+for words in json.load(sys.stdin):
+    sys.argv = ["netadapt", *words]
+    try:
+        code = main()
+    except SystemExit as exit:
+        code = exit.code
+    print("EXIT", code or 0, *words, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def board(stock: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a network and tables as boards with every runtime would make them."""
+    folder = tmp_path_factory.mktemp("board")
+    shutil.copy(stock / "tiny.safetensors", folder)
+    prunable = trace(load_model(folder / "tiny.safetensors"), torch.rand(1, 3, 32, 32))
+    calibration = NetworkCalibration(scale=1, call_us=10, workload_us=0, networks=9)
+    for runtime, fusion in FUSIONS.items():
+        mapped = workload_map(prunable.operations, fusion)
+        wanted = {
+            one for row in design_networks(mapped, prunable.widths, 8) for one in mapped.at(row)
+        }
+        target = Target(hardware="a board", runtime=runtime, calibrations=(calibration,))
+        for name, rules in ((runtime, fusion), (f"{runtime}-older", None)):
+            recorded = target.model_copy(update={"fusion": rules})
+            table = LatencyTable(folder / "lut" / name, recorded, {})
+            table.append({one: Latency(9.0, 10.0 + one.out_channels, 99.0, 9) for one in wanted})
+    return folder
+
+
+def hidden(folder: Path, commands: list[list[str]]) -> dict[str, int]:
+    """Run commands in one process that finds no runtime; return their exit codes."""
+    done = subprocess.run(
+        [sys.executable, "-c", HIDING],
+        input=json.dumps(commands),
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines() if line[:5] == "EXIT "]
+    codes = {words: int(code) for _, code, words in lines}
+    assert len(codes) == len(commands), done.stderr
+    assert not any(codes.values()), done.stderr
+    return codes
+
+
+def test_tables_of_every_runtime_are_shown_and_predict(board: Path) -> None:
+    commands = [["lut", "list"], ["lut", "diff", "onnxruntime", "openvino"]]
+    for table in sorted(path.name for path in (board / "lut").iterdir()):
+        commands.append(["lut", "show", table])
+        commands.append(["info", "tiny.safetensors", "--lut", f"lut/{table}", "--json"])
+    hidden(board, commands)
+
+
+def test_results_of_a_board_are_imported(tmp_path: Path) -> None:
+    results = FIXTURES / "bundle-results-format1.json"
+    hidden(tmp_path, [["profile-lut", "--import", str(results), "--lut", "lut"]])
+    (table,) = (tmp_path / "lut").iterdir()
+    assert LatencyTable.load(table).target.fusion == FUSIONS["onnxruntime"]
+
+
+def test_searches_walk_on_the_tables_of_boards(board: Path, stock: Path) -> None:
+    model = load_model(board / "tiny.safetensors")
+    prunable = trace(model, torch.rand(1, 3, 32, 32))
+    commands = []
+    for runtime in FUSIONS:
+        table = LatencyTable.load(board / "lut" / runtime)
+        budget = 0.97 * LatencyPredictor(prunable, table)({})
+        words = f"""search --checkpoint tiny.safetensors --data pairs:{stock}/pairs
+            --lut lut/{runtime} --out out-{runtime} --budget-ms {budget}
+            --short-steps 1 --long-steps 1 --batch-size 2"""
+        commands.append(words.split())
+    hidden(board, commands)
+    for runtime in FUSIONS:
+        assert (board / f"out-{runtime}" / "pareto.csv").exists()
