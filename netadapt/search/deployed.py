@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from netadapt.deployment import export
 from netadapt.deployment.deployed import load_deployed
 from netadapt.search.base_network import BaseNetwork
 from netadapt.training.calibration import calibration_frames
@@ -32,6 +31,8 @@ def deployed_scores(base: BaseNetwork, checkpoint: Path) -> DeployedScores:
         base: the network that the checkpoint's was pruned from.
         checkpoint: ``.safetensors``; the file is named ``.onnx``.
     """
+    from netadapt.deployment.api import export  # needs onnxruntime, and a search does not
+
     model = load_pruned(checkpoint, base.prunable)
     path = checkpoint.with_suffix(".onnx")
     frames = calibration_frames(base.task, FRAMES)
