@@ -145,6 +145,8 @@ class SearchState:
     @property
     def base(self) -> Candidate:
         """The base network."""
+        if not self.walk:
+            raise UserError("the journal does not begin with the base network")
         return self.candidates[self.walk[0]]
 
     @property
