@@ -101,7 +101,7 @@ class Search:
         self._progress.opened(state, self._course, self.goal)
         if not state.walk:
             self._start()
-        if not state.anchor:
+        if self._anchor_is_due():
             self._anchor()
         while not self._course.ended(state, self.goal):
             if not state.proposals:
@@ -146,20 +146,20 @@ class Search:
         self._record(Started(base=scored))
 
     def _anchor(self) -> None:
-        """Measure base and current network, where there is a clock, and predict relative to it."""
+        """Measure base and current network side by side, and predict relative to that."""
         current = self.state.current
-        if self._problem.clock.not_attached:
-            return
         others = [] if current is self.state.base else [current.widths]
         times = self._problem.clock.time(others)
         ms = times.ms[0] if others else times.base_ms
         self._record(Anchored(name=current.name, base_ms=times.base_ms, ms=ms))
 
     def _anchor_is_due(self) -> bool:
+        """Whether to ask the clock now: at the start, near the budget, and as often as asked."""
         state, every = self.state, self._settings.anchor_every
-        if self._problem.clock.not_attached:
+        known = state.anchor is not None and state.anchor.name == state.current.name
+        if self._problem.clock.not_attached or known or state.proposals:
             return False
-        if self._course.load(state, self.goal) < 1 + BEFORE:
+        if state.anchor is None or self._course.load(state, self.goal) < 1 + BEFORE:
             return True
         if every is not None:
             return (state.iteration - 1) % every == 0
