@@ -64,7 +64,7 @@ def stock(tmp_path_factory, one_thread) -> Path:
         search(
             str(folder / "small.safetensors"),
             data=f"pairs:{folder}/pairs",
-            lut=folder / "lut/made-up",
+            lut=folder / "lut/board",
             budget_ms=BUDGET_MS,
             out=folder / "run",
             short_steps=1,

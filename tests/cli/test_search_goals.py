@@ -55,7 +55,7 @@ def test_goals_that_do_not_go_together_are_refused(netadapt, options, words):
 def test_the_strategies_are_listed_where_one_is_unknown(netadapt):
     line = netadapt.refused_at_once(SEARCH, "--budget-ms 150 --strategy luck")
     for name in ("netadapt", "uniform", "random", "magnitude", "taylor", "knapsack", "evolution"):
-        assert f"'{name}'" in line
+        assert name in line
 
 
 def test_a_search_for_parameters_says_what_it_read_and_is_drawn(netadapt):
