@@ -26,7 +26,7 @@ from netadapt.pruning.trials import Trial, trials
 BUDGET = 6e9  # multiply-accumulates of all trials but the first ones
 OVERHEAD = 3e6  # what calling an operation costs, in multiply-accumulates
 FEWEST = 6  # trials, whatever they cost
-CAST = "_to_copy"
+COPIES = ("_to_copy", "clone")  # differ with the precision, and with how tensors lie in memory
 SMALL = (32, 64)  # sides of the input of most trials, the first that the network takes
 # the largest difference, relative to the largest value of a tensor
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -99,13 +99,12 @@ def _smaller(suspects: Suspects) -> "_Court | None":
     return None
 
 
-def _without_casts(operations: Sequence[Operation]) -> list[Operation]:
-    """Leave out casts, which differ with the precision."""
-    return [operation for operation in operations if operation.kind != CAST]
+def _without_copies(operations: Sequence[Operation]) -> list[Operation]:
+    return [operation for operation in operations if operation.kind not in COPIES]
 
 
 def _kinds(operations: Sequence[Operation]) -> list[str]:
-    return [operation.kind for operation in _without_casts(operations)]
+    return [operation.kind for operation in _without_copies(operations)]
 
 
 class _Court:
@@ -123,7 +122,7 @@ class _Court:
         self, suspects: Suspects, example: Example, operations: OperationMap | None
     ) -> None:
         self._suspects, self._operations = suspects, operations
-        self._traced = _without_casts(suspects.operations.operations)
+        self._traced = _without_copies(suspects.operations.operations)
         self.model = independent_copy(suspects.model).double().eval()
         self._example = mapped(_random_double, example)
         self._mode: Callable[[], AbstractContextManager[Any]] = Float64
@@ -154,7 +153,7 @@ class _Court:
 
     def _sized_by_values(self) -> set[int]:
         """Return the operations whose sizes depend on what the input is, such as ``nonzero``."""
-        pairs = zip(_without_casts(self._recorded), self._traced, strict=False)
+        pairs = zip(_without_copies(self._recorded), self._traced, strict=False)
         return {place for place, (one, other) in enumerate(pairs) if one.sizes != other.sizes}
 
     def _precisions(self) -> set[torch.dtype]:
@@ -229,8 +228,8 @@ class _Court:
             len(kept[name]) * group.step if name in kept else group.width
             for name, group in groups.items()
         ]
-        predicted = _without_casts(self._operations.at(widths))
-        executed = _without_casts(operations)
+        predicted = _without_copies(self._operations.at(widths))
+        executed = _without_copies(operations)
         for place, (expected, truth) in enumerate(zip(predicted, executed, strict=True)):
             if place not in self._by_values and expected.sizes != truth.sizes:
                 where = truth.module or "the network"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
+from netadapt.pruning.attention_rules import AttentionRules
 from netadapt.pruning.examples import Example, output_tensors, run, tensors_in
 from netadapt.pruning.folding import CONVOLUTIONS
 from netadapt.pruning.labels import LabelBook, fixed, varying
@@ -33,7 +34,12 @@ REDUCTIONS = {
     "all", "amax", "amin", "any", "argmax", "argmin", "linalg_vector_norm", "logsumexp", "max",
     "mean", "min", "norm", "prod", "std", "sum", "var", "var_mean",
 }  # fmt: skip
-ALONG_ONE = {"_softmax", "_log_softmax", "cumsum", "cumprod"}
+ATTENTION = {
+    "_scaled_dot_product_cudnn_attention", "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_fused_attention_overrideable",
+}  # fmt: skip
+ALONG_ONE = {"_softmax", "_safe_softmax", "_log_softmax", "cumsum", "cumprod"}
 SPATIAL = re.compile(r"(pool|upsample|reflection_pad|replication_pad|grid_sampler)")
 
 
@@ -99,6 +105,7 @@ def follow_channels(model: nn.Module, example_input: Example) -> Flow:
         trained = follower.train(model, example_input)
     if trained is None or _waits_for_arguments(model, example_input):
         follower.lock_what_may_be_read(model)
+    follower.lock_beside_constants()
     told = [(op.kind, op.module) for op in follower.operations[:count]]
     return Flow(
         tuple(follower.operations[:count]),
@@ -141,7 +148,7 @@ def _waits_for_arguments(model: nn.Module, example_input: Example) -> bool:
     return len(named) > (1 if isinstance(example_input, Tensor) else len(example_input))
 
 
-class Follower(LayerRules, ShapeRules):  # type: ignore[no-untyped-call]
+class Follower(LayerRules, AttentionRules, ShapeRules):  # type: ignore[no-untyped-call]
     """Follows the channels through all that runs while it is open."""
 
     def __init__(self, running: Sequence[str], modules: dict[str, nn.Module]) -> None:
@@ -161,6 +168,8 @@ class Follower(LayerRules, ShapeRules):  # type: ignore[no-untyped-call]
             "cat": self._concat,
             "constant_pad_nd": self._pad,
             "copy_": self._copied,
+            "bmm": self._batched,
+            **dict.fromkeys(ATTENTION, self._attention),
         }
 
     def keep_outputs(self, output: Any) -> None:

@@ -112,7 +112,8 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
         if reason is None and flow.deployed.isdisjoint(producers):
             reason = "it runs in training only"
         if reason is None and not any(slot.side == "in" for slot in slots):
-            reason = "no layer reads its channels"
+            unread = "no layer reads its channels"
+            reason = notes.get(numbers[0], unread) if len(numbers) == 1 else unread
         if reason is None and len(numbers) == 1:
             single = positions.size == 1
             alone = "it has a single channel" if single else "its channels can only go all together"

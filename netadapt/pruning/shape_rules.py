@@ -164,12 +164,11 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
         if storage_of(constant) in self._made:  # as large as the forward pass asks; it is tried
             return
         shape = aligned_shape(constant, labels.dim())
-        if any(shape[dim] > 1 for dim in varying(labels)):
-            base = constant._base if constant._is_view() else constant
-            bare = isinstance(base, nn.Parameter)
-            what = "bare parameter" if bare else "constant"
-            owner = self._running_name or "the network"
-            self.book.lock(labels, f"a {what} in {owner} holds a value for each of its channels")
+        base = constant._base if constant._is_view() else constant
+        what = "bare parameter" if isinstance(base, nn.Parameter) else "constant"
+        owner = self._running_name or "the network"
+        why = f"a {what} in {owner} holds a value for each of its channels"
+        self._met += [(labels, dim, why) for dim in varying(labels) if shape[dim] > 1]
 
 
 def _extent(*tensors: Tensor) -> int:

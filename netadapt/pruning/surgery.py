@@ -1,6 +1,7 @@
 """Cutting channels out of modules: the only place that knows how a layer stores them."""
 
 import copy
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from netadapt.errors import UserError
 from netadapt.pruning.folding import CONVOLUTIONS, TRANSPOSED, fold, fold_all
 
 Keep = NDArray[np.intp]
 Side = Literal["out", "in"]
+# attributes of attention: how many heads there are, and how many channels they have together
+HEADS = re.compile(r"^_?(num_|n_|number_of_)?(attention_|attn_)?(n?heads?)$")
+WIDTHS_OF_HEADS = ("attn_dim", "attention_dim", "all_head_size", "inner_dim")
 KEEPS_GROUPS = "netadapt_keeps_groups"  # an attribute of grouped convolutions that were cut
 
 
@@ -192,7 +197,23 @@ def _cut_module(module: nn.Module, out: Keep | None, inside: Keep | None) -> Non
         _cut_tensors(module, ("weight",), 0, out)
         module.num_parameters = len(module.weight)
     else:
-        raise TypeError(f"no channels can be cut out of {type(module).__name__}")
+        _cut_heads(module, _count(out))
+
+
+def _cut_heads(module: nn.Module, gone: int) -> None:
+    """Lower the numbers by which a module splits channels into heads.
+
+    Raises:
+        UserError: it has no such number.
+    """
+    numbers = {name: value for name, value in vars(module).items() if type(value) is int}
+    counts = {name: value for name, value in numbers.items() if HEADS.search(name)}
+    if len(set(counts.values())) != 1:
+        raise UserError(f"{type(module).__name__} has no attribute with its number of heads")
+    heads = next(iter(counts.values()))
+    for name, value in numbers.items():
+        if name in counts or name in WIDTHS_OF_HEADS:
+            setattr(module, name, value // heads * (heads - gone))
 
 
 def _cut_convolution(module: Any, out: Keep | None, inside: Keep | None) -> None:

@@ -40,7 +40,17 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self._labels: dict[int, Tensor] = {}  # by tensor
         self._owners: dict[int, Tensor] = {}  # by memory, the first tensor in it
         self._flat: dict[int, Tensor] = {}  # by memory that is written in parts, a label a number
+        self._kwargs: dict[str, Any] = {}  # of the operation that runs
+        self._met: list[tuple[Tensor, int, str]] = []  # labels, a dimension a constant is along
         self._made: set[int] = set()  # memory of constants that the forward pass makes itself
+
+    def lock_beside_constants(self) -> None:
+        """Lock channels that meet a constant with a value for each, unless all go together."""
+        classes = torch.from_numpy(self.book.classes())
+        for labels, dim, why in self._met:
+            found = classes[labels]
+            if bool((found != found.narrow(dim, 0, 1)).any()):
+                self.book.lock(labels, why)
 
     @property
     def _running_name(self) -> str:
@@ -83,6 +93,10 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         if owner is not None:
             placed(flat, owner).copy_(self._of(owner).expand(owner.shape))
         return flat
+
+    def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._kwargs = kwargs
+        return super()._call(func, args, kwargs)
 
     def _constant(self, name: str, args: Any, outputs: list[Tensor]) -> None:
         self._note_parameters(args)

@@ -162,7 +162,7 @@ class LearnedFilter(nn.Module):
         (Scale(), "a bare parameter in middle holds a value for each of its channels"),
         (ConstantScale(), "a constant in middle holds a value for each of its channels"),
         (Normalised(), "all of its channels are normalised together"),
-        (Attention(), "bmm treats channels"),
+        (Attention(), "attention reads the channels of a head as one"),
         (FirstFour(), "its channels cannot be followed through concat of middle"),
         (LearnedFilter(), "a convolution outside a layer reads its channels"),
         (nn.Softmax2d(), "all of its channels are normalised together"),

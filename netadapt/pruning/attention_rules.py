@@ -1,0 +1,79 @@
+"""What attention does to channels: those of a head can only go together."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netadapt.pruning.labels import FIXED, fixed
+from netadapt.pruning.tracker import Tracker
+
+ONE = "attention reads the channels of a head as one"
+MIXED = "a matrix product outside a layer reads its channels"
+
+
+class AttentionRules(Tracker):  # type: ignore[no-untyped-call]
+    """Batched matrix products and fused attention; the batch is images and heads.
+
+    A head is read whole: a product over its channels is scaled by their number. So the unit that
+    can go is the head, with its rows of what makes queries, keys and values, its columns of what
+    reads the result, and the number that the module around it splits them by.
+    """
+
+    def _attention(self, args: Any, output: Tensor) -> Tensor:
+        """``softmax(q k) v`` of ``(N, heads, positions, channels)`` each."""
+        queries, keys, values = (self._dependent(tensor) for tensor in args[:3])
+        mask = next(
+            (tensor for name, tensor in self._kwargs.items() if name in ("attn_mask", "attn_bias")),
+            None,
+        )
+        scores = self._product(queries, keys.transpose(-1, -2))
+        if isinstance(mask, Tensor) and mask.dim() == 4 and mask.shape[1] > 1:
+            self.book.lock(scores, f"{self._running_name} adds a value for each of its heads")
+        return self._product(scores, values)
+
+    def _batched(self, args: Any, output: Tensor) -> Tensor:
+        return self._product(self._dependent(args[0]), self._dependent(args[1]))
+
+    def _dependent(self, tensor: Tensor) -> Tensor:
+        return self._of(tensor) if self._depends_on_input(tensor) else fixed(tensor)
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+        """Labels of ``(..., I, K) @ (..., K, J)``; dimensions before the last two are the batch."""
+        summed = left.shape[-1] > 1 or right.shape[-2] > 1
+        left, right = self._contracted(left, -1), self._contracted(right, -2)
+        rows, columns = left.shape[-2] > 1, right.shape[-1] > 1
+        if rows and columns:
+            for labels in (left, right):
+                self.book.lock(labels, MIXED)
+            return left[..., :1, :1] * FIXED
+        split = [labels for labels in (left, right) if labels[..., 0, 0].numel() > 1]
+        if len(split) == 2:
+            self.book.join(left[..., :1, :1], right[..., :1, :], ONE)
+            self.book.join(right[..., :1, :1], left[..., :, :1], ONE)
+        elif split:  # the other side is the same for all heads
+            self.book.lock(right if split[0] is left else left, "every head reads its channels")
+        elif summed:
+            self.book.join(left[..., :1, :1], right[..., :1, :1], MIXED)
+        if split:
+            self._note_heads(split[0][..., 0, 0].flatten())
+        if len(split) == 1:
+            return split[0]
+        return right if columns else left
+
+    def _contracted(self, labels: Tensor, dim: int) -> Tensor:
+        """Join what a product sums over."""
+        first = labels.narrow(dim, 0, 1)
+        if labels.shape[dim] > 1:
+            self.book.join(first, labels, ONE)
+        return first
+
+    def _note_heads(self, labels: Tensor) -> None:
+        """The running module splits channels into heads by a number of its own."""
+        name = self._running_name
+        found = list(dict.fromkeys(labels.tolist()))
+        if isinstance(self._running, nn.Module) and name and len(found) > 1:
+            heads = torch.tensor(found)
+            known = self.writes.setdefault(name, heads)
+            if known.shape == heads.shape:
+                self.book.join(known, heads, ONE)
