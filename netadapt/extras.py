@@ -13,6 +13,7 @@ EXTRA_OF = {
     "sklearn": "digits",
     "pymoo": "evolution",
     "ray": "ray",
+    "tensorboard": "tensorboard",
     "openvino": "openvino",
     "executorch": "executorch",
     "tvm": "tvm",
