@@ -58,6 +58,7 @@ def train(
     Raises:
         UserError: anything that the user can fix.
     """
+    from netadapt.training.curves import logged
     from netadapt.training.device import compute_device
     from netadapt.training.plan import planned_training
     from netadapt.training.progress import Silent
@@ -71,7 +72,9 @@ def train(
     watcher = progress or Silent()
     if task.note:
         watcher.noted(task.note)
-    return run_training(config, task, Path(out), resume=resume, device=device, progress=watcher)
+    folder = given.get("log_dir")
+    with logged(watcher, Path(str(folder)) if folder else None) as told:
+        return run_training(config, task, Path(out), resume=resume, device=device, progress=told)
 
 
 def evaluate(

@@ -44,6 +44,7 @@ class SearchOptions(TypedDict, total=False):
     seed: int | None
     executor: Literal["inline", "ray"] | None
     train_on: str | None
+    log_dir: str | Path | None
     address: str | None
     cpus_per_candidate: int | None
     gpus_per_candidate: float | None
@@ -72,6 +73,7 @@ class TrainOptions(TypedDict, total=False):
     precision: Literal["fp32", "bf16"] | None
     epochs: float | None
     train_on: str | None
+    log_dir: str | Path | None
 
 
 class ProfileOptions(TypedDict, total=False):

@@ -15,13 +15,30 @@ def report(
         list[Path], typer.Argument(metavar="RUN...", help="Run folders, or one lut/SLUG.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="FILE.html. Default: report.html in the run or table.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Page to write: FILE.html. [default: report.html in the run, here for several]",
+        ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Serve the page on this machine and keep it new.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Serve the page on this machine only; it reloads itself while the run goes on. "
+            "[default: off]",
+            show_default=False,
+        ),
     ] = False,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of --watch. 0: any free one.")
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port that --watch serves on; 0 is any free one. [default: 0]",
+            show_default=False,
+        ),
     ] = 0,
 ) -> None:
     """Write a page to look at: front, sample pictures, widths, time, the walk."""

@@ -24,7 +24,7 @@ from netadapt.search.strategies.registry import load_strategy
 from netadapt.training.checkpoint import save_checkpoint
 from netadapt.training.device import compute_device
 
-WHERE = ("executor", "train_on", "address", "cpus_per_candidate", "gpus_per_candidate")
+WHERE = ("executor", "train_on", "address", "cpus_per_candidate", "gpus_per_candidate", "log_dir")
 
 
 def default_folder(model: str) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from torch import nn
@@ -15,6 +16,7 @@ from netadapt.search.recalibration import recalibrate
 from netadapt.search.saliency import OF_WEIGHTS, Criterion
 from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import save_checkpoint
+from netadapt.training.curves import logged_steps
 from netadapt.training.loop import TrainingDiverged, fit
 from netadapt.training.settings import TrainSettings
 from netadapt.training.wrapped import KeptBatches
@@ -142,7 +144,14 @@ class Evaluator:
         tuning = tune_settings(settings, job.stage, job.seed, job.accumulate)
         if tuning is not None:
             teacher = None if job.teacher is None else self._networks.teacher(job.teacher)
-            fit(model, task if teacher is None else DistilledTask(task, teacher), tuning)
+            log_dir = settings.log_dir and Path(settings.log_dir) / job.name
+            with logged_steps(log_dir or None) as on_step:
+                fit(
+                    model,
+                    task if teacher is None else DistilledTask(task, teacher),
+                    tuning,
+                    on_step=on_step,
+                )
 
 
 def training_samples(settings: SearchSettings, job: Job) -> int:

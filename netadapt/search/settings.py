@@ -274,6 +274,15 @@ class SearchSettings(BaseModel):
             WHERE,
         ),
     ] = "cpu"
+    log_dir: Annotated[
+        Text | None,
+        Option(
+            "Folder for TensorBoard: the loss of every candidate's fine-tune, a folder each.",
+            OUTPUT,
+            is_path=True,
+            usual="no curves are written",
+        ),
+    ] = None
     address: Annotated[
         Text | None,
         Option(

@@ -23,6 +23,10 @@ class LoggedProgress:
         self._shown = shown
         self._writer = writer
 
+    def noted(self, text: str) -> None:
+        """Hand on what the user should know."""
+        self._shown.noted(text)
+
     def started(self, step: int, total: int) -> None:
         """Training begins, or goes on, at ``step`` of ``total``."""
         self._shown.started(step, total)

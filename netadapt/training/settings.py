@@ -185,6 +185,15 @@ class TrainRequest:
     train_on: Annotated[
         str, Option("Where training computes: cpu, cuda[:N] or auto.", TRAINING)
     ] = "cpu"
+    log_dir: Annotated[
+        str | None,
+        Option(
+            "Folder for TensorBoard: loss and learning rate of every step, holdout scores.",
+            OUTPUT,
+            is_path=True,
+            usual="no curves are written",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         check(self)

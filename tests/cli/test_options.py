@@ -69,8 +69,9 @@ def test_every_option_has_a_panel_and_a_meaning_that_is_a_sentence():
 
 
 PAGES = [
-    "", "demo", "train", "evaluate", "profile-lut", "search", "plot", "benchmark", "export",
-    "predict", "info", "lut", "lut list", "lut show", "lut diff", "lut plot", "lut validate",
+    "", "demo", "train", "evaluate", "profile-lut", "search", "plot", "report", "benchmark",
+    "export", "predict", "info", "lut", "lut list", "lut show", "lut diff", "lut plot",
+    "lut validate",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 import json
 import re
 
+from netadapt.api import search
 from netadapt.cli.report import tell_of_page
 
 
@@ -32,3 +33,12 @@ def test_a_page_that_cannot_be_written_is_said_and_nothing_more(finished, tmp_pa
     (tmp_path / "run.json").write_text("{}")
     tell_of_page(tmp_path)
     assert capsys.readouterr().err.startswith(f"no page was written: {tmp_path}")
+
+
+def test_every_fine_tune_leaves_its_curve(elsewhere, finished, tmp_path):
+    again = search(**elsewhere, log_dir=str(tmp_path / "logs"), out=tmp_path / "run")
+    trained = again.candidates[again.candidates["stage"] != "base"]
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == set(trained["candidate"])
+    for folder in (tmp_path / "logs").iterdir():
+        assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    assert again.front.equals(finished.front)
