@@ -254,7 +254,9 @@ def search(
         if name not in given and (name != "data" or given.get("task", "depth") == "depth"):
             raise UserError(f"a search needs {words}")
     folder = Path(out) if out is not None else default_folder(str(given["model"]))
-    return start_search(SearchSettings.parse(given), folder, progress)
+    asked = SearchSettings.parse(given)
+    asked.require_used(given)
+    return start_search(asked, folder, progress)
 
 
 @keyword_options(SearchSettings)

@@ -22,6 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder; name a file")
+    require_plain(path, "file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
@@ -71,6 +72,8 @@ def locked_folder(folder: Path, in_use: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(in_use) from None
+        if not folder.exists() or not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+            raise UserError(in_use)  # whoever made it has taken it away again
         yield
     finally:
         os.close(descriptor)
@@ -101,6 +104,7 @@ def new_folder(path: Path, what: str) -> Path:
 
     What a process left that was killed in ``replacing`` does not count, and is removed.
     """
+    require_plain(path, what)
     if path.exists() and not path.is_dir():
         raise UserError(f"{what} {path} exists and is not a folder; choose another name")
     leftovers = set(path.glob(".*.tmp*"))
@@ -119,28 +123,52 @@ def new_folder(path: Path, what: str) -> Path:
 
 @contextmanager
 def provisional_folder(path: Path, what: str, worth_keeping: Callable[[], bool]) -> Iterator[Path]:
-    """Create ``path`` as ``new_folder`` does; undo that where the context fails.
+    """Create ``path`` as ``new_folder`` does and hold it; undo that where the context fails.
 
     Failing is a ``UserError`` or an ``OSError``. Once ``worth_keeping`` says so, and when it is
     interrupted, the folder stays.
+
+    Raises:
+        UserError: what ``new_folder`` raises, or another process begins in it.
     """
-    outermost = next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
+    outermost = _outermost_new(path)
     new_folder(path, what)
-    try:
-        yield path
-    except (UserError, OSError):
-        if path.is_dir() and not worth_keeping():
-            _undo_folder(path, outermost)
-        raise
+    busy = f"{what} {path} is in use by another netadapt; wait for it, or choose another name"
+    with locked_folder(path, busy):
+        new_folder(path, what)  # still empty, now that nobody else can begin in it
+        try:
+            yield path
+        except (UserError, OSError):
+            if path.is_dir() and not worth_keeping():
+                _undo_folder(path, outermost)
+            raise
+
+
+def require_plain(path: Path, what: str) -> None:
+    """Raise a ``UserError`` for a path to be made that goes back from nowhere: ``absent/..``."""
+    for place, part in enumerate(path.parts):
+        before = Path(*path.parts[:place])
+        if part == ".." and place and not before.exists():
+            raise UserError(f"cannot write {what} {path}: {before} does not exist")
 
 
 def _undo_folder(path: Path, outermost: Path | None) -> None:
-    """Empty ``path``, and remove it with its parents up to ``outermost``, if it was created."""
+    """Empty ``path``, and remove it with its parents up to ``outermost``."""
     for inside in path.iterdir():
         if inside.is_dir():
             shutil.rmtree(inside, ignore_errors=True)
         else:
             inside.unlink(missing_ok=True)
+    _remove_empty(path, outermost)
+
+
+def _outermost_new(path: Path) -> Path | None:
+    """The first of ``path`` and its parents that does not exist yet."""
+    return next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
+
+
+def _remove_empty(path: Path, outermost: Path | None) -> None:
+    """Remove ``path`` and its parents up to ``outermost``, as far as they are empty."""
     if outermost is None:
         return
     with suppress(OSError):  # a parent that someone else uses by now is not empty

@@ -47,6 +47,7 @@ FOUNDATION = {
         "keywords",
         "lazy",
         "options",
+        "wording",
     )
 }
 # arithmetic on numbers alone, which pictures need as much as the search does

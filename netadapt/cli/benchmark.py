@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netadapt.profiling.measurement import LatencyStats
 
 ALL = "all"
+MAX_RUNS = 100_000
 
 
 @with_options(ProfileRequest, Options, without=("lut", "channel_multiple"))
@@ -29,7 +30,10 @@ def benchmark(
         ),
     ],
     runs: Annotated[
-        int, typer.Option(min=5, metavar="RUNS", help="Timed runs.", rich_help_panel=TARGET)
+        int,
+        typer.Option(
+            min=5, max=MAX_RUNS, metavar="RUNS", help="Timed runs.", rich_help_panel=TARGET
+        ),
     ] = 100,
     as_json: Annotated[bool, Json] = False,
     serve: Annotated[bool, typer.Option("--serve", hidden=True)] = False,

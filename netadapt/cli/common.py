@@ -3,17 +3,20 @@
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from netadapt.cli.screen import say
+from netadapt.cli.streams import holds_all_text
 from netadapt.errors import UserError
 from netadapt.options import NETWORK
 
 __all__ = [
     "MAX_BATCH",
+    "MAX_SIDE",
     "BadSample",
     "InputSize",
     "Json",
@@ -120,7 +123,8 @@ def with_task_options_of_depth(given: dict[str, Any], **flags: str | None) -> di
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on stdout; what is not a finite number becomes ``null``."""
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_plain))
+    ascii_only = not holds_all_text(sys.stdout)
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=ascii_only, default=_plain))
 
 
 def counted(number: int, noun: str) -> str:

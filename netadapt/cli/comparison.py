@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from netadapt.cli.common import print_json, say
 from netadapt.cli.facts import rounded, stdout_console, table_of
 from netadapt.errors import UserError
+from netadapt.latency.target import OPTION_OF
 
 if TYPE_CHECKING:
     from netadapt.latency.target import Options
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from netadapt.profiling.loading import Footprint
     from netadapt.profiling.measurement import LatencyStats
 
-# what only one runtime knows is not said to the others
-OPTION_OF = {"provider": "onnxruntime", "tune": "tvm"}
 LEGEND = (
     "export: to the form a runtime loads; load: until it is ready to run; peak MB: growth of the "
     "process's resident memory from then to the last run, without the runtime's library; "

@@ -69,6 +69,7 @@ def evaluate(
     if protocol is not None:
         options["protocol"] = protocol
     model, problem = open_evaluation(checkpoint, data, task, parse_size(input_size), options)
+    problem.check(model)
     scores = problem.score(model.to(where), "test" if split == "test" else "holdout")
     say_if_fresh(checkpoint)
     if problem.note:

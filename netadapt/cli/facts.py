@@ -18,6 +18,14 @@ HEADINGS = {
 }
 
 
+class Output(Console):
+    """A console on stdout; who no longer reads it is told of by ``BrokenPipeError``."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise on: rich would end the process with exit code 1."""
+        raise BrokenPipeError
+
+
 def show_facts(facts: Mapping[str, Any]) -> None:
     """Print facts: lists of dictionaries as tables, dictionaries indented; empty words are not."""
     console = stdout_console()
@@ -36,7 +44,7 @@ def show_facts(facts: Mapping[str, Any]) -> None:
 def stdout_console() -> Console:
     """A console on stdout, as wide as the terminal; a pipe has no edge to wrap at."""
     width = None if sys.stdout.isatty() else 1000
-    return Console(highlight=False, markup=False, soft_wrap=True, width=width)
+    return Output(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:

@@ -1,8 +1,9 @@
 """The ``netadapt`` command: exit codes and errors; every command has a file of its own."""
 
-import os
+import errno
+import itertools
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -21,6 +22,8 @@ from netadapt.cli import (
     train,
 )
 from netadapt.cli.declared import Command
+from netadapt.cli.screen import say
+from netadapt.cli.streams import discard_stdout, open_streams
 from netadapt.errors import UserError
 from netadapt.extras import remedy
 from netadapt.factories import trust
@@ -29,6 +32,8 @@ from netadapt.factories import trust
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 INTERRUPTED = 130
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+MAY_BE_EMPTY = ("--cpus", "--provider")  # where nothing means the system's own choice
 
 app = typer.Typer(
     name="netadapt",
@@ -72,8 +77,10 @@ app.command("info", cls=Command)(info.info)
 
 def main() -> None:
     """Run the command line and exit: 0; 2 for errors the user can fix; 130 when interrupted."""
+    open_streams()
     try:
-        code = app(_trust_first(sys.argv[1:]) or ["--help"], standalone_mode=False)
+        code = _run(sys.argv[1:] or ["--help"])
+        sys.stdout.flush()
     except UserError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
@@ -85,16 +92,29 @@ def main() -> None:
         _interrupted()
     except UsageError as error:
         _fail(error.format_message())  # type: ignore[attr-defined]
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read has seen enough
+        discard_stdout()
         sys.exit(0)
     except OSError as error:
-        if error.filename is None:  # not about a file of the user's
+        if error.filename is not None:
+            _fail(f"{error.filename}: {error.strerror or error}")
+        if error.errno not in CANNOT_WRITE:  # not about a file of the user's
             raise
-        _fail(f"{error.filename}: {error.strerror or error}")
-    if code == INTERRUPTED:  # newer Typers turn the interrupt into a code
-        _interrupted()
-    sys.exit(code if isinstance(code, int) else 0)
+        _fail(f"cannot write to stdout: {error.strerror}; free some space, or send it elsewhere")
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run the command in ``words`` and return its exit code."""
+    words = _trust_first(words)
+    _refuse_empty(words)
+    try:
+        # not Command.main, which turns a broken pipe into exit code 1
+        with typer.main.get_command(app).make_context("netadapt", words) as context:
+            context.command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0
 
 
 def _trust_first(words: list[str]) -> list[str]:
@@ -117,12 +137,22 @@ def _trust_first(words: list[str]) -> list[str]:
     return first + rest
 
 
-def _fail(message: str) -> None:
-    line = " ".join(message.split())
-    print(f"error: {line}", file=sys.stderr)
+def _refuse_empty(words: list[str]) -> None:
+    """Raise a ``UserError`` for ``--out ""``: an empty path would be the current folder."""
+    for word, following in itertools.pairwise([*words, "end"]):
+        option, equals, value = word.partition("=")
+        empty = not value if equals else not following
+        if option.startswith("--") and option not in MAY_BE_EMPTY and empty:
+            raise UserError(f"{option} is empty; give it a value or leave it out")
+
+
+def _fail(message: str) -> NoReturn:
+    say(f"error: {' '.join(message.split())}")
+    discard_stdout()
     sys.exit(2)
 
 
-def _interrupted() -> None:
-    print("interrupted", file=sys.stderr)
+def _interrupted() -> NoReturn:
+    say("interrupted")
+    discard_stdout()
     sys.exit(INTERRUPTED)

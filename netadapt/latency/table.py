@@ -7,7 +7,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, locked_folder, write_atomic
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import Shape, Workload, coordinates, family
+from netadapt.wording import first_problem
 
 WORKLOAD_COLUMNS = (
     "kind", "inputs", "out_channels", "kernel", "stride", "padding", "dilation", "groups",
@@ -66,9 +67,7 @@ class LatencyTable:
         try:
             target = Target.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
-            raise UserError(f"{path} is not a target: {place}: {first['msg']}") from None
+            raise UserError(f"{path} is not a target: {first_problem(error)}") from None
         rows = _read_rows(folder / "latency.csv")
         _check_sum(folder / "latency.csv", target)
         return cls(folder, target, rows)
@@ -99,6 +98,7 @@ class LatencyTable:
         Raises:
             UserError: another process fills it, or its folder cannot be written.
         """
+        made = [path for path in (self.folder, self.folder.parent) if not path.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,7 +108,12 @@ class LatencyTable:
             if (self.folder / "target.json").exists():
                 now = LatencyTable.open(self.folder.parent, self.target)
                 self.rows, self.target = now.rows, now.target
-            yield
+            try:
+                yield
+            finally:
+                for folder in made:
+                    with suppress(OSError):  # what was written stays
+                        folder.rmdir()
 
     def create(self) -> None:
         """Write what is not there yet of an empty table. Raises ``UserError`` if it cannot."""

@@ -11,6 +11,8 @@ from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.fusion import FUSIONS, Fusion
 from netadapt.options import TARGET, Option, refusal
 
+OPTION_OF = {"provider": "onnxruntime", "tune": "tvm"}  # options that one runtime alone has
+
 Text = Annotated[str, Field(max_length=500)]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 LAST_CORE = 1 << 16
@@ -82,6 +84,13 @@ class Options(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             raise UserError(refusal(error, cls)) from None
+
+    def require_for(self, runtime: str) -> None:
+        """Raise a ``UserError`` for an option that only another runtime has."""
+        for name, owner in OPTION_OF.items():
+            value = getattr(self, name)
+            if value and owner != runtime:
+                raise UserError(f"--{name} {value} is for runtime {owner}, not {runtime}")
 
     @property
     def dtype(self) -> str:

@@ -69,6 +69,7 @@ def write_bundle(
             written.
     """
     require_board_runtime(runtime)
+    options.require_for(runtime.name)
     if options.precision not in PRECISIONS[runtime.name]:
         known = ", ".join(PRECISIONS[runtime.name])
         raise UserError(
@@ -154,8 +155,9 @@ def import_results(path: Path, lut: Path, progress: ProfileProgress) -> tuple[La
             written then.
     """
     results = load_results(path)
-    folder = LatencyTable.open(lut, _target(results)).folder
-    with tempfile.TemporaryDirectory(prefix="netadapt-import-") as temporary:
+    into = LatencyTable.open(lut, _target(results))
+    folder = into.folder
+    with into.locked(), tempfile.TemporaryDirectory(prefix="netadapt-import-") as temporary:
         if folder.exists():
             shutil.copytree(folder, Path(temporary) / folder.name)
         table = LatencyTable.open(Path(temporary), _target(results))

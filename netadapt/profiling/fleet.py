@@ -23,6 +23,7 @@ from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.pruning import PrunableModel
+from netadapt.wording import first_problem
 
 MAX_DEVICES = 1000
 MAX_AT_ONCE = 16
@@ -106,9 +107,7 @@ def read_fleet(path: Path) -> dict[str, FleetDevice]:
         try:
             fleet[name] = FleetDevice.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, (name, *first["loc"])))
-            raise UserError(f"{path}: {place}: {first['msg'].lower()}") from None
+            raise UserError(f"{path}: {first_problem(error, f'device {name}')}") from None
     return fleet
 
 

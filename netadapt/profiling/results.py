@@ -17,6 +17,7 @@ from netadapt.latency.workloads import Workload
 from netadapt.profiling.agent.offline import FORMAT, digest
 from netadapt.profiling.agent.timing import Timing
 from netadapt.profiling.schedule import ProfileSchedule
+from netadapt.wording import first_problem
 
 MAX_BYTES = 500_000_000
 MAX_NETWORKS = 10_000
@@ -193,9 +194,7 @@ def load_results(path: Path) -> Results:
         results = Results.model_validate(content)
         results.manifest.executed()
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path} is no results file: {place}: {first['msg']}") from None
+        raise UserError(f"{path} is no results file: {first_problem(error)}") from None
     except ValueError as error:
         raise UserError(f"{path} is no results file: a workload: {error}") from None
     return results

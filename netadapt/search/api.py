@@ -94,6 +94,7 @@ def resumed_settings(
                 f"the run in {path.parent} has {name} {getattr(settings, name)}, not {value}; "
                 "a resumed run keeps its own arguments"
             )
+    asked.require_used(given)
     asked.require_trusted(path, given)
     return asked
 

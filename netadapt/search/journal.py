@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Name, Proposal
 from netadapt.search.goal import Kind
+from netadapt.wording import first_problem
 
 MAX_BYTES = 500_000_000
 SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"}$')
@@ -199,7 +200,7 @@ class Journal:
             try:
                 self.events.append(_PARSER.validate_json(_unsealed(line)))
             except ValidationError as error:
-                raise self._damaged(number, error.errors()[0]["msg"]) from None
+                raise self._damaged(number, first_problem(error)) from None
             except ValueError as error:
                 raise self._damaged(number, error) from None
         self._bytes = whole

@@ -38,6 +38,13 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Strategy = Annotated[str, Field(max_length=1000), AfterValidator(strategy_name)]
 Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+# options that only some executors have
+OPTIONS_OF = {
+    "address": ("executor", ("ray",)),
+    "cpus_per_candidate": ("executor", ("ray",)),
+    "gpus_per_candidate": ("executor", ("ray",)),
+}
+
 NO_GOAL = (
     "a search needs --budget-ms (or --speedup, --budget-macs, --budget-params, --budget-mb, "
     "--min-accuracy)"
@@ -352,6 +359,15 @@ class SearchSettings(BaseModel):
                 f"{where} asks for the Ray cluster at {self.address}, which was not contacted; if "
                 f"you trust it, add --address {self.address}"
             )
+
+    def require_used(self, given: Mapping[str, object]) -> None:
+        """Raise a ``UserError`` for an option in ``given`` that means nothing to this search."""
+        for name, (field, owners) in OPTIONS_OF.items():
+            chosen = getattr(self, field)
+            if given.get(name) is not None and chosen not in owners:
+                raise UserError(
+                    f"--{name.replace('_', '-')} is for {field} {' or '.join(owners)}, not {chosen}"
+                )
 
     @property
     def budgets(self) -> dict[Kind, float]:

@@ -61,7 +61,9 @@ def start_targets(
         values = {**given, "lut": lut}
         if budgets_ms:
             values["budget_ms"] = budgets_ms[place if len(budgets_ms) > 1 else 0]
-        asked[name] = SearchSettings.parse(values).model_dump()
+        settings = SearchSettings.parse(values)
+        settings.require_used(given)
+        asked[name] = settings.model_dump()
 
     def begun() -> bool:
         return any((out / name).exists() for name in asked)
@@ -88,7 +90,7 @@ def resume_targets(
     try:
         asked = json.loads(path.read_text("utf-8", errors="replace"))
         settings = {name: SearchSettings.stored(values) for name, values in asked.items()}
-    except (ValueError, AttributeError, TypeError, UserError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
     if any(Path(name).name != name for name in settings):
         raise UserError(f"{path} is damaged: a run lies outside the folder")

@@ -24,13 +24,14 @@ from netadapt.models.registry import READERS
 from netadapt.models.weights import CHECKPOINT_KEY as KEY
 from netadapt.models.weights import read_published
 from netadapt.pruning import PrunableModel, reshaped
+from netadapt.wording import first_problem
 
 OPTIMIZER = "optimizer/"
 MAX_METADATA = 2**20  # characters
 DEFAULT_INPUT_SIZE = (224, 224)
 
 Channels = Annotated[int, Field(ge=1, le=65536)]
-Side = Annotated[int, Field(ge=1, le=8192)]
+Side = Annotated[int, Field(ge=1, le=4096)]
 Info = Mapping[str, str | float | int]
 
 
@@ -95,7 +96,7 @@ def save_checkpoint(
             info=dict(info or {}),
         )
     except ValidationError as error:
-        raise UserError(f"cannot save {spec.name}: {_first_problem(error)}") from error
+        raise UserError(f"cannot save {spec.name}: {first_problem(error)}") from error
     tensors = dict(model.state_dict())
     tensors |= {OPTIMIZER + name: moment for name, moment in (moments or {}).items()}
     plain = {name: _plain(tensor) for name, tensor in tensors.items()}
@@ -274,7 +275,7 @@ def _read_metadata(path: Path) -> _Metadata:
         return _Metadata.model_validate_json(text)
     except ValidationError as error:
         raise UserError(
-            f"checkpoint {path} is damaged, or of another version: {_first_problem(error)}"
+            f"checkpoint {path} is damaged, or of another version: {first_problem(error)}"
         ) from error
 
 
@@ -319,12 +320,6 @@ def _checksum(metadata: _Metadata, tensors: Mapping[str, Tensor]) -> str:
 def _plain(tensor: Tensor) -> Tensor:
     """A copy on the CPU in row-major order; safetensors refuses tensors that share memory."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in problem["loc"])
-    return f"{place}: {problem['msg']}" if place else str(problem["msg"])
 
 
 def _first_line(error: BaseException) -> str:

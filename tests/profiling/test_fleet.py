@@ -93,10 +93,10 @@ def test_a_file_names_the_devices_and_what_to_measure(tmp_path: Path) -> None:
         ("", "names no device"),
         ("[pi", "is not TOML"),
         ("\xff", "is not TOML"),
-        ("[pi]\n", "pi.device: field required"),
-        ('[pi]\ndevice = "cpu"\nthreads = 0', "pi.threads: input should be greater"),
-        ('[pi]\ndevice = "cpu"\ncolour = 1', "pi.colour: extra inputs"),
-        ('pi = "cpu"', "pi: input should be a valid dictionary"),
+        ("[pi]\n", "device pi: device is missing"),
+        ('[pi]\ndevice = "cpu"\nthreads = 0', "device pi: threads is 0; give 1 or more"),
+        ('[pi]\ndevice = "cpu"\ncolour = 1', "device pi: colour is not known"),
+        ('pi = "cpu"', "device pi is 'cpu'; give a table"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from netadapt.depth.data.frames import Pinhole
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.wording import first_problem
 
 Side = Annotated[int, Field(ge=1, le=2**15)]
 Focal = Annotated[float, Field(gt=0, lt=1e6)]
@@ -52,6 +53,4 @@ def read_camera(*places: Path) -> CameraFile:
     try:
         return CameraFile.model_validate_json(existing_file(path, "camera").read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise UserError(f"{path}: {where}: {first['msg'].lower()}; mend it") from error
+        raise UserError(f"{path} is no camera file: {first_problem(error)}") from error

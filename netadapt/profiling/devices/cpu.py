@@ -22,6 +22,7 @@ class CpuDevice(LocalDevice):
                 the runtime or the CPU lacks.
         """
         options = options or Options()
+        options.require_for(runtime.name)
         options.check(host.cores())
         reason = problem(runtime.name, options.precision, host.cpu_features())
         if reason:

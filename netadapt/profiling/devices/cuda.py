@@ -33,6 +33,7 @@ class CudaDevice(LocalDevice):
             UserError: the runtime does not run on GPUs.
         """
         options = options or Options()
+        options.require_for(runtime.name)
         if not runtime.on_cuda(options):
             raise UserError(
                 f"runtime {runtime.name} does not run on cuda here; "

@@ -83,6 +83,7 @@ class SshDevice(Device):
         """
         options = options or Options()
         require_board_runtime(runtime)
+        options.require_for(runtime.name)
         found = self._agent().describe(runtime.name)
         reason = problem(runtime.name, options.precision, found.features)
         if reason:
