@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netadapt.errors import UserError
+from netadapt.wording import first_problem
 
 NETWORK = "Network and data"
 BUDGET = "Budget"
@@ -112,7 +113,7 @@ class Declared:
     def accepted(self) -> str:
         """What values it takes, in words."""
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(map(str, self.choices))
         kinds = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
         return f"{kinds.get(self.type, '')}{_range(self.bounds)}"
 
@@ -195,11 +196,14 @@ def refusal(error: ValidationError, *settings: type) -> str:
         known = ", ".join(name for name, option in options.items() if option.option.meaning)
         return f"unknown option {place[-1]!r}; known: {known}"
     option = options.get(str(place[-1])) if place else None
-    if option is not None and option.accepted and isinstance(given, str | int | float):
-        return option.refusal(given)
-    name = ".".join(map(str, place)) or "the file"
-    shown = f" (given {given!r})" if isinstance(given, str | int | float) else ""
-    return f"{name}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}"[:300]
+    if option is not None and isinstance(given, str | int | float):
+        if first["type"] == "value_error":
+            return f"{option.flag} {given}: {first['ctx']['error']}"[:300]
+        if first["type"] == "string_pattern_mismatch":
+            return f"{option.flag} {given}: it does not match {first['ctx']['pattern']}"[:300]
+        if option.accepted:
+            return option.refusal(given)
+    return first_problem(error)
 
 
 def check(settings: Any) -> None:
