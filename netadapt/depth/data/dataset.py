@@ -22,41 +22,41 @@ from netadapt.errors import UserError
 CACHE_BYTES = 4 * 2**30
 
 
-class Sized(Protocol):
-    """What knows how much memory it takes."""
+class HasSize(Protocol):
+    """A value that knows how much memory it takes."""
 
     @property
     def nbytes(self) -> int: ...  # noqa: D102
 
 
-Thing = TypeVar("Thing", bound=Sized)
+Value = TypeVar("Value", bound=HasSize)
 
 
-class Kept(Generic[Thing]):
-    """What ``make`` makes of an index, made at first use and kept in memory.
+class Cache(Generic[Value]):
+    """Caches what ``make`` returns for an index, up to ``CACHE_BYTES`` in all.
 
-    Up to ``CACHE_BYTES`` in all; what is beyond that is made anew each time.
+    Values beyond that are made again at each use.
     """
 
-    def __init__(self, make: Callable[[int], Thing]) -> None:
+    def __init__(self, make: Callable[[int], Value]) -> None:
         self._make = make
-        self._kept: dict[int, Thing] = {}
+        self._cache: dict[int, Value] = {}
         self._bytes = 0
 
-    def __getitem__(self, index: int) -> Thing:
-        if index in self._kept:
-            return self._kept[index]
-        thing = self._make(index)
-        if self._bytes + thing.nbytes <= CACHE_BYTES:
-            self._kept[index] = thing
-            self._bytes += thing.nbytes
-        return thing
+    def __getitem__(self, index: int) -> Value:
+        if index in self._cache:
+            return self._cache[index]
+        value = self._make(index)
+        if self._bytes + value.nbytes <= CACHE_BYTES:
+            self._cache[index] = value
+            self._bytes += value.nbytes
+        return value
 
 
 class DepthDataset:
-    """One split: frames decoded at first use and kept in memory at working size.
+    """One split: frames, decoded at first use and cached at working size.
 
-    A frame is kept as uint8 rgb and float32 depth.
+    A cached frame is uint8 RGB and float32 depth.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DepthDataset:
         self._frames = list(frames)
         self._input_size = input_size
         self._augmentation = augmentation
-        self._kept: Kept[WorkingImage] = Kept(self._decoded)
+        self._cache: Cache[WorkingImage] = Cache(self._decoded)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -91,14 +91,14 @@ class DepthDataset:
         Raises:
             UserError: the file is broken, or holds what cannot be a photograph and its depth.
         """
-        return evaluation_view(self._kept[index], self._input_size)
+        return evaluation_view(self._cache[index], self._input_size)
 
     def training_example(self, index: int, rng: np.random.Generator) -> Example:
         """An augmented view, a function of the frame and the state of ``rng`` alone.
 
         Shapes, units and errors are those of ``evaluation_example``.
         """
-        return training_view(self._kept[index], self._input_size, rng, self._augmentation)
+        return training_view(self._cache[index], self._input_size, rng, self._augmentation)
 
     def full_example(self, index: int) -> Example:
         """The whole frame at the input size, and its depth at the size it was measured at.
@@ -112,7 +112,7 @@ class DepthDataset:
         return full_view(*checked_depth(self._frames[index]), self._input_size)
 
     def drop_bad(self) -> list[str]:
-        """Decode every frame; leave out those that teach nothing, and return why of each.
+        """Decode every frame; leave out those that teach novalue, and return why of each.
 
         Those are the broken ones and those whose depth is nowhere known.
         """
@@ -128,7 +128,7 @@ class DepthDataset:
                 good.append(frame)
             else:
                 reasons.append(f"{frame.name}: depth is 0 everywhere")
-        self._frames, self._kept = good, Kept(self._decoded)
+        self._frames, self._cache = good, Cache(self._decoded)
         return reasons
 
     def _decoded(self, index: int) -> WorkingImage:

@@ -102,7 +102,7 @@ class Triplet:
         return self.target.moment
 
 
-class Placed(Protocol):
+class HasBlock(Protocol):
     """What can be cut into splits: it has a name, a block and perhaps a moment, as a ``Frame``."""
 
     @property
@@ -113,7 +113,7 @@ class Placed(Protocol):
     def moment(self) -> Moment | None: ...  # noqa: D102
 
 
-Item = TypeVar("Item", bound=Placed)
+Item = TypeVar("Item", bound=HasBlock)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _depth_unit(split: Path, folder: Path) -> float:
         try:
             camera = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"cannot read {path}: it is not JSON; mend or remove it") from error
+            raise UserError(f"cannot read {path}: it is not JSON; correct or remove it") from error
         unit = camera.get("depth_unit_m", MILLIMETRE) if isinstance(camera, dict) else None
         if isinstance(unit, bool) or not isinstance(unit, int | float):
             raise UserError(f"{path}: depth_unit_m is {unit!r}; give metres per depth unit")
@@ -111,12 +111,12 @@ def _blocks(index: Path) -> dict[str, str]:
         with open(index, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"cannot read {index}: {error}; mend or remove it") from error
+        raise UserError(f"cannot read {index}: {error}; correct or remove it") from error
     blocks = {}
     for row in rows:
         stem, block = row.get("index"), row.get("block")
         if not stem or not block:
-            raise UserError(f"{index} lacks an index or a block in some row; mend or remove it")
+            raise UserError(f"{index} lacks an index or a block in some row; correct or remove it")
         blocks[_plain(stem)] = block
     return blocks
 

@@ -105,7 +105,7 @@ def _decode(seed: int, size: Size, step: int = 0) -> tuple[Rgb, Depth]:
     shard = Shard(first, size, step)
     picture = shard.pictures()[seed - first]
     if zlib.crc32(picture.tobytes()[:-4]) != picture["checksum"]:
-        picture = shard.render_anew()[seed - first]
+        picture = shard.rendered()[seed - first]
     return np.array(picture["rgb"]), picture["depth"].astype(np.float32) * MILLIMETRE
 
 
@@ -134,12 +134,12 @@ class Shard:
         try:
             kept: Pictures = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, SyntaxError, OverflowError):
-            return self.render_anew()
+            return self.rendered()
         if kept.shape != (SHARD,) or kept.dtype != _layout(self.size):
-            return self.render_anew()
+            return self.rendered()
         return kept
 
-    def render_anew(self) -> Pictures:
+    def rendered(self) -> Pictures:
         """Render the scenes and keep them."""
         pictures = np.zeros(SHARD, _layout(self.size))
         for number in range(SHARD):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from netadapt.depth.data.dataset import Kept, checked_depth
+from netadapt.depth.data.dataset import Cache, checked_depth
 from netadapt.depth.data.frames import Depth, Rgb, Triplet
 from netadapt.depth.data.transforms import (
     Example,
@@ -52,7 +52,7 @@ class Working:
 
 
 class TripletDataset:
-    """One split of triplets, decoded at first use and kept in memory as ``DepthDataset`` does.
+    """One split of triplets, decoded at first use and cached as ``DepthDataset`` does.
 
     Intrinsics ``(3, 3)`` are in pixels of what is returned with them; pixel centres lie at
     whole numbers.
@@ -61,7 +61,7 @@ class TripletDataset:
     def __init__(self, triplets: Sequence[Triplet], input_size: Size) -> None:
         self._triplets = list(triplets)
         self._input_size = input_size
-        self._kept: Kept[Working] = Kept(self._decoded)
+        self._cache: Cache[Working] = Cache(self._decoded)
 
     def __len__(self) -> int:
         return len(self._triplets)
@@ -84,7 +84,7 @@ class TripletDataset:
         Raises:
             UserError: a file is broken, or of another size than its camera's.
         """
-        working = self._kept[index]
+        working = self._cache[index]
         rgb, intrinsics = unit(working.rgb), working.intrinsics.copy()
         if rng.random() < 0.5:
             rgb = rgb[:, :, ::-1]
@@ -99,7 +99,7 @@ class TripletDataset:
 
         Depth is in metres, 0 where unknown.
         """
-        working = self._kept[index]
+        working = self._cache[index]
         photos = channels_first(unit(working.rgb))
         return photos[0], photos[1:], working.intrinsics.copy(), working.depth[None].copy()
 

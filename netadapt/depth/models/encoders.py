@@ -39,7 +39,7 @@ def timm_network(name: str, imagenet: bool, **options: Any) -> Any:
 
 
 def _trim(network: Any) -> None:
-    """Drop blocks behind the last feature, which some of timm's encoders compute for nobody."""
+    """Drop blocks behind the last feature; some of timm's encoders compute them unused."""
     if not hasattr(network, "blocks") or not hasattr(network, "feature_info"):
         return
     last = re.fullmatch(r"blocks\.([0-9]+)", network.feature_info.module_name()[-1])
