@@ -25,8 +25,8 @@ from netadapt.training import (
     compute_device,
     load_checkpoint,
     open_task,
+    run_training,
     save_checkpoint,
-    train,
 )
 from netadapt.training.task import Scores, Task
 
@@ -73,22 +73,22 @@ def main(arguments: list[str] | None = None) -> None:
         input_size=base.input_size,
         settings=replace(TRAINED_AS, steps=base.steps, precision=given.precision),
         eval_every=base.eval_every,
-        options=base.options,
+        model_options=base.options,
         task_options=options,
         init_from=given.init_from,
     )
     task = open_task("depth", config.data, base.input_size, options)
     folder, more = given.work / given.name, given.work / f"{given.name}-{MORE_STEPS}"
-    final = train(config, task, folder, resume=folder.exists(), device=device)
+    final = run_training(config, task, folder, resume=folder.exists(), device=device)
     longer = replace(
         config,
         model=str(final),
-        options={},
+        model_options={},
         init_from=None,
         settings=replace(config.settings, steps=MORE_STEPS, lr=1e-3),
         eval_every=MORE_STEPS,
     )
-    later = train(longer, task, more, resume=more.exists(), device=device)
+    later = run_training(longer, task, more, resume=more.exists(), device=device)
     if given.name == "rooms-96x128":
         save_checkpoint(load_checkpoint(final).half(), SHIPPED, input_size=base.input_size)
         final = SHIPPED

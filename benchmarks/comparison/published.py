@@ -17,8 +17,8 @@ from netadapt.training import (
     TrainSettings,
     load_checkpoint,
     load_model,
+    run_training,
     save_checkpoint,
-    train,
 )
 
 CUT, TRAINED = "published widths", "published widths, no base"
@@ -54,7 +54,7 @@ def compete_with_trained(arena: Arena, problem: Problem, weights: Path, how: Tra
         cut = trace(full, problem.example_input).pruned(WIDTHS, "l2")
         save_checkpoint(cut, first, input_size=problem.input_size)
     config = TrainConfig(str(first), task.spec, task.input_size, how, eval_every=500)
-    final = train(config, task, folder / "training", resume=(folder / "training").exists())
+    final = run_training(config, task, folder / "training", resume=(folder / "training").exists())
     samples, seconds = how.steps * how.batch_size, time.perf_counter() - start
     model = load_checkpoint(final)
     tuned_long(arena, problem, model, TRAINED, share, folder, samples, seconds)
