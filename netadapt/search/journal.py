@@ -4,6 +4,7 @@ import os
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +16,7 @@ from netadapt.search.goal import Kind
 from netadapt.wording import first_problem
 
 MAX_BYTES = 500_000_000
-SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"}$')
+SEAL = re.compile(rb',"(crc32|chain)":"([0-9a-f]{8})"}$')
 
 
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -163,6 +164,7 @@ class Journal:
         """
         self._path = path
         self._bytes = 0
+        self._chain = _Chain()
         self.events: list[Event] = []
         if path.exists():
             self._read()
@@ -173,7 +175,8 @@ class Journal:
         Raises:
             UserError: it cannot be written, or someone else has changed or removed the file.
         """
-        line = _sealed(event.model_dump_json()) + "\n"
+        chain = replace(self._chain)
+        line = chain.sealed(event.model_dump_json()) + "\n"
         try:
             with self._path.open("ab") as file:
                 if file.tell() != self._bytes:
@@ -189,6 +192,7 @@ class Journal:
                 f"cannot write {self._path}: {error.strerror or error}; the run can be resumed"
             ) from error
         self._bytes += len(line.encode())
+        self._chain = chain
         self.events.append(event)
 
     def _read(self) -> None:
@@ -198,7 +202,7 @@ class Journal:
         whole = content.rfind(b"\n") + 1
         for number, line in enumerate(content[:whole].splitlines(), start=1):
             try:
-                self.events.append(_PARSER.validate_json(_unsealed(line)))
+                self.events.append(_PARSER.validate_json(self._chain.unsealed(line)))
             except ValidationError as error:
                 raise self._damaged(number, first_problem(error)) from None
             except ValueError as error:
@@ -220,21 +224,43 @@ def has_scored(path: Path) -> bool:
     return path.exists() and b'{"event":"scored"' in path.read_bytes()
 
 
-def _sealed(line: str) -> str:
-    """Return a JSON object with the checksum of its text as its last field."""
-    return f'{line[:-1]},"crc32":"{zlib.crc32(line.encode()):08x}"}}'
+@dataclass
+class _Chain:
+    """The checksums of a journal's lines; each is over its line and, by the one before, all others.
 
-
-def _unsealed(line: bytes) -> bytes:
-    """Return what was sealed; a line of a journal older than the checksum is returned as it is.
-
-    Raises:
-        ValueError: it is not what was written.
+    So a line that is changed, doubled, lost or moved does not fit where it stands. Lines of older
+    journals have a checksum of their own each (``crc32``), or none.
     """
-    seal = SEAL.search(line)
-    if seal is None:
-        return line
-    text = line[: seal.start()] + b"}"
-    if zlib.crc32(text) != int(seal[1], 16):
-        raise ValueError("its checksum is wrong")
-    return text
+
+    last: int = 0
+    begun: bool = False
+
+    def sealed(self, line: str) -> str:
+        """Return a JSON object with its checksum as its last field."""
+        self.last, self.begun = zlib.crc32(line.encode(), self.last), True
+        return f'{line[:-1]},"chain":"{self.last:08x}"}}'
+
+    def unsealed(self, line: bytes) -> bytes:
+        """Return what was sealed.
+
+        Raises:
+            ValueError: it is not what was written, or does not follow the line before.
+        """
+        seal = SEAL.search(line)
+        if seal is None or seal[1] == b"crc32":
+            if self.begun:
+                raise ValueError("it has no checksum that ties it to the line before")
+            return self._old(line, seal)
+        text = line[: seal.start()] + b"}"
+        expected = zlib.crc32(text, self.last)
+        if expected != int(seal[2], 16):
+            raise ValueError("its checksum is wrong: it was changed, or is not in its place")
+        self.last, self.begun = expected, True
+        return text
+
+    def _old(self, line: bytes, seal: "re.Match[bytes] | None") -> bytes:
+        text = line if seal is None else line[: seal.start()] + b"}"
+        self.last = zlib.crc32(text)
+        if seal is not None and self.last != int(seal[2], 16):
+            raise ValueError("its checksum is wrong")
+        return text

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,3 +150,55 @@ def test_a_table_older_than_the_checksum_loads_and_one_that_grew_does(case, tmp_
     del target["latency_bytes"], target["latency_crc32"]
     (folder / "target.json").write_text(json.dumps(target))
     assert LatencyTable.load(folder).rows == whole.rows | more
+
+
+@thorough
+@given(place=PLACES, other=PLACES, how=st.sampled_from(["doubled", "swapped", "lost", "moved"]))
+def test_a_journal_whose_lines_are_not_in_their_order_is_refused(
+    journal, tmp_path, place, other, how
+):
+    lines = (journal / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    wrong = list(lines)
+    here, there = place % (len(lines) - 1), other % len(lines)
+    if how == "doubled":
+        wrong.insert(there, lines[here])
+    elif how == "swapped":
+        wrong[here], wrong[there] = lines[there], lines[here]
+    elif how == "lost":
+        del wrong[here]
+    else:
+        wrong.insert(there, wrong.pop(here))
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"".join(wrong))
+    if wrong == lines:
+        Journal(path)
+        return
+    with pytest.raises(UserError, match=r"line \d+ is damaged: its checksum is wrong"):
+        Journal(path)
+
+
+def test_lines_of_one_run_do_not_pass_in_another(journal, tmp_path):
+    """Even where they say the same: what came before them differs."""
+    first, *rest = (journal / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    path = tmp_path / "journal.jsonl"
+    begun = Journal(path)
+    begun.append(Journal(journal / "journal.jsonl").events[0])
+    assert path.read_bytes() == first
+    begun.append(Journal(journal / "journal.jsonl").events[0])
+    path.write_bytes(path.read_bytes() + b"".join(rest))
+    with pytest.raises(UserError, match="line 3 is damaged"):
+        Journal(path)
+
+
+def test_a_journal_from_before_the_chain_is_read_and_goes_on_in_one(journal, tmp_path):
+    path = tmp_path / "journal.jsonl"
+    events = Journal(journal / "journal.jsonl").events
+    old = [event.model_dump_json() for event in events[:-1]]
+    sealed = [f'{line[:-1]},"crc32":"{zlib.crc32(line.encode()):08x}"}}' for line in old]
+    path.write_text("".join(f"{line}\n" for line in sealed))
+    Journal(path).append(events[-1])
+    assert Journal(path).events == events
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, sealed[-1]]) + "\n")
+    with pytest.raises(UserError, match="no checksum that ties it to the line before"):
+        Journal(path)
