@@ -1,7 +1,7 @@
 """The progress of a search on stderr: a live table on a terminal, plain lines otherwise."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -30,7 +30,7 @@ class SearchView(SearchProgress):
         self._console = stderr_console()
         self._live: Live | None = None
         self._course: Course | None = None
-        self._goal: Goal | None = None
+        self._goal: Callable[[SearchState], Goal] | None = None
         self._title = ""
         self._eta = Eta()
         self._workers = ""
@@ -41,7 +41,9 @@ class SearchView(SearchProgress):
         if self._live:
             self._live.stop()
 
-    def opened(self, state: SearchState, course: Course, goal: Goal) -> None:
+    def opened(
+        self, state: SearchState, course: Course, goal: Callable[[SearchState], Goal]
+    ) -> None:
         """The search begins or goes on."""
         self._course, self._goal = course, goal
         if state.walk:
@@ -55,9 +57,11 @@ class SearchView(SearchProgress):
 
     def anchored(self, state: SearchState) -> None:
         """The base and the current network were measured."""
-        now = state.latency(state.current).ms
-        base = f", the base {state.base_ms:.3g} ms" if len(state.walk) > 1 else ""
-        self._line(f"measured {state.current.name}: {now:.3g} ms{base}")
+        if len(state.walk) == 1:
+            self._walks(state)
+            return
+        name, now = state.current.name, _ms(state, state.current)
+        self._line(f"measured {name}: {now:.3g} ms, the base {state.base_ms:.3g} ms")
         self._draw(state)
 
     def proposed(self, state: SearchState) -> None:
@@ -129,12 +133,11 @@ class SearchView(SearchProgress):
         """About how many iterations are still to come."""
         if self._course is None or self._goal is None or not state.walk:
             return 0
-        return self._course.iterations_left(state, self._goal)
+        return self._course.iterations_left(state, self._goal(state))
 
     def _budget_ms(self, state: SearchState) -> float | None:
-        if self._goal is None or self._goal.minimum is not None:
-            return None
-        return self._goal.limits.get("ms")
+        goal = None if self._goal is None else self._goal(state)
+        return None if goal is None or goal.minimum is not None else goal.limits.get("ms")
 
     def _line(self, text: str) -> None:
         if not can_draw(self._console):

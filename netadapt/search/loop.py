@@ -98,7 +98,7 @@ class Search:
     def walk(self) -> None:
         """From the base, or wherever the walk stands, to the goal."""
         state, strategy = self.state, self._strategy
-        self._progress.opened(state, self._course, self.goal)
+        self._progress.opened(state, self._course, lambda at: self._problem.goal(at.base_ms))
         if not state.walk:
             self._start()
         if self._anchor_is_due():
@@ -282,7 +282,7 @@ class Search:
         return candidate.model_copy(update={"deployed": found.test, "score": score})
 
     def _record(self, event: Event) -> None:
-        """Journal ``event``, move the state on, and tell whoever listens."""
+        """Journal ``event``, move the state on, and report it."""
         self._journal.append(event)
         self.state.apply(event)
         if isinstance(event, Anchored):

@@ -1,6 +1,6 @@
 """What a search reports while it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from netadapt.search.course import Course
@@ -57,8 +57,10 @@ class SearchProgress:
             case _:
                 assert_never(event)
 
-    def opened(self, state: SearchState, course: Course, goal: Goal) -> None:
-        """The search begins or goes on, towards ``goal``."""
+    def opened(
+        self, state: SearchState, course: Course, goal: Callable[[SearchState], Goal]
+    ) -> None:
+        """The search begins or goes on; ``goal`` says where to, by what the base takes."""
 
     def noted(self, text: str) -> None:
         """Something that the user should know."""

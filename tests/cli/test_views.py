@@ -57,7 +57,7 @@ class Steady:
 def test_the_live_view_shows_where_a_search_stands(halfway):
     view = SearchView()
     try:
-        view.opened(halfway, Steady(12), Goal({"ms": 5.0}))
+        view.opened(halfway, Steady(12), lambda state: Goal({"ms": 5.0}))
         view.scored(halfway, "1-a")
         page = io.StringIO()
         Console(file=page, width=100).print(view._rendered(halfway))
@@ -76,7 +76,7 @@ def test_the_live_view_shows_where_a_search_stands(halfway):
 
 def test_without_a_terminal_a_search_tells_its_steps_in_lines(halfway, capsys):
     view = SearchView()
-    view.opened(halfway, Steady(12), Goal({"ms": 5.0}))
+    view.opened(halfway, Steady(12), lambda state: Goal({"ms": 5.0}))
     view.selected(halfway, "1-a")
     view.close()
     lines = capsys.readouterr().err.splitlines()
@@ -123,7 +123,7 @@ class TestDrawingThatFails:
         closed.close()
         monkeypatch.setattr(sys, "stderr", closed)
         view = SearchView()
-        view.opened(halfway, Steady(12), Goal({"ms": 5.0}))
+        view.opened(halfway, Steady(12), lambda state: Goal({"ms": 5.0}))
         view.noted("a note")
         view.close()
 

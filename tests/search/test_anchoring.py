@@ -49,10 +49,13 @@ def true_ratio(run):
     return true_ms(load_checkpoint(run.final)) / true_ms(base)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("strategy", ["netadapt", "uniform"])
+@pytest.mark.parametrize(
+    ("strategy", "machine"),
+    [*(("uniform", machine) for machine in MACHINES), ("netadapt", "throttling"),
+     ("netadapt", "stuttering"), ("netadapt-fast", "waves")],
+)  # fmt: skip
 def test_the_answer_is_as_fast_as_asked_and_hardly_faster(
-    attached, tmp_path, monkeypatch, machine, strategy
+    attached, tmp_path, monkeypatch, strategy, machine
 ):
     FakeClock(**MACHINES[machine]).install(monkeypatch)
     run = netadapt.search(**attached, speedup=1.25, strategy=strategy, out=tmp_path / "run")

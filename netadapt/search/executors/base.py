@@ -13,7 +13,7 @@ class Executor(ABC):
     What becomes of a job depends on the job alone, so results are the same wherever it runs.
 
     Attributes:
-        draining: whether it was told to begin no further job.
+        draining: whether it begins no further job.
     """
 
     draining = False

@@ -68,7 +68,7 @@ class SharingExecutor(Executor):
 
     @property
     def draining(self) -> bool:  # type: ignore[override]
-        """Whether it was told to begin no further job."""
+        """Whether it begins no further job."""
         return self._inner.draining
 
     def drain(self) -> None:

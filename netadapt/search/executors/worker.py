@@ -102,5 +102,5 @@ class Worker:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    told = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-    return told or "can't allocate memory" in str(error)  # PyTorch's allocator on the CPU
+    typed = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    return typed or "can't allocate memory" in str(error)  # PyTorch's allocator on the CPU
