@@ -241,7 +241,7 @@ def search(
     Raises:
         UserError: anything that the user can fix.
     """
-    from netadapt.search.api import default_folder, resume_search, start_search
+    from netadapt.search.start import default_folder, resume_search, start_search
 
     if model is not None and checkpoint is not None:
         raise UserError("give a checkpoint or a model, not both")
@@ -288,7 +288,7 @@ def search_targets(
     Raises:
         UserError: anything that the user can fix.
     """
-    from netadapt.search.api import default_folder
+    from netadapt.search.start import default_folder
     from netadapt.search.targets import resume_targets, start_targets
 
     given = _given(options)

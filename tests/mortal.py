@@ -15,7 +15,7 @@ TORN_BYTES = 10
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["netadapt.search.api", "netadapt.training", "netadapt.profiling.profiler"]
+    ["netadapt.search.start", "netadapt.training", "netadapt.profiling.profiler"]
 )
 
 

@@ -58,7 +58,7 @@ def search(
         raise UserError("--resume needs --out, the run to go on with")
     given = with_task_options_of_depth(given, loss=loss, on_bad_sample=on_bad_sample)
     from netadapt.cli.search_view import SearchView
-    from netadapt.search.api import default_folder
+    from netadapt.search.start import default_folder
 
     base = model or checkpoint
     folder = out or default_folder(base or "")

@@ -8,10 +8,10 @@ from typing import Any
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, provisional_folder, write_atomic
-from netadapt.search.api import resume_search, resumed_settings, start_search
 from netadapt.search.progress import SearchProgress
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
+from netadapt.search.start import resume_search, resumed_settings, start_search
 
 TARGETS = "targets.json"
 SHARED = "shared"

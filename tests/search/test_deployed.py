@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from search_case import SIZE, make_case
 
+from netadapt import search
 from netadapt.depth import open_depth
-from netadapt.search.api import search
 from netadapt.training.checkpoint import load_model
 
 

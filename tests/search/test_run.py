@@ -8,7 +8,7 @@ from search_case import WIDTHS
 
 import netadapt
 from netadapt.errors import UserError
-from netadapt.search import networks
+from netadapt.search import networks, start
 from netadapt.search.front import pareto_front
 from netadapt.search.journal import IterationBegan, Journal
 
@@ -84,7 +84,7 @@ def test_a_resumed_search_may_compute_elsewhere(finished, monkeypatch):
             devices.append(str(device))
             super().__init__(base, folder, "cpu")
 
-    monkeypatch.setattr(networks, "Networks", Recorded)
+    monkeypatch.setattr(start, "Networks", Recorded)
     monkeypatch.setattr("netadapt.training.device.torch.cuda.device_count", lambda: 2)
     netadapt.search(out=finished.folder, resume=True, device="cuda:1")
     netadapt.search(out=finished.folder, resume=True)
