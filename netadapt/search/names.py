@@ -33,5 +33,5 @@ def strategy_name(name: str) -> str:
     """Return ``name`` if it is a strategy's, or may be one of your own. Raises ``ValueError``."""
     if name not in STRATEGIES and not OWN_STRATEGY.fullmatch(name):
         known = ", ".join(STRATEGIES)
-        raise ValueError(f"unknown strategy; known: {known}, or package.module:Class")
+        raise ValueError(f"unknown strategy; known: {known}, package.module:Class")
     return name

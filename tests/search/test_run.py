@@ -135,7 +135,7 @@ def test_selection_by_ratio_picks_the_least_lost_per_ms(tmp_path, elsewhere):
         ({"budget_ms": -1.0}, "--budget-ms -1.0: give more than 0"),
         ({"budget_ms": float("nan")}, "--budget-ms nan: "),
         ({"metrics": ("speed",)}, "unknown metric 'speed'"),
-        ({"strategy": "magic"}, "--strategy magic: "),
+        ({"strategy": "magic"}, "--strategy magic: unknown strategy; known: netadapt, "),
         ({"colour": "red"}, "--colour is not known"),
         ({"lut": "nowhere"}, "latency table nowhere does not exist"),
         ({"data": "pairs:nowhere"}, "nowhere"),
