@@ -15,7 +15,7 @@ LEAST_POINTS = 2 * FOLDS
 
 
 def errors_by_kind(table: LatencyTable) -> pd.DataFrame:
-    """Return how far interpolation is off for workloads that were left out, a row a kind.
+    """Return how far interpolation is off for workloads that were left out, one row per kind.
 
     Every family of at least 14 workloads is split into 7 folds, and each fold is predicted from
     the others. Columns: ``kind``; ``workloads``, how many could be predicted; ``p50_percent`` and

@@ -33,7 +33,7 @@ class RunView:
     Attributes:
         path: the run folder.
         settings: what the search was asked to do.
-        candidates: a row a candidate evaluated; numbers are floats with NaN where the run has
+        candidates: one row per candidate evaluated; numbers are floats with NaN where the run has
             none, ``selected`` is a bool. ``latency_ms`` is the one the front is of: predicted or,
             in an anchored walk, measured where the candidate was timed.
         front: the non-dominated rows.

@@ -269,6 +269,19 @@ def test_the_commands_make_the_same_search() -> None:
         assert {word for word in shlex.split(line) if word.startswith("--")} <= known
 
 
+def test_the_network_profiled_last_is_profiled_again() -> None:
+    calibrations = [
+        {"model": "old", "input": "1x3x32x32"},
+        {"model": "new.safetensors", "input": "1x3x64x96"},
+    ]
+    target = {"device": "cpu", "runtime": "onnxruntime", "calibrations": calibrations}
+    profile, *_ = commands({"model": "m", "lut": "tables/x"}, target, Path("run"))
+    words = shlex.split(profile)
+    assert words[words.index("--model") + 1] == "new.safetensors"
+    assert words[words.index("--input-size") + 1] == "64x96"
+    assert words[words.index("--lut") + 1] == "tables"
+
+
 def test_samples_are_named_after_their_files(tmp_path: Path) -> None:
     path = tmp_path / "samples.npz"
     write_samples(path, count=2)

@@ -1,6 +1,7 @@
 """The page as a reader meets it: in a real browser, by mouse, keyboard, telephone and printer."""
 
 import itertools
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     full = {"journal": True, "samples": True, "breakdown": True}
     whole = write_run(folder / "whole", iterations=6, anchored=True, base_long=True, **full)  # type: ignore[arg-type]
+    ending = {"ended": "the budget is met", "base_ms_at_start": 8.0, "base_ms_at_end": 8.4}
+    (whole / "summary.json").write_text(json.dumps(ending))
     going = write_run(folder / "going", iterations=3, journal=True, finished=False, long=0)
     hostile = write_run(
         folder / "<b>bold", iterations=2, journal=True,
@@ -131,6 +134,13 @@ def test_what_is_pinned_has_the_widths_of_the_run(browser: Browser, pages: dict[
         name = pinned(page)
         shown = [text.split(" / ")[0] for text in column(page, "widths", 3)]
         assert shown == [f"{answer.loc[name, group]:.0f}" for group in rows.groups]
+
+
+def test_how_the_search_ended_is_told(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["whole"]) as page:
+        told = page.locator("#clock").inner_text()
+        assert "How it ended: the budget is met." in told
+        assert "8.00 ms at the start and 8.40 ms at the end (5.0 %)" in told
 
 
 def test_two_points_can_be_compared(browser: Browser, pages: dict[str, Path]) -> None:

@@ -62,12 +62,18 @@ def _search(settings: Mapping[str, Any]) -> Iterator[str]:
 def _profile(settings: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator[str]:
     for name in ("device", "runtime", "threads", "precision", "batch"):
         yield from (_flag(name), _text(target.get(name, "")))
-    protocol = target.get("protocol", {})
+    protocol = _last(target.get("calibrations")) or target.get("protocol", {})
     yield from ("--model", _text(protocol.get("model", settings["model"])))
     size = _text(protocol.get("input", "")).split("x")[-2:]
     if len(size) == 2:
         yield from ("--input-size", "x".join(size))
     yield from ("--lut", str(Path(str(settings.get("lut", "lut"))).parent))
+
+
+def _last(calibrations: object) -> dict[str, Any]:
+    """The network that was profiled last; older tables have it in their protocol."""
+    last = calibrations[-1] if isinstance(calibrations, list) and calibrations else {}
+    return last if isinstance(last, dict) and last.get("input") else {}
 
 
 def _flag(name: str) -> str:

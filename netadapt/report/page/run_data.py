@@ -153,7 +153,7 @@ def _state(run: RunView, events: RunEvents | None) -> dict[str, Any]:
     if events.answer is not None:
         return {"finished": True, "text": "finished"}
     done = sum(one.picked is not None for one in events.iterations)
-    text = f"not finished: {done} iterations done"
+    text = f"not finished: {done} iteration{'s' * (done != 1)} done"
     if events.iterations and events.iterations[-1].picked is None:
         last = events.iterations[-1]
         scored = len(set(last.proposals) & events.scored)

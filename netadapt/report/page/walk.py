@@ -8,7 +8,7 @@ from netadapt.report.scores import score_name
 
 
 def walk_data(run: RunView, events: RunEvents | None) -> list[dict[str, Any]]:
-    """Return an object an iteration: ``number``, ``target_ms``, ``proposals`` and ``picked``.
+    """Return one object per iteration: ``number``, ``target_ms``, ``proposals`` and ``picked``.
 
     ``waiting`` counts proposals without a score yet. A run without a journal gives what its table
     says.

@@ -37,6 +37,7 @@ function count(value) {
   }
   return String(value);
 }
+const counted = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 const bytes = (value) => `${count(value)}B`.replace("–B", "–");
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
 const times = (value) => `${value.toFixed(2)}×`;

@@ -50,7 +50,7 @@ function readouts(runIndex) {
     items.push(item("Base latency", ms(base.latency), known(base.measured) ? "measured p50" : "predicted"), item(scoreName(run, "holdout"), score(base.holdout), "of the base"),
       item("MACs", count(base.macs), "of the base"), item("Parameters", count(base.params), "of the base"));
   }
-  items.push(item("Evaluated", String(run.candidates.name.length + run.left_out), `${run.walk.length} iterations, ${frontOf(runIndex).length} on the front`));
+  items.push(item("Evaluated", String(run.candidates.name.length + run.left_out), `${counted(run.walk.length, "iteration")}, ${frontOf(runIndex).length} on the front`));
   return el("dl", { class: "readouts" }, items);
 }
 

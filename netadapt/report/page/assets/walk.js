@@ -58,7 +58,7 @@ function iterationDetail(run, runIndex, number) {
     const at = placeOf(run, name);
     return { name, at, p: at === null ? null : point(runIndex, at), failure: run.candidates.failures[name] || null };
   });
-  const said = [`Iteration ${one.number}: ${one.proposals.length} candidate${one.proposals.length === 1 ? "" : "s"}`];
+  const said = [`Iteration ${one.number}: ${counted(one.proposals.length, "candidate")}`];
   if (known(one.target_ms)) said.push(`target ${ms(one.target_ms)}`);
   if (one.waiting) said.push(`${one.waiting} not scored yet`);
   const status = (row) => (row.name === one.picked ? "picked" : row.failure ? `failed: ${row.failure}` : !row.p ? "not in the tables" : "");
@@ -92,6 +92,11 @@ function clockOf(run, runIndex) {
   } else {
     parts.push(el("p", { class: "lead" }, timed.length ? "This walk was not anchored: it followed the table, and its points were measured after it."
       : "Nothing was measured: latencies are the table's predictions."));
+  }
+  const { ended, base_ms_at_start: start, base_ms_at_end: end } = run.summary;
+  if (typeof ended === "string") parts.push(el("p", { class: "lead" }, `How it ended: ${ended}.`.replace(/\.\.$/, ".")));
+  if (typeof start === "number" && typeof end === "number") {
+    parts.push(el("p", { class: "lead" }, `The base took ${ms(start)} at the start and ${ms(end)} at the end (${(100 * (end / start - 1)).toFixed(1)} %).`));
   }
   if (timed.length) {
     const columns = [
