@@ -151,7 +151,7 @@ def colour_depth(depth: Depth, near: float, far: float) -> Photograph:
 
 
 def plot_samples(samples: Samples) -> Figure:
-    """Draw one row per photograph: the photograph itself, the ground truth, the base and the pruned prediction.
+    """Draw one row per photograph: itself, ground truth, base and pruned prediction.
 
     All depth maps share one colour scale in metres. δ1 and RMSE of the pixels with truth
     stand under each prediction.
