@@ -28,22 +28,20 @@ def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class KeptInterrupt:
-    """Raises ``KeyboardInterrupt`` at once, and again at the next ``check`` if that was lost.
+class StopRequest:
+    """What ``on_interrupt`` calls: the first interrupt asks to stop soon, the second stops at once.
 
-    What is raised while Python is in a finaliser or a callback of a weak reference is printed and
-    forgotten.
+    Args:
+        on_first: called at the first interrupt, to tell the user.
     """
 
-    def __init__(self) -> None:
-        self._asked = False
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
+        self.asked = False
+        self._on_first = on_first
 
     def __call__(self) -> None:
-        """Raise, and remember."""
-        self._asked = True
-        raise KeyboardInterrupt
-
-    def check(self) -> None:
-        """Raise if it was asked for before."""
-        if self._asked:
+        """Remember the first interrupt; raise ``KeyboardInterrupt`` at the second."""
+        if self.asked:
             raise KeyboardInterrupt
+        self.asked = True
+        self._on_first()

@@ -142,6 +142,11 @@ class TrainingView:
         shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self._bar.console.print(f"step {step}  holdout: {shown}", soft_wrap=True, markup=False)
 
+    def stopping(self) -> None:
+        """The training saves its state and stops after the step in progress."""
+        text = "saving and stopping after this step; Ctrl-C again stops at once"
+        self._bar.console.print(text, soft_wrap=True)
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._bar.close()

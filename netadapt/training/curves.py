@@ -43,6 +43,10 @@ class LoggedProgress:
             self._writer.add_scalar(f"holdout/{name}", score, step)
         self._writer.flush()
 
+    def stopping(self) -> None:
+        """Hand on that the training stops."""
+        self._shown.stopping()
+
 
 @contextmanager
 def logged(shown: Progress, log_dir: Path | None) -> Iterator[Progress]:

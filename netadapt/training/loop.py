@@ -46,6 +46,7 @@ def fit(
     start: TrainState | None = None,
     until: int | None = None,
     on_step: OnStep | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> TrainState:
     """Train ``model`` in place, on the device it is on; its mode is restored.
 
@@ -59,6 +60,7 @@ def fit(
         until: the step to stop before; None is ``settings.steps``.
         on_step: told the number of steps done, the loss and the learning rate of each; on CUDA
             of ``READ_EVERY`` at a time.
+        stop: asked before each step whether to end there.
 
     Raises:
         TrainingDiverged: a loss is not finite; names the step and the rate.
@@ -82,6 +84,9 @@ def fit(
         _batches(task, settings, range(start.step, until), on_cuda) as batches,
     ):
         for step, (inputs, targets) in enumerate(batches, start=start.step):
+            if stop is not None and stop():
+                until = step
+                break
             rate = learning_rate(settings.schedule, settings.lr, step, settings.steps, decay_every)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -98,6 +103,8 @@ def fit(
             optimizer.step()
             if average is not None:
                 average.update(step + 1)
+    if unread:
+        _read(unread, on_step)
     optimizer.zero_grad(set_to_none=True)
     moments = _moments(optimizer, model)
     if average is not None and until < settings.steps:

@@ -19,6 +19,9 @@ class Progress(Protocol):
     def evaluated(self, step: int, scores: Mapping[str, float]) -> None:
         """The holdout was scored after ``step`` steps."""
 
+    def stopping(self) -> None:
+        """The training saves its state and stops after the step in progress."""
+
 
 class Silent:
     """Nobody watches."""
@@ -33,4 +36,7 @@ class Silent:
         """Do nothing."""
 
     def evaluated(self, step: int, scores: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def stopping(self) -> None:
         """Do nothing."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import nn
 from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
-from netadapt.interrupts import KeptInterrupt, on_interrupt
+from netadapt.interrupts import StopRequest, on_interrupt
 from netadapt.options import refusal, with_task_options
 from netadapt.training.average import averaged
 from netadapt.training.checkpoint import (
@@ -146,23 +146,31 @@ def run_training(
         if not begun:
             written = TypeAdapter(TrainConfig).dump_json(config, indent=2)
             write_atomic(folder.config, written + b"\n")
-        state, rows = TrainState(), []
+        state, rows, part = TrainState(), [], _Part()
         if resume and folder.last.exists():
             model = load_checkpoint(folder.last)
             state = TrainState(_steps_done(folder.last), load_moments(folder.last))
-            rows = _read_history(folder.history, state.step)
+            part = _Part.saved_with(folder.last)
+            rows = _read_history(folder.history, state.step - part.steps)
         else:
             model = _initial(config, task)
         task.check(model)
         model.to(device)
         watcher = progress or Silent()
         watcher.started(state.step, config.settings.steps)
-        interrupt = KeptInterrupt()
-        with on_interrupt(interrupt):
+        request = StopRequest(watcher.stopping)
+        with on_interrupt(request):
             while state.step < config.settings.steps:
-                state, row = _segment(config, task, model, state, watcher, interrupt.check)
-                rows.append(row)
-                _write(config, task, folder, model, state, rows)
+                state, row = _segment(config, task, model, state, part, watcher, request)
+                if row is not None:
+                    rows.append(row)
+                    part = _Part()
+                    _write(config, task, folder, model, state, rows)
+                else:
+                    info = _info(config, rows) | {"step": state.step} | part.facts()
+                    _save_last(config, folder, model, state, info)
+                if request.asked and state.step < config.settings.steps:
+                    raise KeyboardInterrupt
         save_checkpoint(model, folder.final, input_size=config.input_size, info=_info(config, rows))
     return folder.final
 
@@ -180,28 +188,65 @@ def _segment(
     task: Task,
     model: nn.Module,
     state: TrainState,
+    part: "_Part",
     progress: Progress,
-    check: Callable[[], None],
-) -> tuple[TrainState, Row]:
-    """Train up to the next scoring of the holdout; return its row of the history."""
-    began = time.perf_counter()
-    losses: list[float] = []
+    request: StopRequest,
+) -> tuple[TrainState, Row | None]:
+    """Train up to the next scoring of the holdout; return its row of the history.
+
+    Where it is asked to stop before, there is no row, and ``part`` says what was done of it.
+    """
+    began = time.perf_counter() - part.seconds
     rate = 0.0
 
     def on_step(step: int, loss: float, lr: float) -> None:
         nonlocal rate
-        check()
-        losses.append(loss)
+        part.add(loss)
         rate = lr
         progress.step(step, loss, lr)
 
     until = (state.step // config.eval_every + 1) * config.eval_every
-    state = fit(model, task, config.settings, start=state, until=until, on_step=on_step)
+    until = min(until, config.settings.steps)
+    state = fit(
+        model, task, config.settings,
+        start=state, until=until, on_step=on_step, stop=lambda: request.asked,
+    )  # fmt: skip
+    part.seconds = time.perf_counter() - began
+    if state.step < until:
+        return state, None
     scores = task.score(averaged(model, state.moments), "holdout")
     progress.evaluated(state.step, scores)
     seconds = round(time.perf_counter() - began, 1)
-    loss = sum(losses) / len(losses)
+    loss = part.total / part.steps
     return state, {"step": state.step, "lr": rate, "loss": loss, **scores, "seconds": seconds}
+
+
+@dataclass
+class _Part:
+    """What is done of a segment between two scorings: losses summed, steps, seconds."""
+
+    total: float = 0.0
+    steps: int = 0
+    seconds: float = 0.0
+
+    def add(self, loss: float) -> None:
+        """Count a step."""
+        self.total += loss
+        self.steps += 1
+
+    def facts(self) -> dict[str, float | int]:
+        """What a checkpoint keeps of it."""
+        return {f"part_{name}": value for name, value in vars(self).items()}
+
+    @classmethod
+    def saved_with(cls, last: Path) -> "_Part":
+        """Return the part that ``last`` was saved in, or none done."""
+        info = checkpoint_info(last)
+        total, steps = info.get("part_total", 0.0), info.get("part_steps", 0)
+        if not isinstance(steps, int) or isinstance(total, str):
+            raise UserError(f"{last} is no checkpoint of a training: its part is damaged")
+        seconds = info.get("part_seconds", 0.0)
+        return cls(total, steps, 0.0 if isinstance(seconds, str) else seconds)
 
 
 def _write(
@@ -219,6 +264,16 @@ def _write(
     if task.better(float(info[score]), None if best is None else float(best)):
         average = averaged(model, state.moments)
         save_checkpoint(average, folder.best, input_size=config.input_size, info=info)
+    _save_last(config, folder, model, state, info)
+
+
+def _save_last(
+    config: TrainConfig,
+    folder: TrainFolder,
+    model: nn.Module,
+    state: TrainState,
+    info: Mapping[str, str | int | float],
+) -> None:
     save_checkpoint(
         model, folder.last, input_size=config.input_size, info=info, moments=state.moments
     )
@@ -232,16 +287,19 @@ def _steps_done(last: Path) -> int:
 
 
 def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
+    row = rows[-1] if rows else {"step": 0}
     scores = {
         f"{name}_holdout": value
-        for name, value in rows[-1].items()
+        for name, value in row.items()
         if name not in ("step", "lr", "loss", "seconds")
     }
-    return {"step": int(rows[-1]["step"]), "data": config.data or config.task, **scores}
+    return {"step": int(row["step"]), "data": config.data or config.task, **scores}
 
 
 def _read_history(path: Path, step: int) -> list[Row]:
     """The rows up to ``step``: a kill may have left one for weights that were never saved."""
+    if step == 0:
+        return []
     try:
         table = pd.read_csv(existing_file(path, "training history"), float_precision="round_trip")
         rows: list[Row] = table[table["step"] <= step].astype(object).to_dict("records")  # type: ignore[assignment]

@@ -62,31 +62,60 @@ def test_resuming_with_other_settings_is_refused(uninterrupted):
 
 
 class Interrupting(Silent):
-    """Is interrupted in a finaliser after the second step, where Python forgets what is raised."""
+    """Presses Ctrl-C during the step ``at``, ``times`` times; notes where a training begins."""
 
-    steps = 0
+    def __init__(self, at: int = 0, times: int = 1) -> None:
+        self.at, self.times = at, times
+        self.begun, self.last, self.told = -1, 0, 0
+
+    def started(self, step: int, total: int) -> None:
+        self.begun = step
 
     def step(self, step: int, loss: float, lr: float) -> None:
-        self.steps = step
-        if step == 2:
-            lost = Lost()
-            del lost
+        self.last = step
+        if step == self.at:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+
+    def stopping(self) -> None:
+        self.told += 1
 
 
-class Lost:
-    def __del__(self) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_that_python_forgets_stops_the_next_step(tmp_path, uninterrupted):
-    progress = Interrupting()
+@pytest.mark.parametrize("eval_every", [2, 500])
+@pytest.mark.parametrize("step", [1, 2, 3, 8])
+def test_an_interrupt_saves_the_step_in_progress_and_loses_nothing(tmp_path, step, eval_every):
+    asked = config(eval_every=eval_every)
     usual = signal.getsignal(signal.SIGINT)
+    progress = Interrupting(step)
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_training(asked, fake_task(), out, progress=progress)
+    assert signal.getsignal(signal.SIGINT) is usual
+    assert (progress.last, progress.told) == (step, 1)
+    again = Interrupting()
+    final = run_training(asked, fake_task(), out, resume=True, progress=again)
+    assert again.begun == step
+    whole = run_training(asked, fake_task(), tmp_path / "whole")
+    for name in MODEL_FILES:
+        assert (final.parent / name).read_bytes() == (whole.parent / name).read_bytes()
+    histories = (pd.read_csv(folder / "history.csv", dtype=str) for folder in (out, whole.parent))
+    one, other = (history.drop(columns="seconds") for history in histories)
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_an_interrupt_during_the_last_step_finds_the_training_done(tmp_path, uninterrupted):
+    final = run_training(config(), fake_task(), tmp_path / "run", progress=Interrupting(9))
+    assert final.read_bytes() == (uninterrupted / final.name).read_bytes()
+
+
+def test_the_second_interrupt_saves_nothing_more(tmp_path, uninterrupted):
+    progress = Interrupting(3, times=2)
     with pytest.raises(KeyboardInterrupt):
         run_training(config(), fake_task(), tmp_path / "run", progress=progress)
-    assert signal.getsignal(signal.SIGINT) is usual
-    assert progress.steps == 2
-    final = run_training(config(), fake_task(), tmp_path / "run", resume=True)
+    assert progress.told == 1
+    again = Interrupting()
+    final = run_training(config(), fake_task(), tmp_path / "run", resume=True, progress=again)
+    assert again.begun == 2
     assert final.read_bytes() == (uninterrupted / final.name).read_bytes()
 
 
