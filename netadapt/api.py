@@ -175,7 +175,7 @@ def filled_table(
     from netadapt.training.trial import with_example_input
 
     known = {field.name for field in fields(ProfileRequest)}
-    stated = {name: value for name, value in given.items() if value is not None}
+    stated = _given(given)
     request = ProfileRequest(**{name: stated[name] for name in stated if name in known})
     chosen = {name: stated[name] for name in stated if name not in known}
     if example_input is not None:
@@ -185,7 +185,7 @@ def filled_table(
     network, example = with_example_input(_network(model), size, found.batch)
     if example_input is not None and len(example_input) == found.batch:
         example = example_input
-    prunable = trace(network, example)
+    prunable = trace(network, example, request.lock)
     table = LatencyTable.open(Path(request.lut), found)
     schedule = load_runtime(found.runtime).schedule
     schedule = replace(schedule, channel_multiple=request.channel_multiple)
@@ -302,13 +302,15 @@ def search_targets(
     return start_targets(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
 
 
-def _given(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the options that are not ``None``, with paths as text."""
-    return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in options.items()
-        if value is not None
-    }
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are not ``None``: paths as text, a single pattern as a list."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(value, Path):
+            given[name] = str(value)
+        elif name in ("lock", "metrics") and isinstance(value, str):
+            given[name] = (value,)
+    return given
 
 
 def _network(model: "nn.Module | str | Path") -> "nn.Module":

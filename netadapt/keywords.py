@@ -38,6 +38,7 @@ class SearchOptions(TypedDict, total=False):
     generations: int | None
     recalibration_batches: int | None
     importance: Literal["l2", "share"] | None
+    lock: Sequence[str] | None
     channel_multiple: int | None
     lowest_share: float | None
     anchor_every: int | None
@@ -84,6 +85,7 @@ class ProfileOptions(TypedDict, total=False):
     input_size: tuple[int, int] | None
     lut: str | Path | None
     channel_multiple: int | None
+    lock: Sequence[str] | None
     threads: int | None
     precision: Literal["fp32", "fp16", "bf16", "int8"] | None
     batch: int | None

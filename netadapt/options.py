@@ -35,6 +35,10 @@ PANELS = (
     NETWORK, TARGET, PROFILING, BUDGET, TRAINING, FINE_TUNING, STRATEGY, WHERE, OUTPUT,
 )  # fmt: skip
 
+LOCK = (
+    "Layers or channel groups to leave as wide as they are, as a pattern such as 'encoder.*'; "
+    "repeatable."
+)
 DATA = (
     "Where the data is. For depth: synthetic[:N], nyu:DIR, nyu:FILE.mat, tum:DIR, pairs:DIR, "
     "kitti:DIR or sequence:DIR."

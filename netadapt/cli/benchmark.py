@@ -21,7 +21,7 @@ ALL = "all"
 MAX_RUNS = 100_000
 
 
-@with_options(ProfileRequest, Options, without=("lut", "channel_multiple"))
+@with_options(ProfileRequest, Options, without=("lut", "channel_multiple", "lock"))
 def benchmark(
     checkpoint: Annotated[
         str,

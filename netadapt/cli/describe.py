@@ -1,5 +1,6 @@
 """The facts that ``netadapt info`` prints."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,12 @@ FIGURES = (
 )
 
 
-def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None) -> dict[str, Any]:
+def network(
+    reference: str,
+    input_size: tuple[int, int] | None,
+    lut: Path | None,
+    lock: Sequence[str] = (),
+) -> dict[str, Any]:
     """Groups, widths, locked layers, parameters and MACs, by group; with a table, latency too."""
     from netadapt.cli.models import load_with_input
     from netadapt.latency.predictor import LatencyPredictor
@@ -25,7 +31,7 @@ def network(reference: str, input_size: tuple[int, int] | None, lut: Path | None
     from netadapt.pruning import trace
 
     model, example = load_with_input(reference, input_size)
-    prunable = trace(model, example)
+    prunable = trace(model, example, lock)
     facts: dict[str, Any] = {
         "model": reference,
         "input_size": f"{example.shape[-2]}x{example.shape[-1]}",

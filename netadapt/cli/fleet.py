@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from netadapt.cli.common import print_json, say
 from netadapt.errors import UserError
+from netadapt.profiling.request import ProfileRequest
 
 if TYPE_CHECKING:
     from netadapt.profiling.fleet import Outcome
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 def measure_fleet(
     devices: Path,
     model: str,
-    input_size: tuple[int, int] | None,
-    lut: Path,
-    channel_multiple: int,
+    request: ProfileRequest,
     as_json: bool,
 ) -> None:
     """Profile the devices of a file side by side.
@@ -31,10 +30,15 @@ def measure_fleet(
     from netadapt.profiling.fleet import profile_fleet, read_fleet
 
     fleet = read_fleet(devices)
-    load_with_input(model, input_size)
+    load_with_input(model, request.input_size)
     say_if_fresh(model)
-    traced = partial(_traced, model, input_size)
-    outcomes = profile_fleet(fleet, traced, lut, _Lines(), channel_multiple=channel_multiple)
+    outcomes = profile_fleet(
+        fleet,
+        partial(_traced, model, request),
+        Path(request.lut),
+        _Lines(),
+        channel_multiple=request.channel_multiple,
+    )
     if as_json:
         print_json({"devices": {name: _facts(outcome) for name, outcome in outcomes.items()}})
     else:
@@ -49,11 +53,11 @@ def measure_fleet(
         )
 
 
-def _traced(model: str, input_size: tuple[int, int] | None, batch: int) -> "PrunableModel":
+def _traced(model: str, request: ProfileRequest, batch: int) -> "PrunableModel":
     from netadapt.cli.models import load_with_input
     from netadapt.pruning import trace
 
-    return trace(*load_with_input(model, input_size, batch))
+    return trace(*load_with_input(model, request.input_size, batch), request.lock)
 
 
 def _facts(outcome: "Outcome") -> dict[str, Any]:

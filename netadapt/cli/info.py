@@ -7,6 +7,7 @@ import typer
 
 from netadapt.cli.common import InputSize, Json, parse_size, print_json
 from netadapt.cli.facts import show_facts
+from netadapt.options import LOCK
 
 
 def info(
@@ -26,6 +27,9 @@ def info(
             help="Table by which the latency is predicted, lut/SLUG. [default: none]",
         ),
     ] = None,
+    lock: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help=f"{LOCK} [default: none]")
+    ] = None,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Describe a network, a checkpoint, a latency table or a run."""
@@ -38,7 +42,7 @@ def info(
     elif (path / "run.json").is_file():
         facts = describe.run(path)
     else:
-        facts = describe.network(subject, parse_size(input_size), lut)
+        facts = describe.network(subject, parse_size(input_size), lut, lock or ())
         say_if_fresh(subject)
     if as_json:
         print_json(facts)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netadapt.latency.validation import Report
 
 
+OF_THE_NETWORK = ("model", "input_size", "channel_multiple", "lock", "as_json")
 UNSTEADY = 3.0  # percent between two measurements of the same networks
 
 
@@ -71,13 +72,28 @@ def profile_lut(
     if model is None:
         raise UserError("give --model, or --import with the results of a bundle")
     if devices is not None:
-        of_the_fleet = {"model", "input_size", "lut", "channel_multiple", "as_json", "devices"}
+        of_the_fleet = {
+            "model",
+            "input_size",
+            "lut",
+            "channel_multiple",
+            "lock",
+            "as_json",
+            "devices",
+        }
         _refuse_besides(context, "--devices", of_the_fleet)
-        multiple = given.get("channel_multiple", 8)
-        measure_fleet(devices, model, given.get("input_size"), lut, multiple, as_json)
+        measure_fleet(devices, model, ProfileRequest(**given), as_json)
         return
     if bundle is not None:
-        of_the_network = {"model", "input_size", "channel_multiple", "runtime", "as_json", "bundle"}
+        of_the_network = {
+            "model",
+            "input_size",
+            "channel_multiple",
+            "lock",
+            "runtime",
+            "as_json",
+            "bundle",
+        }
         _refuse_besides(context, "--bundle", of_the_network | set(Options.model_fields))
         _bundle(bundle, model, given, as_json)
         return
@@ -106,7 +122,8 @@ def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> N
     chosen = Options.parse(
         **{name: value for name, value in given.items() if name in Options.model_fields}
     )
-    prunable = trace(*load_with_input(model, given.get("input_size"), chosen.batch))
+    example = load_with_input(model, given.get("input_size"), chosen.batch)
+    prunable = trace(*example, given.get("lock", ()))
     multiple = given.get("channel_multiple", runtime.schedule.channel_multiple)
     schedule = replace(runtime.schedule, channel_multiple=multiple)
     write_bundle(prunable, runtime, chosen, bundle, schedule)

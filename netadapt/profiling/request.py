@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from netadapt.options import NETWORK, PROFILING, TARGET, Option, check
+from netadapt.options import LOCK, NETWORK, PROFILING, TARGET, Option, check
 
 RUNTIME = "onnxruntime, torch, torch-compile, openvino, executorch or tvm"
 
@@ -32,6 +32,7 @@ class ProfileRequest:
         Annotated[int, Field(ge=1, le=65536)],
         Option("Widths that are measured are multiples of this.", PROFILING, unit="channels"),
     ] = 8
+    lock: Annotated[tuple[str, ...], Option(LOCK, PROFILING, unit="PATTERN")] = ()
 
     def __post_init__(self) -> None:
         check(self)

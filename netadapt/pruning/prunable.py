@@ -24,6 +24,7 @@ from netadapt.pruning.groups import (
     origin_names,
     traced_flow,
 )
+from netadapt.pruning.locking import locked_by
 from netadapt.pruning.origin import Origin, remember
 from netadapt.pruning.refusals import refuse_untraceable
 from netadapt.pruning.sizes import OperationMap, Sizes
@@ -191,23 +192,27 @@ class PrunableModel:
         return {name: int(widths.get(name, group.width)) for name, group in self.groups.items()}
 
 
-def trace(model: nn.Module, example_input: Example) -> PrunableModel:
+def trace(
+    model: nn.Module, example_input: Example, lock: str | Sequence[str] = ()
+) -> PrunableModel:
     """Trace ``model`` and return what can be pruned of it.
 
     Args:
         model: any network; it is not changed, and keeps its training mode.
         example_input: one input, ``(N, C, H, W)``; or a tuple of positional arguments, or a
             dictionary of named ones.
+        lock: patterns of groups or layers to leave as wide as they are, such as ``encoder.*``.
 
     Raises:
-        UserError: the network cannot be run on the input, or it is no plain network.
+        UserError: the network cannot be run on the input, it is no plain network, or a pattern
+            of ``lock`` matches nothing.
     """
     refuse_untraceable(model)
     flow = traced_flow(model, example_input)
     couplings = find_couplings(model, flow)
     sizes = Sizes(flow, couplings)
     locked = {c.group.name: c.reason for c in couplings if c.reason is not None}
-    locked = sizes.unclear | locked
+    locked = locked_by(lock, [c.group for c in couplings]) | sizes.unclear | locked
     groups, slots = _chosen(couplings, locked)
     watched = locked_layers(model, flow, locked, couplings).keys()
     producers = {name for group in groups.values() for name in group.producers}

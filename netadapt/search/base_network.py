@@ -59,4 +59,4 @@ class BaseNetwork:
     @cached_property
     def prunable(self) -> PrunableModel:
         """The network, traced."""
-        return trace(self.model, self.example_input)
+        return trace(self.model, self.example_input, self.settings.lock)

@@ -19,6 +19,7 @@ from netadapt.options import (
     BUDGET,
     DATA,
     FINE_TUNING,
+    LOCK,
     NETWORK,
     OUTPUT,
     STRATEGY,
@@ -248,6 +249,7 @@ class SearchSettings(BaseModel):
             usual="the strategy's own choice",
         ),
     ] = None
+    lock: Annotated[tuple[Text, ...], Option(LOCK, STRATEGY, unit="PATTERN")] = ()
     channel_multiple: Annotated[
         Positive, Option("Widths are multiples of this.", STRATEGY, unit="channels")
     ] = 8
