@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     arena = Arena(given.out, settings, sorted(given.shares, reverse=True))
     for seed in given.seeds:
-        compete(arena, BASE, load_strategy("uniform"), arena.problem(seed, budget_ms=1e9), (1.0,))
+        base = arena.problem(seed, budget_ms=1e9, speedup=None)
+        compete(arena, BASE, load_strategy("uniform"), base, (1.0,))
         for method in given.methods:
             _compete(arena, method, seed, given)
     if others.FASTNAS in given.methods:

@@ -68,8 +68,8 @@ class Arena:
     def problem(self, seed: int, **changes: object) -> Problem:
         """Return the problem of coming down to the last share with ``seed``."""
         shared = self.shared
-        budget = self.shares[-1] * shared.space.cost("ms", {})
-        given = {**self._settings.model_dump(), "seed": seed, "budget_ms": budget, **changes}
+        given = {**self._settings.model_dump(), "seed": seed, "budget_ms": None}
+        given |= {"speedup": 1 / self.shares[-1], **changes}
         problem = Problem(SearchSettings.parse(given), self._settings.model)
         problem.table = shared.table
         base, known = problem.base, shared.base
