@@ -107,3 +107,12 @@ def test_a_candidate_cannot_name_a_file_outside_the_run():
         candidate("0", 0, 1.0, 0.5).model_validate(
             candidate("0", 0, 1.0, 0.5).model_dump() | {"checkpoint": "../../etc/x.safetensors"}
         )
+
+
+def test_an_event_that_is_not_known_is_an_error(written):
+    with written.open("a") as file:
+        file.write('{"event":"magic","name":"1-b"}\n')
+    with pytest.raises(UserError, match=f"line {len(EVENTS) + 1} is damaged"):
+        Journal(written)
+    with pytest.raises(AssertionError):
+        SearchState(higher_is_better=True).apply("magic")

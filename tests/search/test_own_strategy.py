@@ -1,6 +1,9 @@
 """A strategy of one's own: the example of docs/strategy.md, through --strategy."""
 
+import json
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,18 @@ def test_the_guides_example_searches(example, elsewhere, tmp_path):
         netadapt.search(out=tmp_path / "run", resume=True, strategy="my_strategy:Widest").final
         == run.final
     )
+
+
+def test_a_run_does_not_bring_a_strategy_of_its_own(example, finished, tmp_path, monkeypatch):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"strategy": "my_strategy:Widest"}))
+    monkeypatch.delenv("NETADAPT_TRUST", raising=False)
+    monkeypatch.delitem(sys.modules, "my_strategy", raising=False)
+    with pytest.raises(UserError, match="asks for the strategy my_strategy:Widest"):
+        netadapt.search(out=tmp_path / "run", resume=True)
+    assert "my_strategy" not in sys.modules
 
 
 class TooWide(Strategy):
