@@ -50,7 +50,7 @@ class Clock:
         """Time the base and ``networks``, given by their widths.
 
         All are loaded and timed in interleaved rounds, twice. If the ratios of the two readings
-        disagree by more than 1 % (2 % among more than four networks), more readings are taken, until
+        disagree by more than 1 % (2 % among more than four), more readings are taken, until
         for each network two of them agree, or six are there. The two that agree best count: a spell
         in which one network runs slow then changes nothing.
         """
