@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VENV_MIN := .venv-min
-TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.5" "hypothesis>=6.100" "torchmetrics>=1.4"
+TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.5" "hypothesis>=6.100" "torchmetrics>=1.4" "playwright>=1.60" "axe-playwright-python>=0.1.4"
 
 .PHONY: demo test test-min lint docs install clean
 
@@ -32,7 +32,7 @@ test: lint docs
 test-min: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	test -x $(VENV_MIN)/bin/python || $(PYTHON) -m venv $(VENV_MIN)
-	$(BIN)/uv pip install --quiet --python $(VENV_MIN)/bin/python --resolution lowest-direct -e '.[depth,plot,rank,digits,evolution]' $(TEST_TOOLS)
+	$(BIN)/uv pip install --quiet --python $(VENV_MIN)/bin/python --resolution lowest-direct -e '.[depth,plot,rank,digits,evolution,tensorboard]' $(TEST_TOOLS)
 	$(VENV_MIN)/bin/python -m pytest $(patsubst %,--ignore=tests/profiling/test_runtime_%.py,openvino executorch tvm)
 
 clean:

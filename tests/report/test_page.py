@@ -215,6 +215,7 @@ def test_several_runs_are_compared_with_the_spread_of_their_seeds(make_run: Make
 def test_a_search_for_several_targets_is_its_runs(make_run: MakeRun) -> None:
     runs = [make_run(f"several/{name}") for name in ("fast", "slow")]
     folder = runs[0].parent
+    make_run("outside")
     (folder / "targets.json").write_text(json.dumps({"fast": {}, "slow": {}, "../outside": {}}))
     assert [run["name"] for run in data_of(page([folder]))["runs"]] == ["fast", "slow"]
 

@@ -95,7 +95,8 @@ def _runs(paths: Sequence[Path]) -> list[Path]:
         targets = path / "targets.json"
         if targets.is_file():
             names = read_json(targets, "the targets")
-            found += [path / name for name in names if (path / name / "run.json").is_file()]
+            own = [path / name for name in names if Path(name).name == name]
+            found += [run for run in own if (run / "run.json").is_file()]
         else:
             found.append(path)
     return found
