@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from netadapt.latency.calibration import NetworkCalibration
+    from netadapt.latency.table import LatencyTable
+    from netadapt.pruning import PrunableModel
 
 HIDDEN = {"protocol", "calibrations", "fusion", "latency_bytes", "latency_crc32"}
 FIGURES = (
@@ -43,9 +45,10 @@ def network(
         _add_share(shares["macs %"], operation.module, operation.macs / max(1, facts["macs"]))
     if lut is not None:
         shares["latency %"] = {}
-        predictor = LatencyPredictor(prunable, LatencyTable.load(lut))
+        table = LatencyTable.load(lut)
+        predictor = LatencyPredictor(prunable, table)
         whole = predictor({})
-        facts["predicted_ms"] = round(whole, 4)
+        facts |= latency_range(prunable, table)
         if predictor.calibration_note:
             facts["note"] = predictor.calibration_note
         for module, _, milliseconds in predictor.breakdown({}):
@@ -68,6 +71,27 @@ def network(
         {"layer": name, "reason": reason} for name, reason in prunable.locked.items()
     ]
     return facts
+
+
+def latency_range(
+    prunable: "PrunableModel", table: "LatencyTable", channel_multiple: int = 8
+) -> dict[str, float]:
+    """Return the predicted p50 of the network and of its narrowest form, in ms.
+
+    The narrowest form is that of a search with default options: each group an eighth as wide.
+    """
+    from netadapt.latency.predictor import LatencyPredictor
+    from netadapt.search.proposals import WidthGrid
+    from netadapt.search.settings import SearchSettings
+
+    lowest_share = SearchSettings.model_fields["lowest_share"].default
+    steps = {name: group.step for name, group in prunable.groups.items()}
+    grid = WidthGrid(prunable.widths, channel_multiple, lowest_share, steps)
+    predictor = LatencyPredictor(prunable, table)
+    return {
+        "predicted_ms": round(predictor({}), 4),
+        "narrowest_ms": round(predictor(grid.narrowest()), 4),
+    }
 
 
 def _add_share(shares: dict[str, float], module: str, share: float) -> None:

@@ -103,13 +103,15 @@ def profile_lut(
 def measure_table(model: str, *, as_json: bool = False, **given: Any) -> None:
     """Fill the table of one target and say how good it is."""
     from netadapt.api import filled_table
+    from netadapt.cli.describe import latency_range
     from netadapt.cli.models import say_if_fresh
     from netadapt.cli.views import stage_progress
 
     with stage_progress() as progress:
-        table, report, _ = filled_table(model, None, None, progress, given)
+        table, report, prunable = filled_table(model, None, None, progress, given)
     say_if_fresh(model)
-    _show(table, report, as_json)
+    reach = latency_range(prunable, table, given.get("channel_multiple", 8))
+    _show(table, report, as_json, reach)
 
 
 def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> None:
@@ -151,9 +153,12 @@ def _refuse_besides(context: typer.Context, option: str, known: set[str]) -> Non
             raise UserError(f"{option} takes no {parameter.opts[0]}")
 
 
-def _show(table: "LatencyTable", report: "Report", as_json: bool) -> None:
+def _show(
+    table: "LatencyTable", report: "Report", as_json: bool, reach: dict[str, float] | None = None
+) -> None:
+    reach = reach or {}
     if as_json:
-        print_json({"lut": table.folder, **vars(report)})
+        print_json({"lut": table.folder, **vars(report), **reach})
         return
     say(
         f"{table.folder}: {report.added} of {report.workloads} workloads measured now, "
@@ -169,5 +174,10 @@ def _show(table: "LatencyTable", report: "Report", as_json: bool) -> None:
         say(
             "two measurements of the same networks differ: the machine is busy with something "
             "else; for a reliable table remove the folder and profile again when it is quiet"
+        )
+    if reach:
+        say(
+            f"the network takes {reach['predicted_ms']:.4g} ms (p50); budgets down to about "
+            f"{reach['narrowest_ms']:.4g} ms can be met"
         )
     print(table.folder)

@@ -29,8 +29,15 @@ class SearchRun:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The non-dominated points, as in ``pareto.csv``."""
-        return pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
+        """The points of ``pareto.csv``, those fine-tuned long first; ``final`` is among them."""
+        points = pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
+        if self.final.stem not in set(points["candidate"]):
+            everything = self.candidates
+            answer = everything[everything["candidate"] == self.final.stem]
+            points = pd.concat([answer.reindex(columns=points.columns), points])
+        return points.sort_values(
+            "stage", kind="stable", ignore_index=True, key=lambda stages: stages != "long"
+        )
 
     @property
     def report(self) -> Path:

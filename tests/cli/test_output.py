@@ -35,10 +35,10 @@ JSON = {
     "benchmark cli_networks:Small --runs 5 --input-size 32x32": {"p50_ms", "target"},
     # one width for all networks: a correlation that is no number
     "profile-lut --model @small.safetensors --runtime torch --channel-multiple 64 --lut new": {
-        "lut", "workloads", "added", "mape", "spearman",
+        "lut", "workloads", "added", "mape", "spearman", "predicted_ms", "narrowest_ms",
     },
     "info @tiny.safetensors": {"groups", "locked", "macs", "parameters"},
-    "info @tiny.safetensors --lut @lut/made-up": {"predicted_ms"},
+    "info @tiny.safetensors --lut @lut/made-up": {"predicted_ms", "narrowest_ms"},
     "info @lut/made-up": {"target", "workloads", "validation"},
     "info @run": {"settings", "front", "finished"},
 }  # fmt: skip
