@@ -9,6 +9,7 @@ import pytest
 from board import Board, started
 from quick_profile import BRIEF, Stages, wanted
 
+from netadapt.deployment.api import export
 from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
@@ -22,6 +23,7 @@ from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.shared_weights import Graphs
 from netadapt.pruning import PrunableModel
+from netadapt.training import load_model
 
 CUTTING = """\
 #!{python}
@@ -181,6 +183,31 @@ def test_a_connection_lost_for_good_says_how_to_go_on(
     table = LatencyTable.open(tmp_path / "lut", target(board))
     with pytest.raises(UserError, match=r"lost the connection to .*: run the same command again"):
         profile(small, table, Stages(), BRIEF)
+
+
+def test_int8_networks_and_exported_files_are_measured_over_ssh(
+    board: Board, small: PrunableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What travels is the quantised graph, or the file as it is."""
+    sent: list[dict[str, bytes]] = []
+    run = SshBoard.run
+
+    def watched(self: SshBoard, files: dict[str, bytes]) -> Iterator[dict[str, object]]:
+        sent.append({name: data for name, data in files.items() if name.endswith(".onnx")})
+        yield from run(self, files)
+
+    monkeypatch.setattr(SshBoard, "run", watched)
+    there = load_device(board.url).target(load_runtime("onnxruntime"), Options(precision="int8"))
+    frames = small.example_input.expand(2, -1, -1, -1)
+    made = export(
+        small.model, small.example_input, tmp_path / "a.onnx", precision="int8", calibration=frames
+    )
+    models = [small.model, load_model(made.path)]
+    for stats in measure_all(models, small.example_input, there, runs=5):
+        assert stats.p50_ms > 0
+    quantised, file = sent[0].values()
+    assert quantised.count(b"QuantizeLinear") > 10
+    assert file == made.path.read_bytes()
 
 
 def test_networks_are_measured_over_ssh_with_their_own_weights(

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 
+from netadapt.deployment.deployed import DeployedNetwork
 from netadapt.errors import UserError
 from netadapt.latency.fusion import rules_of
 from netadapt.latency.target import Options, Target, Text
@@ -119,14 +120,21 @@ class SshDevice(Device):
         """Time any networks whole, with their own weights, in interleaved rounds."""
 
         def template_of(model: nn.Module) -> OnnxTemplate:
-            return OnnxTemplate(TracedNetwork.recorded(model, example_input))
+            return OnnxTemplate(TracedNetwork.recorded(model, example_input), target.precision)
+
+        def graph_of(model: nn.Module) -> bytes:
+            if isinstance(model, DeployedNetwork):
+                model.require_input(example_input.shape)
+                return model.path.read_bytes()
+            graph = (shared or template_of(model)).filled(model)
+            data: bytes = graph.SerializeToString(deterministic=True)
+            return data
 
         shared = template_of(traced.model) if traced else None
         files: Files = {INPUT_FILE: input_file(example_input.detach().cpu().numpy())}
         graphs = []
         for model in models:
-            template = shared or template_of(model)
-            name, content = named(template.filled(model).SerializeToString(deterministic=True))
+            name, content = named(graph_of(model))
             files[name] = content
             graphs.append(name)
         stage = whole_stage(graphs, max(1, runs // RUNS_A_VISIT), RUNS_A_VISIT)
