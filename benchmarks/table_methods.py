@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from netadapt import load_model, trace
-from netadapt.latency.calibration import calibrated_ms, fit_calibration
-from netadapt.latency.fusion import FIXED_COSTS, FUSIONS
+from netadapt.latency import working_set
+from netadapt.latency.calibration import CalibrationFit, NetworkSums, calibrated_ms
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
@@ -29,7 +30,7 @@ from netadapt.profiling.agent.timing import interleaved, operation_times
 from netadapt.profiling.design import design_networks, extreme_networks, random_networks
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.plan import with_typical_statistics
-from netadapt.profiling.profiler import typical_ms
+from netadapt.profiling.profiler import most_lengthened_us, typical_ms
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
@@ -187,19 +188,15 @@ def report(
     seconds = time.perf_counter() - start
     latencies = {workload: float(np.median(values)) for workload, values in samples.items()}
     blocks = best_blocks(latencies)
-    summed = Surfaces(latencies, blocks).sums([networks.map.at(row) for row in whole])
-    raw = summed[KNOWN:] / 1000 / measured_ms[KNOWN:]
+    nets = [networks.map.at(row) for row in whole]
+    weights_mb, inputs_mb = working_set.of_networks(nets)
     count = len(networks.map.units)
-    cheapest = min(latencies.values())
-    fitted = fit_calibration(
-        summed[:KNOWN],
-        measured_ms[:KNOWN],
-        FIXED_COSTS[networks.runtime.name],
-        count,
-        blocks,
-        cheapest,
-    )
-    error = calibrated_ms(fitted, summed, count)[KNOWN:] / measured_ms[KNOWN:] - 1
+    summed = Surfaces(latencies, blocks).sums(nets)
+    sums = NetworkSums(summed, weights_mb, weights_mb + inputs_mb, count)
+    raw = summed[KNOWN:] / 1000 / measured_ms[KNOWN:]
+    fit = CalibrationFit("call", most_lengthened_us(nets[0], latencies), blocks)
+    fitted = fit(sums.part(np.arange(KNOWN)), measured_ms[:KNOWN])
+    error = calibrated_ms(fitted, sums)[KNOWN:] / measured_ms[KNOWN:] - 1
     print(
         f"| {name} | {seconds:.0f} | {np.median(raw):.2f} | {fitted.scale:.2f} | "
         f"{fitted.call_us + count * fitted.workload_us:.0f} | {np.abs(error).mean() * 100:.2f} | "

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netadapt.errors import UserError
-from netadapt.latency.calibration import calibrated_ms, subject_in_words
+from netadapt.latency.calibration import NetworkSums, calibrated_ms, subject_in_words
 from netadapt.latency.interpolation import Grid, Surfaces
 from netadapt.latency.table import LatencyTable
+from netadapt.latency.working_set import megabytes
 from netadapt.latency.workloads import workload_map
 from netadapt.pruning import PrunableModel, Widths
 
@@ -38,7 +39,8 @@ class LatencyPredictor:
         self.calibration = calibration
         surfaces = Surfaces(table.p50_us(), calibration.channel_blocks)
         self._grids: list[Grid] = []
-        for workload in self._map.at(prunable.vector({})):
+        self._full = self._map.at(prunable.vector({}))
+        for workload in self._full:
             if workload not in surfaces:
                 raise UserError(f"no entry for {workload} in {table.folder}; {self._remedy()}")
             self._grids.append(surfaces.grid(workload))
@@ -88,7 +90,7 @@ class LatencyPredictor:
             rows = widths[start : start + CHUNK]
             for part in self._parts_us(rows):
                 total[start : start + CHUNK] += part
-        return self._calibrated(total)
+        return self._calibrated(total, widths)
 
     def breakdown(self, widths: Widths) -> list[tuple[str, str, float]]:
         """Return (module, workload, ms) for each workload, the fixed costs spread over them."""
@@ -114,14 +116,34 @@ class LatencyPredictor:
 
     def _parts_us(self, widths: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
         """Yield the ``(B,)`` microseconds of each workload, NaN outside the table."""
-        sizes = self._coefficient @ np.asarray(widths, dtype=np.float64).T
-        sizes += self._constant[:, None]
-        channels = np.rint(sizes).astype(np.int64)
+        channels = self._channels(widths)
         for grid, places in zip(self._grids, self._places, strict=True):
             yield grid(channels[places])
 
-    def _calibrated(self, total_us: NDArray[np.float64]) -> NDArray[np.float64]:
-        latency = calibrated_ms(self.calibration, total_us, len(self._grids))
+    def _working_sets(
+        self, widths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The ``(B,)`` MB of weights, and of weights and inputs; zeros where no cache counts."""
+        weights, inputs = np.zeros((2, len(widths)))
+        if self.calibration.cache_mb:
+            channels = self._channels(widths)
+            for workload, places in zip(self._full, self._places, strict=True):
+                part = megabytes(workload, channels[places])
+                weights += part[0]
+                inputs += part[1]
+        return weights, weights + inputs
+
+    def _channels(self, widths: NDArray[np.int64]) -> NDArray[np.int64]:
+        sizes = self._coefficient @ np.asarray(widths, dtype=np.float64).T
+        sizes += self._constant[:, None]
+        return np.rint(sizes).astype(np.int64)
+
+    def _calibrated(
+        self, total_us: NDArray[np.float64], widths: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        weights_mb, read_mb = self._working_sets(widths)
+        sums = NetworkSums(total_us, weights_mb, read_mb, len(self._grids))
+        latency = calibrated_ms(self.calibration, sums)
         if (latency <= 0).any():
             raise UserError(
                 f"{self.table.folder} predicts {latency.min():.3g} ms for a network: its "

@@ -91,6 +91,33 @@ def extreme_networks(widths: Mapping[str, int], multiple: Multiple) -> NDArray[n
     return np.array([[group[0] for group in levels], [group[-1] for group in levels]])
 
 
+def searched_networks(
+    widths: Mapping[str, int], count: int, multiple: Multiple, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return ``(count, G)`` networks as a search meets them.
+
+    Of every four one has all groups narrowed alike, to an eighth and more; one a few groups cut
+    deep and the others full, as a walk leaves them; and two have random widths.
+    """
+    rows = random_networks(widths, count, multiple, rng)
+    lowest = extreme_networks(widths, multiple)[0]
+    full = np.array(list(widths.values()))
+    steps = np.array([multiple_of(multiple, name) for name in widths])
+    shares = rng.permutation(np.linspace(LOWEST_SHARE, 7 / 8, -(-count // 4)))
+
+    def narrowed(share: NDArray[np.float64] | float) -> NDArray[np.int64]:
+        rounded = (np.rint(full * share / steps) * steps).astype(np.int64)
+        clipped: NDArray[np.int64] = np.maximum(lowest, np.minimum(rounded, full))
+        return clipped
+
+    for place in range(0, count, 4):
+        rows[place] = narrowed(shares[place // 4])
+    for place in range(1, count, 4):
+        deep = rng.permutation(len(full)) < rng.integers(1, max(2, len(full) // 2 + 1))
+        rows[place] = narrowed(np.where(deep, rng.uniform(LOWEST_SHARE, 0.5, len(full)), 1.0))
+    return rows
+
+
 def refining_networks(
     workloads: WorkloadMap,
     widths: Mapping[str, int],

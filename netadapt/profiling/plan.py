@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from netadapt.latency.predictor import subject_of
 from netadapt.latency.workloads import Workload, WorkloadMap
-from netadapt.profiling.design import design_networks, extreme_networks, random_networks
+from netadapt.profiling.design import design_networks, extreme_networks, searched_networks
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.pruning import PrunableModel
 
@@ -50,7 +50,7 @@ def make_plan(prunable: PrunableModel, mapped: WorkloadMap, schedule: ProfileSch
     multiple = multiples_of(prunable, schedule.channel_multiple)
     count = schedule.calibration_networks + schedule.validation_networks
     rng = np.random.default_rng([schedule.seed, 1])
-    whole = random_networks(prunable.widths, count, multiple, rng)
+    whole = searched_networks(prunable.widths, count, multiple, rng)
     # the ends of the range pin the fixed cost down
     whole[:2] = extreme_networks(prunable.widths, multiple)
     return Plan(

@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from netadapt.errors import UserError
-from netadapt.latency.calibration import calibrated_ms, fit_calibration
+from netadapt.latency import working_set
+from netadapt.latency.calibration import CalibrationFit, NetworkSums, calibrated_ms
 from netadapt.latency.fusion import FIXED_COSTS
 from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import SHORTEST_US, Latency, LatencyTable
 from netadapt.latency.validation import Report, load_validation, save_validation, summarise
-from netadapt.latency.workloads import Workload, WorkloadMap, workload_map
+from netadapt.latency.workloads import Workload, WorkloadMap, block_kind, workload_map
 from netadapt.profiling.design import refining_networks
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.devices.base import Bench
@@ -136,23 +137,26 @@ class Profile:
         networks = [plan.workloads(row) for row in plan.whole]
         latencies = table.p50_us()
         blocks = best_blocks(latencies)
-        summed = Surfaces(latencies, blocks).sums(networks)
-        if np.isnan(summed).any():
+        weights_mb, inputs_mb = working_set.of_networks(networks)
+        sums = NetworkSums(
+            Surfaces(latencies, blocks).sums(networks),
+            weights_mb,
+            weights_mb + inputs_mb,
+            len(plan.members),
+        )
+        if np.isnan(sums.us).any():
             raise UserError(
                 f"{table.folder} does not cover the networks that validate it; profile into "
                 "another folder with --lut"
             )
-        calibration = fit_calibration(
-            summed[:known],
-            first[:known],
-            FIXED_COSTS[table.target.runtime],
-            len(plan.members),
-            blocks,
-            min(latencies.values()),
-        ).model_copy(update=dict(plan.subject))
+        fit = CalibrationFit(
+            FIXED_COSTS[table.target.runtime], most_lengthened_us(networks[0], latencies), blocks
+        )
+        calibration = fit(sums.part(np.arange(known)), first[:known])
+        calibration = calibration.model_copy(update=dict(plan.subject))
         target = table.target.model_copy(update={"protocol": dict(vars(schedule))})
         table.save_target(target.calibrated(calibration))
-        predicted = calibrated_ms(calibration, summed, len(plan.members))
+        predicted = calibrated_ms(calibration, sums)
         validation = pd.DataFrame(
             {
                 "network": np.arange(len(networks) - known),
@@ -167,6 +171,18 @@ class Profile:
             validation[name] = column
         save_validation(table.folder, validation)
         return summarise(validation, len(plan.designed()), added)
+
+
+def most_lengthened_us(network: Sequence[Workload], latencies: Mapping[Workload, float]) -> float:
+    """By how much the profiler can have lengthened ``network`` at most, in us.
+
+    It lengthened no workload by more than the cheapest one of its kind took.
+    """
+    cheapest: dict[str, float] = {}
+    for workload, latency in latencies.items():
+        kind = block_kind(workload)
+        cheapest[kind] = min(latency, cheapest.get(kind, latency))
+    return sum(cheapest[block_kind(workload)] for workload in network)
 
 
 def _quantiles(parts: Sequence[NDArray[np.float64]]) -> Latency:

@@ -14,6 +14,7 @@ from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.target import Target
+from netadapt.latency.working_set import of_networks
 from netadapt.latency.workloads import (
     Workload,
     coordinates,
@@ -96,6 +97,20 @@ def test_a_batch_is_predicted_as_its_networks_are(
     networks = [data.draw(widths_of(thin)) for _ in range(count)]
     together = predictor.batch([thin.vector(widths) for widths in networks])
     np.testing.assert_allclose(together, [predictor(widths) for widths in networks], rtol=1e-12)
+
+
+def test_weights_in_the_cache_are_counted_for_every_network(
+    thin: PrunableModel, make_table: MakeTable
+) -> None:
+    calibration = CALIBRATION.model_copy(update={"cached_us_per_mb": 1e4, "cache_mb": 0.4})
+    predictor = LatencyPredictor(thin, make_table(calibration=calibration))
+    without = LatencyPredictor(thin, make_table())
+    mapped = workload_map(thin.operations, FUSIONS["onnxruntime"])
+    rows = np.array([thin.vector({}), thin.vector(dict.fromkeys(thin.groups, 4))])
+    weights_mb, inputs_mb = of_networks(mapped.at(row) for row in rows)
+    saved = 1e4 * weights_mb * np.clip(2 - (weights_mb + inputs_mb) / 0.4, 0, 1)
+    assert saved[1] > 0
+    np.testing.assert_allclose(predictor.batch(rows), without.batch(rows) - saved / 1000)
 
 
 def test_groups_left_out_are_full(

@@ -16,6 +16,7 @@ from netadapt.profiling.design import (
     design_networks,
     random_networks,
     refining_networks,
+    searched_networks,
 )
 from netadapt.pruning import PrunableModel, trace
 
@@ -156,3 +157,36 @@ def test_refining_networks_go_where_interpolation_is_least_sure() -> None:
 
     assert refined.shape == (8, 2)
     assert distance(refined) > 1.5 * distance(plain)
+
+
+@pytest.mark.parametrize("count", [1, 8, 30])
+@given(
+    sizes=st.lists(st.integers(1, 40).map(lambda n: 6 * n), min_size=1, max_size=12),
+    multiple=st.sampled_from([1, 2, 3, 6]),
+    seed=st.integers(0, 99),
+)
+def test_networks_as_a_search_meets_them_are_within_what_a_design_covers(
+    sizes: list[int], multiple: int, seed: int, count: int
+) -> None:
+    groups = {f"g{place}": size for place, size in enumerate(sizes)}
+    rows = searched_networks(groups, count, multiple, np.random.default_rng(seed))
+    full = np.array(sizes)
+    lowest = [channel_levels(size, multiple)[0] for size in sizes]
+    assert rows.shape == (count, len(sizes))
+    assert ((rows >= lowest) & (rows <= full)).all()
+    assert (rows % multiple == 0).all()
+    for deep in rows[1::4]:  # a few groups cut, the others left
+        assert (deep == full).sum() >= len(full) - max(1, len(full) // 2)
+
+
+def test_uniform_networks_span_an_eighth_to_seven_eighths() -> None:
+    groups = dict.fromkeys("abcd", 512)
+    uniform = searched_networks(groups, 24, 8, np.random.default_rng(0))[::4]
+    assert (uniform == uniform[:, :1]).all()
+    assert sorted(uniform[:, 0].tolist()) == [64, 144, 216, 296, 368, 448]
+
+
+def test_a_group_of_several_channels_at_once_keeps_its_step() -> None:
+    multiples = {"a": 8, "b": 24}
+    rows = searched_networks({"a": 64, "b": 96}, 40, multiples, np.random.default_rng(1))
+    assert (rows % [8, 24] == 0).all()
