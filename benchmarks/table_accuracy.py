@@ -96,9 +96,8 @@ def main() -> None:
                 flush=True,
             )
             missed |= kind == "all" and (mean > mean_bar or largest > LARGEST_BAR)
-    print(
-        f"bars: {mean_bar:g} % on average, {LARGEST_BAR:g} % at most: {'missed' if missed else 'met'}"
-    )
+    verdict = "missed" if missed else "met"
+    print(f"bars: {mean_bar:g} % on average, {LARGEST_BAR:g} % at most: {verdict}")
     sys.exit(int(missed))
 
 

@@ -11,8 +11,6 @@ from onnx import numpy_helper
 from torch import nn
 
 from netadapt.deployment.exporter import exported_program
-from netadapt.deployment.quantise import Ranges, observed_ranges, quantised
-from netadapt.deployment.rewrites import commute_upsampling, simplified
 from netadapt.errors import UserError
 from netadapt.profiling.onnx_splits import split_plainly
 from netadapt.profiling.traced import TracedNetwork
@@ -96,9 +94,10 @@ class OnnxTemplate:
             for node in self._proto.graph.node
             if node.op_type in ("Conv", "ConvTranspose")
         }
-
-        self._ranges: Ranges = None
+        self._ranges: Any = None
         if precision == "int8":
+            from netadapt.deployment.quantise import observed_ranges  # needs onnxruntime
+
             self._ranges = observed_ranges(self._commuted(network.model), [self.example])
 
     def filled(self, model: nn.Module) -> onnx.ModelProto:
@@ -109,9 +108,13 @@ class OnnxTemplate:
         """
         if self._ranges is None:
             return self._float_graph(model)
+        from netadapt.deployment.quantise import quantised
+
         return quantised(self._commuted(model), self._ranges)
 
     def _commuted(self, model: nn.Module) -> onnx.ModelProto:
+        from netadapt.deployment.rewrites import commute_upsampling, simplified
+
         graph = simplified(self._float_graph(model))
         commute_upsampling(graph)
         return graph
