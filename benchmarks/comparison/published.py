@@ -30,7 +30,7 @@ def compete_with_cut(arena: Arena, problem: Problem) -> None:
     """Cut the base to the published widths, smallest filters first, and fine-tune it long."""
     share = _share(problem)
     if arena.missing(CUT, problem.settings.seed, [share]):
-        model = problem.prunable.pruned(WIDTHS, "l2")
+        model = problem.base.prunable.pruned(WIDTHS, "l2")
         folder = arena.folder / f"published-{problem.settings.seed}"
         tuned_long(arena, problem, model, CUT, share, folder, 0, 0.0)
 
@@ -41,7 +41,7 @@ def compete_with_trained(arena: Arena, problem: Problem, weights: Path, how: Tra
     They start from the filters of ``weights`` that are largest, since no published ImageNet
     weights have these widths. The training goes on where it was interrupted.
     """
-    share, task = _share(problem), problem.task
+    share, task = _share(problem), problem.base.task
     if not arena.missing(TRAINED, problem.settings.seed, [share]):
         return
     start = time.perf_counter()
@@ -51,8 +51,8 @@ def compete_with_trained(arena: Arena, problem: Problem, weights: Path, how: Tra
     if not first.exists():
         torch.manual_seed(problem.settings.seed)
         full = load_model("fastdepth", init_from=weights)
-        cut = trace(full, problem.example_input).pruned(WIDTHS, "l2")
-        save_checkpoint(cut, first, input_size=problem.input_size)
+        cut = trace(full, problem.base.example_input).pruned(WIDTHS, "l2")
+        save_checkpoint(cut, first, input_size=problem.base.input_size)
     config = TrainConfig(str(first), task.spec, task.input_size, how, eval_every=500)
     final = run_training(config, task, folder / "training", resume=(folder / "training").exists())
     samples, seconds = how.steps * how.batch_size, time.perf_counter() - start
@@ -62,7 +62,7 @@ def compete_with_trained(arena: Arena, problem: Problem, weights: Path, how: Tra
 
 def _share(problem: Problem) -> float:
     """Return the latency of the published widths as a share of the base's, both predicted."""
-    spec = getattr(problem.model, "spec", None)
+    spec = getattr(problem.base.model, "spec", None)
     if not isinstance(spec, ModelSpec) or spec.name != "fastdepth" or spec.widths or spec.options:
         raise UserError("the published widths are those of a full fastdepth; give one as --base")
-    return float(problem.predictor(WIDTHS)) / float(problem.predictor({}))
+    return problem.space.cost("ms", WIDTHS) / problem.space.cost("ms", {})
