@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 VENV_MIN := .venv-min
 TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.5" "hypothesis>=6.100" "torchmetrics>=1.4" "playwright>=1.60" "axe-playwright-python>=0.1.4"
 
-.PHONY: demo test test-min lint docs install clean
+.PHONY: demo test test-min test-arm64 lint docs install clean
 
 install: $(VENV)/.installed
 
@@ -34,6 +34,10 @@ test-min: install
 	test -x $(VENV_MIN)/bin/python || $(PYTHON) -m venv $(VENV_MIN)
 	$(BIN)/uv pip install --quiet --python $(VENV_MIN)/bin/python --resolution lowest-direct -e '.[depth,plot,rank,digits,evolution,tensorboard]' $(TEST_TOOLS)
 	$(VENV_MIN)/bin/python -m pytest $(patsubst %,--ignore=tests/profiling/test_runtime_%.py,openvino executorch tvm)
+
+# the agent on aarch64, emulated: tens of minutes, and Debian's mirror
+test-arm64: install
+	PYTHONPATH=.:tests/profiling $(BIN)/python tests/arm64/smoke.py
 
 clean:
 	rm -rf $(VENV) $(VENV_MIN) build dist *.egg-info
