@@ -29,6 +29,7 @@ import pandas as pd
 import timm
 import torch
 import torch.nn.functional as F
+import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -62,6 +63,13 @@ TIMM = (
     "skresnet18",
     "densenet169",
     "resnext101_32x8d",
+    "mobilevit_xxs",
+    "edgenext_xx_small",
+    "poolformer_s12",
+    "mnasnet_050",
+    "mobilenetv4_conv_small",
+    "repvgg_a0",
+    "efficientvit_b0",
 )
 
 
@@ -128,12 +136,48 @@ class SuperResolution(nn.Module):
         return F.pixel_shuffle(self.head(x), 2)
 
 
+class Recurrent(nn.Module):
+    """A convolutional encoder, a GRU over its columns, and a head for each."""
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(Block(3, channels), nn.MaxPool2d(2), Block(channels, channels))
+        self.memory = nn.GRU(channels, channels, batch_first=True)
+        self.head = nn.Linear(channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return ``(N, W / 2, 1)``."""
+        columns = self.encoder(image).mean(2).transpose(1, 2)
+        found: Tensor = self.head(self.memory(columns)[0])
+        return found
+
+
+# of a fixed input size, or with options
+SIZED: dict[str, Callable[[], nn.Module]] = {
+    "vit_tiny": lambda: timm.create_model("vit_tiny_patch16_224", img_size=64),
+    "deit3_small": lambda: timm.create_model("deit3_small_patch16_224", img_size=64, depth=4),
+    "swin_tiny": lambda: timm.create_model(
+        "swin_tiny_patch4_window7_224", img_size=64, window_size=4
+    ),
+    "maxvit_pico": lambda: timm.create_model("maxvit_pico_rw_256", img_size=64),
+    "googlenet": lambda: torchvision.models.googlenet(weights=None, init_weights=True),
+    "shufflenet_v2": torchvision.models.shufflenet_v2_x0_5,
+    "vit_torchvision": lambda: torchvision.models.VisionTransformer(64, 16, 2, 4, 48, 96),
+    "lraspp": lambda: torchvision.models.segmentation.lraspp_mobilenet_v3_large(
+        weights=None, weights_backbone=None
+    ),
+    "deeplabv3": lambda: torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(
+        weights=None, weights_backbone=None
+    ),
+    "gru": Recurrent,
+}
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
     **{name: lambda name=name: load_model(name) for name in
        ("fastdepth", "monodepth2", "densedepth", "lapdepth")},
     **{name: lambda name=name: timm.create_model(name) for name in TIMM},
     "unet": UNet,
     "super_resolution": SuperResolution,
+    **SIZED,
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ MOVES = {
     "pixel_unshuffle", "repeat", "roll", "stack",
 }  # fmt: skip
 POINTWISE = {  # that torch, or torch 2.9, does not tag
+    "bernoulli", "bernoulli_", "exponential_", "normal_", "uniform_",
     "fill_", "hardswish", "hardswish_", "hardtanh", "hardtanh_", "native_dropout", "zero_",
 }  # fmt: skip
 REDUCTIONS = {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.pruning.examples import Example, shapes
 from netadapt.pruning.flow import ROOT_TYPES, Flow, follow_channels
-from netadapt.pruning.labels import FIXED
+from netadapt.pruning.labels import FIXED, MEET_FIXED
 from netadapt.pruning.origin import Origin, base_names, origin_of
 from netadapt.pruning.surgery import Side, Slot, structural_copy
 
@@ -107,6 +107,8 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
         name, reason = _name(producers[0], positions, origin, base)
         group = ChannelGroup(name, positions.size, producers, positions.shape[1])
         reason = next((reasons[number] for number in numbers if number in reasons), reason)
+        if reason == MEET_FIXED and len(numbers) == 1:
+            reason = notes.get(numbers[0], reason)
         if reason is None and any(slot.module in tied for slot in slots):
             reason = next(tied[slot.module] for slot in slots if slot.module in tied)
         if reason is None and flow.deployed.isdisjoint(producers):

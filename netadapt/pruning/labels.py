@@ -11,6 +11,7 @@ from torch import Tensor
 
 FIXED = 0  # the label of what belongs to no channel that a layer writes: inputs, constants
 
+MEET_FIXED = "its channels meet channels that cannot be pruned"
 UNWRITTEN = -1  # numbers that the forward pass made and no channel is written to, such as a border
 
 
@@ -38,7 +39,7 @@ class LabelBook:
         pairs = torch.unique(pairs, dim=1)
         fixed = (pairs == FIXED).any(0)
         if fixed.any():
-            self.lock(pairs[:, fixed], why or "its channels meet channels that cannot be pruned")
+            self.lock(pairs[:, fixed], why or MEET_FIXED)
         self._joined.append(pairs[:, ~fixed].numpy())
         if why:
             self._notes.append((pairs[0].numpy(), why))

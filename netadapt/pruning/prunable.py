@@ -37,7 +37,8 @@ class PrunableModel:
     """A network, traced once; everything after is a function of widths.
 
     Attributes:
-        model: the network as given; never changed.
+        model: the network as given, never changed; for one with ``nn.MultiheadAttention`` a copy
+            that shares its tensors, with an attention in its place that can lose heads.
         example: what it was traced with: a tensor, a tuple of arguments, or a dictionary.
         groups: ``{name: ChannelGroup}``, in the order of execution.
         locked: ``{module name: reason}`` for producers whose channels cannot be pruned.
@@ -208,6 +209,7 @@ def trace(
             of ``lock`` matches nothing.
     """
     refuse_untraceable(model)
+    model = surgery.with_plain_attention(model)
     flow = traced_flow(model, example_input)
     couplings = find_couplings(model, flow)
     sizes = Sizes(flow, couplings)
@@ -256,6 +258,7 @@ def reshaped(model: nn.Module, example_input: Example, widths: Widths) -> nn.Mod
         UserError: the network has no such group, or not so many channels.
     """
     refuse_untraceable(model)
+    model = surgery.with_plain_attention(model)
     smaller = surgery.independent_copy(model)
     found = find_couplings(model, traced_flow(model, example_input))
     known = {coupling.group.name: coupling for coupling in found}

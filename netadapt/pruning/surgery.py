@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from netadapt.errors import UserError
+from netadapt.pruning.attention import PlainAttention, is_replaceable
 from netadapt.pruning.folding import CONVOLUTIONS, TRANSPOSED, fold, fold_all
 
 Keep = NDArray[np.intp]
@@ -113,6 +114,23 @@ def plain_copy(model: nn.Module) -> nn.Module:
     """
     copied = structural_copy(model)
     fold_all(copied)
+    return copied
+
+
+def with_plain_attention(model: nn.Module) -> nn.Module:
+    """Return ``model``; one with ``nn.MultiheadAttention`` as a copy in which it is plain.
+
+    The copy shares all tensors.
+    """
+    if not any(is_replaceable(module) for module in model.modules()):
+        return model
+    tensors = [*model.parameters(), *model.buffers()]
+    copied = _copied(model, {id(tensor): tensor for tensor in tensors})
+    if is_replaceable(copied):
+        return PlainAttention(copied)  # type: ignore[arg-type]
+    for name, module in list(copied.named_modules()):
+        if is_replaceable(module):
+            copied.set_submodule(name, PlainAttention(module))  # type: ignore[arg-type]
     return copied
 
 

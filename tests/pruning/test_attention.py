@@ -10,6 +10,7 @@ from timm.models.vision_transformer import Attention, VisionTransformer
 from torch import Tensor, nn
 
 from netadapt.pruning import PrunableModel, reshaped, trace
+from netadapt.pruning.attention import PlainAttention
 
 IMAGE = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 STREAM = "all of its channels are standardised together by norm"
@@ -163,3 +164,61 @@ def test_a_vision_transformer_has_its_heads_and_hidden_widths_as_groups() -> Non
     random = np.random.default_rng(0)
     assert holds(prunable, {"blocks.0.attn.qkv": 24, "blocks.1.mlp.fc1": 7}, random)
     assert holds(prunable, dict.fromkeys(expected, 24), random)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("itself", [False, True])
+def test_plain_attention_answers_as_torchs(batch_first: bool, masked: bool, itself: bool) -> None:
+    torch.manual_seed(0)
+    given = nn.MultiheadAttention(12, 3, batch_first=batch_first).eval()
+    nn.init.uniform_(given.in_proj_bias)
+    plain_one = PlainAttention(given)
+    query = torch.rand(2, 5, 12) if batch_first else torch.rand(5, 2, 12)
+    key = query if itself else torch.rand(query.shape)
+    masks = {
+        "attn_mask": torch.ones(5, 5, dtype=torch.bool).triu(1),
+        "key_padding_mask": torch.tensor([[False] * 5, [False] * 3 + [True] * 2]),
+    }
+    options = masks if masked else {}
+    with torch.no_grad():
+        for weights in (True, False):
+            wanted = given(query, key, key, need_weights=weights, **options)
+            got = plain_one(query, key, key, need_weights=weights, **options)
+            assert torch.allclose(got[0], wanted[0], atol=1e-6)
+            assert (got[1] is None) == (wanted[1] is None)
+            if weights:
+                assert torch.allclose(got[1], wanted[1], atol=1e-6)
+        alone = given(query[0], query[0], query[0])
+        for got_one, wanted_one in zip(plain_one(*[query[0]] * 3), alone, strict=True):
+            assert torch.allclose(got_one, wanted_one, atol=1e-6)
+
+
+def test_heads_of_torchs_own_attention_are_groups() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch = nn.Conv2d(3, 24, 4, 4)
+            self.layer = nn.TransformerEncoderLayer(24, 3, 32, batch_first=True)
+            self.head = nn.Linear(24, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.head(self.layer(self.patch(x).flatten(2).transpose(1, 2)))
+            return found
+
+    torch.manual_seed(0)
+    model = Encoder().eval()
+    prunable = trace(model, IMAGE)
+    assert prunable.widths == {"layer.self_attn.in_proj": 72, "layer.linear1": 32}
+    assert type(model.layer.self_attn) is nn.MultiheadAttention
+    random = np.random.default_rng(0)
+    widths = {"layer.self_attn.in_proj": 24, "layer.linear1": 7}
+    assert holds(prunable, widths, random)
+    pruned = prunable.pruned(widths)
+    shell = reshaped(model, IMAGE, widths)
+    shell.load_state_dict(pruned.state_dict())
+    with torch.no_grad():
+        assert torch.allclose(shell.eval()(IMAGE), pruned.eval()(IMAGE), atol=1e-6)
+        assert torch.allclose(prunable.pruned({}).eval()(IMAGE), model(IMAGE), atol=1e-5)
+    again = trace(prunable.pruned({"layer.self_attn.in_proj": 48}), IMAGE)
+    assert again.widths == {"layer.self_attn.in_proj": 48, "layer.linear1": 32}
