@@ -186,16 +186,17 @@ class _Court:
                         operations, output = record_operations(self.model, self._example)
                     else:
                         output = self._answer()
-                    outputs = [*output_tensors(output), *self._trained()]
+                outputs, trained = output_tensors(output), self._shapes_in_training()
             with undone(self.model), self._mode():
                 mask(self.model, slots, kept)
                 with self._watched_layers() as wanted:
-                    wanted_outputs = [*output_tensors(self._answer()), *self._trained()]
+                    wanted_outputs = output_tensors(self._answer())
+                wanted_trained = self._shapes_in_training()
         except UserError as error:
             return str(error)
         except Exception as error:  # of any class: the forward is not ours
             return f"the network does not run without part of it: {_first_line(error)}"
-        if [tensor.shape for tensor in outputs] != [tensor.shape for tensor in wanted_outputs]:
+        if (_shapes(outputs), trained) != (_shapes(wanted_outputs), wanted_trained):
             return "cutting its channels changes the shape of the output"
         heard = [pair for pair in zip(wanted, got, strict=False) if pair[0].shape == pair[1].shape]
         difference = _disagreement([*zip(wanted_outputs, outputs, strict=True), *heard])
@@ -210,12 +211,12 @@ class _Court:
         with torch.no_grad(), every_module_runs():
             return run(self.model, self._example)
 
-    def _trained(self) -> list[Tensor]:
+    def _shapes_in_training(self) -> list[torch.Size]:
+        """Return the shapes that training gives; the values may be random, by dropout."""
         if not self._suspects.trains_otherwise:
             return []
         with torch.random.fork_rng([]), as_in_training(self.model):
-            torch.manual_seed(0)
-            return output_tensors(self._answer())
+            return _shapes(output_tensors(self._answer()))
 
     def _unpredicted(self, kept: Trial, operations: Sequence[Operation]) -> str | None:
         """Return how the operations of the cut network are not those predicted."""
@@ -255,6 +256,10 @@ class _Court:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _shapes(tensors: Iterable[Tensor]) -> list[torch.Size]:
+    return [tensor.shape for tensor in tensors]
 
 
 def _disagreement(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:

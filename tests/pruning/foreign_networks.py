@@ -371,4 +371,12 @@ class Flagged(nn.Module):
         return {"depth": found[0], "aux": found[1]} if self.training else found
 
 
-TRAINING = (Auxiliary, AuxiliaryWeight, Targets, SecondInput, Teacher, Flagged)
+class Dropping(Auxiliary):
+    """Drops features by hand, in training."""
+
+    def forward(self, x: Tensor) -> Any:
+        y = F.dropout(self.stem(x).relu(), 0.5, training=self.training)
+        return self.head(F.dropout2d(y, 0.1, training=self.training))
+
+
+TRAINING = (Dropping, Auxiliary, AuxiliaryWeight, Targets, SecondInput, Teacher, Flagged)

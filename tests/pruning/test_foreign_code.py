@@ -16,6 +16,7 @@ from foreign_networks import (
     Auxiliary,
     AuxiliaryWeight,
     Between,
+    Dropping,
     Features,
     Giving,
     SecondInput,
@@ -142,6 +143,7 @@ def test_what_was_pruned_trains(case: Callable[[], nn.Module]) -> None:
 
 
 def test_layers_of_training_say_so() -> None:
+    assert list(traced(Dropping()).groups) == ["stem"]
     assert traced(Auxiliary()).locked["aux.0"] == "it runs in training only"
     may = "which does not run on the example input, may read them"
     assert traced(Targets()).locked["stem"] == f"aux.0, {may}"
