@@ -8,22 +8,30 @@ from typing import Annotated
 import typer
 
 from netadapt.cli.common import say
+from netadapt.cli.resuming import resumable
 
 BASE = files("netadapt") / "depth" / "weights" / "rooms.safetensors"  # benchmarks/bases.py
 DATA = "synthetic:2000"
 SPEEDUP = 2
+HERE = Path("demo")
 
 
 def demo(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for everything that the demo makes.")
-    ] = Path("demo"),
+    ] = HERE,
 ) -> None:
     """Make a depth network twice as fast on this machine: profile, search, plot.
 
     The network comes with netadapt: FastDepth, half as wide, trained on procedural rooms. Every
     step is a command you could have typed. An interrupted demo goes on where it stopped.
     """
+    again = "netadapt demo" + (f" --out {shlex.quote(str(out))}" if out != HERE else "")
+    with resumable(lambda: again):
+        _all_steps(out)
+
+
+def _all_steps(out: Path) -> None:
     from netadapt.files import write_atomic
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.runtimes import load_runtime

@@ -1,5 +1,7 @@
 """``netadapt search``."""
 
+import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +10,7 @@ import typer
 from netadapt.cli.common import BadSample, Loss, NoDevice, counted, say, with_task_options_of_depth
 from netadapt.cli.declared import with_options
 from netadapt.cli.report import tell_of_page
+from netadapt.cli.resuming import resumable
 from netadapt.errors import UserError
 from netadapt.factories import trust_words
 from netadapt.options import NETWORK, OUTPUT
@@ -63,15 +66,14 @@ def search(
     base = model or checkpoint
     folder = out or default_folder(base or "")
     view = SearchView()
-    try:
+
+    def again() -> str | None:
+        if not (folder / "run.json").exists() and not (folder / "targets.json").exists():
+            return None
+        return f"netadapt search --resume --out {shlex.quote(str(folder))}{_again(given)}"
+
+    with resumable(again), closing(view):
         results = _searched(base, folder, resume, view, given)
-    except KeyboardInterrupt:
-        view.close()
-        if (folder / "run.json").exists() or (folder / "targets.json").exists():
-            say(f"stopped; go on with: netadapt search --resume --out {folder}{_again(given)}")
-        raise
-    finally:
-        view.close()
     for result in results:
         _tell(result)
         tell_of_page(result.folder)

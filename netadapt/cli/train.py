@@ -1,12 +1,14 @@
 """``netadapt train``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from netadapt.cli.common import BadSample, Loss, NoDevice, say, with_task_options_of_depth
+from netadapt.cli.common import BadSample, Loss, NoDevice, with_task_options_of_depth
 from netadapt.cli.declared import with_options
+from netadapt.cli.resuming import resumable
 from netadapt.factories import trust_words
 from netadapt.options import NETWORK, OUTPUT
 from netadapt.training.settings import TrainConfig, TrainRequest, TrainSettings
@@ -53,11 +55,12 @@ def train(
     given = with_task_options_of_depth(given, loss=loss, on_bad_sample=on_bad_sample)
     if imagenet:
         given["model_options"] = {**given.get("model_options", {}), "imagenet": True}
-    try:
-        with training_view() as view:
-            final = run(out=out, resume=resume, progress=view, **given)
-    except KeyboardInterrupt:
-        if TrainFolder(out).config.exists():
-            say(f"stopped; go on with: netadapt train --resume --out {out}{trust_words()}")
-        raise
+
+    def again() -> str | None:
+        if not TrainFolder(out).config.exists():
+            return None
+        return f"netadapt train --resume --out {shlex.quote(str(out))}{trust_words()}"
+
+    with resumable(again), training_view() as view:
+        final = run(out=out, resume=resume, progress=view, **given)
     print(final)
