@@ -42,7 +42,7 @@ EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS, *published.SINGLE)
 ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitude", "random")
 OWN = ("short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction")
 OWN += ("decay", "saliency_batches", "candidates", "population", "generations")
-OWN += ("recalibration_batches",)
+OWN += ("recalibration_batches", "anchor_every")
 
 
 def main(arguments: list[str] | None = None) -> None:

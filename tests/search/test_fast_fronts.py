@@ -26,7 +26,7 @@ def test_two_strategies_side_by_side_and_again(fronts, tmp_path, monkeypatch):
         "--out", str(tmp_path / "work"), "--results", str(tmp_path / "fronts"),
         "--methods", "netadapt-fast", "uniform", "--seeds", "0", "--shares", "0.96", "0.92",
         "--short-steps", "1", "--long-steps", "1", "--batch-size", "4",
-        "--saliency-batches", "1", "--initial-reduction", "0.04",
+        "--saliency-batches", "1", "--initial-reduction", "0.04", "--anchor-every", "1000",
     ]  # fmt: skip
     fronts.main(arguments)
     rows = pd.read_csv(tmp_path / "fronts.csv")
