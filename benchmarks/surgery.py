@@ -223,7 +223,7 @@ def built(builder: Callable[[], nn.Module]) -> nn.Module:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.1, 0.1)
     for name, parameter in model.named_parameters():
-        if name.endswith("gamma"):  # ConvNeXt's layer scale starts at nothing
+        if name.endswith("gamma") or "layer_scale" in name:  # layer scales start near 0
             nn.init.uniform_(parameter, 0.5, 1.5)
     if isinstance(model, FastDepth):
         model.set_depth_statistics(3.0, 1.0)  # its last ReLU must let something through
