@@ -3,7 +3,7 @@
 import shlex
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ HERE = Path("demo")
 
 
 def demo(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for everything that the demo makes.")
     ] = HERE,
@@ -28,10 +29,10 @@ def demo(
     """
     again = "netadapt demo" + (f" --out {shlex.quote(str(out))}" if out != HERE else "")
     with resumable(lambda: again):
-        _all_steps(out)
+        _all_steps(context.find_root().command, out)
 
 
-def _all_steps(out: Path) -> None:
+def _all_steps(netadapt: Any, out: Path) -> None:
     from netadapt.files import write_atomic
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.runtimes import load_runtime
@@ -41,30 +42,29 @@ def _all_steps(out: Path) -> None:
         write_atomic(base, BASE.read_bytes())
     table = lut / load_device("cpu").target(load_runtime("onnxruntime")).slug
     if not (table / "validation.csv").exists():
-        _run(f"profile-lut --device cpu --model {_word(base)} --lut {_word(lut)}")
+        _run(netadapt, f"profile-lut --device cpu --model {_word(base)} --lut {_word(lut)}")
     if (run / "run.json").exists():
-        _run(f"search --resume --out {_word(run)}")
+        _run(netadapt, f"search --resume --out {_word(run)}")
     else:
         _run(
+            netadapt,
             f"search --checkpoint {_word(base)} --data {DATA} --loss l1-log "
             f"--task-option augmentation=mild --lut {_word(table)} --speedup {SPEEDUP} "
             "--strategy netadapt-fast --initial-reduction 0.035 --decay 1 --short-steps 10 "
-            f"--long-steps 150 --long-points 8 --long-lr 5e-4 --out {_word(run)}"
+            f"--long-steps 150 --long-points 8 --long-lr 5e-4 --out {_word(run)}",
         )
-    _run(f"plot {_word(run)}")
+    _run(netadapt, f"plot {_word(run)}")
     plots = run / "plots"
     say(f"\nPhotographs, truth, base and pruned network: {plots / 'samples.png'}")
     say(f"The front: {plots / 'front.png'}")
     say(f"The page to look at: {run / 'report.html'}")
 
 
-def _run(command: str) -> None:
+def _run(netadapt: Any, command: str) -> None:
     """Show a command and run it as if it had been typed."""
-    from netadapt.cli.main import INTERRUPTED, app
-
     say(f"\n$ netadapt {command}")
-    if app(shlex.split(command), standalone_mode=False) == INTERRUPTED:
-        raise KeyboardInterrupt
+    with netadapt.make_context("netadapt", shlex.split(command)) as context:
+        context.command.invoke(context)
 
 
 def _word(path: Path) -> str:
