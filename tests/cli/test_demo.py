@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import pytest
 import torch
 from typer.main import get_command
@@ -19,27 +21,44 @@ def test_the_network_that_comes_along_is_small_and_knows_rooms(tmp_path):
     assert scores["delta1"] > 0.6
 
 
-def test_the_demo_types_commands_that_exist(tmp_path, monkeypatch, capsys):
-    group, typed = get_command(main.app), []
+class Typed:
+    """Stands for the command line: notes the commands, having checked that they can be typed."""
 
-    def parsed(words, standalone_mode):
-        context = group.make_context("netadapt", list(words))
-        command = group.get_command(context, words[0])
-        command.make_context(words[0], list(words[1:]))  # refuses what it does not know
-        typed.append(words)
+    def __init__(self, error=None):
+        self.group, self.words, self.error = get_command(main.app), [], error
+        self.command = self
 
-    monkeypatch.setattr(main, "app", parsed)
-    out = tmp_path / "a demo"
-    demo(out)
-    assert [words[0] for words in typed] == ["profile-lut", "search", "plot"]
-    assert all(str(out) in " ".join(words) for words in typed)
+    def find_root(self):
+        return self
+
+    @contextmanager
+    def make_context(self, name, words):
+        with self.group.make_context(name, list(words)) as context:
+            command = self.group.get_command(context, words[0])
+            command.make_context(words[0], list(words[1:]))  # refuses what it does not know
+        self.words.append(words)
+        yield self
+
+    def invoke(self, context):
+        if self.error is not None:
+            raise self.error
+
+
+def test_the_demo_types_commands_that_exist(tmp_path, capsys):
+    typed, out = Typed(), tmp_path / "a demo"
+    demo(typed, out)
+    assert [words[0] for words in typed.words] == ["profile-lut", "search", "plot"]
+    assert all(str(out) in " ".join(words) for words in typed.words)
     said = capsys.readouterr().err
     for name in ("samples.png", "front.png", "report.html"):
         assert str(out / "run") in said
         assert name in said
 
 
-def test_an_interrupt_of_a_step_ends_the_demo(tmp_path, monkeypatch):
-    monkeypatch.setattr(main, "app", lambda words, standalone_mode: main.INTERRUPTED)
+def test_an_interrupt_of_a_step_ends_the_demo_and_says_how_to_go_on(tmp_path, capsys):
+    typed = Typed(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        demo(tmp_path)
+        demo(typed, tmp_path)
+    assert [words[0] for words in typed.words] == ["profile-lut"]
+    said = capsys.readouterr().err
+    assert said.endswith(f"stopped; go on with: netadapt demo --out {tmp_path}\n")
