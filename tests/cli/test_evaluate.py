@@ -27,8 +27,8 @@ def test_every_score_has_a_line_with_its_unit(netadapt):
 
 
 def test_the_device_is_one_that_is_there(netadapt):
-    assert netadapt(EVALUATE, "--device cpu").out == netadapt(EVALUATE).out
-    line = netadapt.refused(EVALUATE, "--device cuda:99")
+    assert netadapt(EVALUATE, "--train-on cpu").out == netadapt(EVALUATE).out
+    line = netadapt.refused(EVALUATE, "--train-on cuda:99")
     assert line.startswith("device cuda:99 is not there; torch sees ")
 
 

@@ -117,10 +117,11 @@ def test_trust_is_of_one_module_or_factory_and_no_other(netadapt, here, canary, 
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("word", ["", "a-b", "a.b.", "a:b:c", "/tmp/x", "a b"])
+@pytest.mark.parametrize("word", ["a-b", "a.b.", "a:b:c", "/tmp/x", "a b"])
 def test_what_cannot_be_trusted_is_named(netadapt, word):
     line = netadapt.refused_at_once("info @tiny.safetensors", f"--trust={word.replace(' ', '!')}")
     assert "give package.module or package.module:factory" in line
+    assert "--trust is empty" in netadapt.refused_at_once("info @tiny.safetensors --trust=")
     assert "--trust needs a value" in netadapt.refused_at_once("info @tiny.safetensors --trust")
 
 
@@ -184,7 +185,9 @@ class TestATable:
     def table(self, netadapt, here):
         shutil.copytree(netadapt.stock / "lut/made-up", here / "table")
         path = here / "table/target.json"
-        changed_json(path, protocol={"model": "canary_code:net", "input": "1x3x32x32"})
+        network = {"model": "canary_code:net", "input": "1x3x32x32"}
+        known = json.loads(path.read_text())["calibrations"]
+        changed_json(path, calibrations=[calibration | network for calibration in known])
         return path
 
     def test_does_not_build_the_network_it_remembers(self, netadapt, table, canary):

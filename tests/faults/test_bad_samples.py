@@ -104,5 +104,5 @@ def test_data_without_one_good_frame_is_refused(frames):
 
 
 def test_other_tasks_have_their_own_way():
-    with pytest.raises(UserError, match="--on-bad-sample is of task depth"):
+    with pytest.raises(UserError, match="task digits has no option 'on_bad_sample'"):
         open_task("digits", None, SIZE, {"on_bad_sample": "skip"})

@@ -115,7 +115,7 @@ def test_a_killed_driver_and_a_lost_node_change_nothing(cluster, faults, undistu
 
     remover = threading.Thread(target=remove)
     remover.start()
-    run = netadapt.search(out=out, resume=True)
+    run = netadapt.search(out=out, resume=True, address=cluster.address)
     remover.join()
     assert (out / "journal.jsonl").read_bytes().startswith(before)
     assert_same_end(run, undisturbed)

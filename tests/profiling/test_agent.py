@@ -209,7 +209,7 @@ def test_shared_weights_give_the_full_networks_own_output(
     for file, data in {**graphs.common_files, name: content}.items():
         (tmp_path / file).write_bytes(data)
     example = np.load(tmp_path / "input.npy")
-    options = {"threads": 1, "provider": ""}
+    options = {"threads": 1, "provider": "", "precision": "fp32"}
     session = BOARD_RUNTIMES[runtime].load(str(tmp_path / name), example, options)
     wanted = small.model(small.example_input).detach().numpy()
     assert session.output() == pytest.approx(wanted, abs=1e-4)

@@ -11,11 +11,11 @@ from quick_profile import assert_profiles, target
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.workloads import fuse
 from netadapt.profiling.agent.openvino import OpenVinoSession, ProfiledOpenVinoSession
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.runtimes import load_runtime
-from netadapt.profiling.runtimes.openvino import FUSION
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel, trace
 
@@ -68,7 +68,7 @@ def test_it_computes_in_float32_with_the_threads_asked_for(
 def test_workloads_are_what_openvino_executes(network: str, request: pytest.FixtureRequest) -> None:
     prunable: PrunableModel = request.getfixturevalue(network)
     session = profiled(prunable, _graph(prunable))
-    units = fuse(prunable.operations.operations, FUSION)
+    units = fuse(prunable.operations.operations, FUSIONS["openvino"])
     for _ in range(3):
         session.run()
     executed = [names for names in session._original_names.values() if "netadapt_op" in names]

@@ -79,7 +79,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch, graphs: Graphs) -> None:
     """Spare the export of the tiny network."""
-    monkeypatch.setattr(ssh, "Graphs", lambda prunable: graphs)
+    monkeypatch.setattr(ssh, "Graphs", lambda prunable, precision: graphs)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_clock import FakeClock, fine_case, true_ms
 
@@ -87,7 +88,7 @@ def test_predictions_are_anchored_at_the_network_the_walk_stands_at(
     assert len(errors) > 2
     assert errors.mean() < 0.02
     assert set(rows["latency_source"]) <= {"measured", "anchored"}
-    ordered = run.front
+    ordered = pd.read_csv(run.folder / "pareto.csv")
     best = ordered["measured_ms"].fillna(ordered["predicted_ms"])
     assert best.is_monotonic_increasing
     assert ordered["likelihood_holdout"].is_monotonic_increasing

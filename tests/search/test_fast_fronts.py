@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fake_clock import FakeClock
 from search_case import make_case
 
 from netadapt.errors import UserError
@@ -20,6 +21,7 @@ def fronts():
 
 
 def test_two_strategies_side_by_side_and_again(fronts, tmp_path, monkeypatch):
+    FakeClock().install(monkeypatch)  # networks so small take one time, whatever their widths
     case = make_case(tmp_path, attached=True)
     arguments = [
         "--base", case["model"], "--data", case["data"], "--lut", case["lut"],

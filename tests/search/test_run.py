@@ -24,7 +24,8 @@ def test_a_search_reaches_its_budget_and_keeps_the_front(finished, elsewhere):
     assert list(front.columns[11:]) == ["latency_source", *WIDTHS]
     assert set(everything["latency_source"]) == {"predicted"}
     kept = pareto_front(everything["predicted_ms"], everything["delta1_holdout"])
-    assert set(front["candidate"]) == set(everything["candidate"].iloc[kept])
+    answer = finished.final.stem
+    assert set(front["candidate"]) == {*everything["candidate"].iloc[kept], answer}
     final = everything.set_index("candidate").loc[finished.final.stem]
     assert final["stage"] == "long"
     assert final["predicted_ms"] <= budget
@@ -86,7 +87,7 @@ def test_a_resumed_search_may_compute_elsewhere(finished, monkeypatch):
 
     monkeypatch.setattr(start, "Networks", Recorded)
     monkeypatch.setattr("netadapt.training.device.torch.cuda.device_count", lambda: 2)
-    netadapt.search(out=finished.folder, resume=True, device="cuda:1")
+    netadapt.search(out=finished.folder, resume=True, train_on="cuda:1")
     netadapt.search(out=finished.folder, resume=True)
     assert devices == ["cuda:1", "cpu"]
 
@@ -97,11 +98,11 @@ def test_a_candidate_that_diverges_is_recorded_and_never_chosen(tmp_path, elsewh
 
     tune, calls = evaluation.fit, []
 
-    def sometimes(model, task, settings):
+    def sometimes(model, task, settings, **listeners):
         calls.append(settings)
         if len(calls) == 2:
             raise TrainingDiverged("training diverged: the loss is nan at step 1")
-        return tune(model, task, settings)
+        return tune(model, task, settings, **listeners)
 
     monkeypatch.setattr(evaluation, "fit", sometimes)
     run = netadapt.search(**elsewhere, out=tmp_path / "run")
@@ -110,7 +111,7 @@ def test_a_candidate_that_diverges_is_recorded_and_never_chosen(tmp_path, elsewh
     assert not failed["selected"].any()
     assert not set(failed["candidate"]) & set(run.front["candidate"])
 
-    def always(model, task, settings):
+    def always(model, task, settings, **listeners):
         raise TrainingDiverged("training diverged: the loss is nan at step 1")
 
     monkeypatch.setattr(evaluation, "fit", always)
