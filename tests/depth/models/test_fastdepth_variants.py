@@ -112,7 +112,10 @@ def test_head_starts_at_the_depth_statistics(name, options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"encoder": "resnet19"}, "timm cannot build encoder 'resnet19': it has no network of that name"),
+        (
+            {"encoder": "resnet19"},
+            "timm cannot build encoder 'resnet19': it has no network of that name",
+        ),
         ({"encoder": "swin_tiny_patch4_window7_224"}, "4, 8, 16, 32, channels last"),
         ({"encoder": "vit_tiny_patch16_224"}, "doubling strides; .* at 16, 16, 16"),
         ({"decoder": "wide"}, "no decoder 'wide' with skips 'add'; decoders: depthwise, plain"),
