@@ -314,9 +314,9 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _network(model: "nn.Module | str | Path") -> "nn.Module":
-    from netadapt.training.checkpoint import load_model
+    from netadapt.training.checkpoint import load_seeded
 
-    return load_model(str(model)) if isinstance(model, str | Path) else model
+    return load_seeded(model, 0) if isinstance(model, str | Path) else model
 
 
 def _size(example_input: "Tensor") -> tuple[int, int]:

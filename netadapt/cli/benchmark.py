@@ -53,7 +53,7 @@ def benchmark(
     request = ProfileRequest(**{name: given.pop(name) for name in ("device", "runtime")
                                 if name in given})  # fmt: skip
     device, runtime, options = request.device, request.runtime, Options.parse(**given)
-    asked = comparison.Asked(checkpoint, device, options, input_size)
+    asked = comparison.BenchmarkRequest(checkpoint, device, options, input_size)
     if serve:
         comparison.serve_runtime(asked, runtime)
     elif runtime == ALL:

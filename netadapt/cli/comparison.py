@@ -26,7 +26,7 @@ LEGEND = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchmarkRequest:
     """What a user wants benchmarked."""
 
     checkpoint: str
@@ -52,7 +52,7 @@ class Asked:
         return words
 
 
-def compare_runtimes(asked: Asked, runs: int, as_json: bool) -> None:
+def compare_runtimes(request: BenchmarkRequest, runs: int, as_json: bool) -> None:
     """Benchmark every runtime there is, and print a table."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.cli.views import stage_progress
@@ -61,25 +61,27 @@ def compare_runtimes(asked: Asked, runs: int, as_json: bool) -> None:
     from netadapt.profiling.devices.local import LocalDevice
     from netadapt.profiling.runtimes import RUNTIMES, load_runtime
 
-    here = load_device(asked.device)
+    here = load_device(request.device)
     if not isinstance(here, LocalDevice):
-        raise UserError(f"--runtime all is for this machine, not {asked.device}; name one runtime")
+        raise UserError(
+            f"--runtime all is for this machine, not {request.device}; name one runtime"
+        )
     # what would fail in every process fails before any is started
-    target = here.target(load_runtime("torch"), asked.options_of("torch"))
-    load_with_input(asked.checkpoint, asked.input_size, asked.options.batch)
-    commands = {name: asked.command(name) for name in RUNTIMES}
+    target = here.target(load_runtime("torch"), request.options_of("torch"))
+    load_with_input(request.checkpoint, request.input_size, request.options.batch)
+    commands = {name: request.command(name) for name in RUNTIMES}
     with stage_progress() as progress:
         found = compare(commands, runs, progress, here.energy())
     if not any(one.stats for one in found):
         reasons = "; ".join(f"{one.runtime}: {one.reason}" for one in found)
-        raise UserError(f"no runtime ran {asked.checkpoint}: {reasons}")
-    say_if_fresh(asked.checkpoint)
+        raise UserError(f"no runtime ran {request.checkpoint}: {reasons}")
+    say_if_fresh(request.checkpoint)
     machine = target.model_dump(
         exclude={"runtime", "runtime_version", "calibration", "protocol", *OPTION_OF}
     )
     rows = [_row(one) for one in found]
     if as_json:
-        print_json({"checkpoint": asked.checkpoint, "runtimes": rows, "machine": machine})
+        print_json({"checkpoint": request.checkpoint, "runtimes": rows, "machine": machine})
         return
     stdout_console().print(table_of(rounded([_without_flag(row) for row in rows])))
     say(
@@ -112,7 +114,7 @@ def _without_flag(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "installed"}
 
 
-def serve_runtime(asked: Asked, runtime: str) -> None:
+def serve_runtime(request: BenchmarkRequest, runtime: str) -> None:
     """Be the process of one runtime: load the network, and run it when told to on stdin."""
     from netadapt.cli.models import load_with_input
     from netadapt.profiling.devices import load_device
@@ -126,8 +128,10 @@ def serve_runtime(asked: Asked, runtime: str) -> None:
         except UserError as error:
             refuse(str(error), answers)
             return
-        target = load_device(asked.device).target(found, asked.options)
-        model, example = load_with_input(asked.checkpoint, asked.input_size, asked.options.batch)
+        target = load_device(request.device).target(found, request.options)
+        model, example = load_with_input(
+            request.checkpoint, request.input_size, request.options.batch
+        )
         with loaded(model, example, target) as network:
             serve(network, target.runtime_version, sys.stdin, answers)
 

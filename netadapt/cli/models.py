@@ -3,8 +3,10 @@
 from torch import Tensor, nn
 
 from netadapt.cli.common import say
-from netadapt.training.checkpoint import is_file_reference, load_model
+from netadapt.training.checkpoint import is_file_reference, load_seeded
 from netadapt.training.trial import with_example_input
+
+FRESH_SEED = 0
 
 
 def load_with_input(
@@ -12,10 +14,12 @@ def load_with_input(
 ) -> tuple[nn.Module, Tensor]:
     """Return the network, in eval mode, and an example input ``(batch, C, H, W)`` it takes.
 
+    Fresh weights are the same every time.
+
     Raises:
         UserError: it cannot be loaded, no input size is known, or it does not run on it.
     """
-    return with_example_input(load_model(reference), input_size, batch)
+    return with_example_input(load_seeded(reference, FRESH_SEED), input_size, batch)
 
 
 def say_if_fresh(reference: str) -> None:

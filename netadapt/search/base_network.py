@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from netadapt.models import ModelSpec
 from netadapt.pruning import PrunableModel, trace
 from netadapt.search.settings import SearchSettings
-from netadapt.training.checkpoint import load_model
+from netadapt.training.checkpoint import load_seeded
 from netadapt.training.recipes import recipe_for
 from netadapt.training.task import Task
 from netadapt.training.tasks import open_task
@@ -32,8 +32,8 @@ class BaseNetwork:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The network with its weights, in eval mode."""
-        return load_model(str(self.weights)).eval()
+        """The network with its weights, in eval mode; fresh weights follow the run's seed."""
+        return load_seeded(self.weights, self.settings.seed).eval()
 
     @cached_property
     def task(self) -> Task:

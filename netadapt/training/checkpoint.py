@@ -221,6 +221,16 @@ def load_model(
     return read_weights(path) if path.suffix in READERS else load_checkpoint(path)
 
 
+def load_seeded(ref: str | Path, seed: int, **options: Any) -> nn.Module:
+    """As ``load_model``, with fresh weights that are a function of ``seed``.
+
+    The state of torch's generators is left as it was.
+    """
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(seed)
+        return load_model(ref, **options)
+
+
 def require_trusted_model(ref: str, where: object) -> None:
     """Raise a ``UserError`` if the file ``where`` names a model that is untrusted code.
 

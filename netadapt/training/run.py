@@ -22,8 +22,8 @@ from netadapt.training.average import averaged
 from netadapt.training.checkpoint import (
     checkpoint_info,
     load_checkpoint,
-    load_model,
     load_moments,
+    load_seeded,
     require_trusted_model,
     save_checkpoint,
 )
@@ -176,9 +176,8 @@ def run_training(
 
 
 def _initial(config: TrainConfig, task: Task) -> nn.Module:
-    with torch.random.fork_rng([]):
-        torch.default_generator.manual_seed(config.settings.seed)
-        model = load_model(config.model, init_from=config.init_from, **config.model_options)
+    seed = config.settings.seed
+    model = load_seeded(config.model, seed, init_from=config.init_from, **config.model_options)
     task.prepare(model)
     return model
 

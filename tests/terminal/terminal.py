@@ -4,6 +4,7 @@ import fcntl
 import multiprocessing
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -23,6 +24,9 @@ ROWS = 50
 # forked from a process that has imported all that is slow to import
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["terminal", "netadapt.cli.main", "stock"])
+
+
+ERASED = re.compile(rb"(\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*)")
 
 
 class Terminal:
@@ -105,10 +109,11 @@ class Terminal:
 
     def _show(self, content: bytes) -> None:
         self.raw += content
-        self._stream.feed(content)
-        for line in self.text.splitlines():
-            if line and line not in self.seen:
-                self.seen.append(line)
+        for part in ERASED.split(content):  # a frame that is erased at once was seen, too
+            self._stream.feed(part)
+            for line in self.text.splitlines():
+                if line and line not in self.seen:
+                    self.seen.append(line)
 
 
 def _run(

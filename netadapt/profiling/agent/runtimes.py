@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BoardError(Exception):
-    """What whoever holds the board can mend, in one line."""
+    """An error that the owner of the board can fix, in one line."""
 
 
 @dataclass(frozen=True)

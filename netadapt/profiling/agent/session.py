@@ -41,8 +41,8 @@ class ProfiledSession(Session):
     def operation_us(self) -> NDArray[np.float64]:
         """Close the session and return ``(runs, operations)`` microseconds.
 
-        Columns follow the traced operations; what a fusion swallowed is 0 and its time
-        stands with an operation it was fused with.
+        Columns follow the traced operations. An operation that was fused into another is 0; its
+        time is booked on the operation it was fused with.
         """
 
 
