@@ -76,11 +76,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever a damaged file leads it to
-        if type(error).__name__ == "UnpicklingError":  # refused by the weights-only reader
+        # a refusal of the weights-only reader names what it would not load; damage names nothing
+        if type(error).__name__ == "UnpicklingError" and "GLOBAL" in str(error).upper():
             command = CONVERT.format(old=path.name, new=path.name.split(".")[0] + ".state.pth")
             raise UserError(
-                f"{path} holds more than weights, which could run code when loaded; convert it in "
-                f'the environment and folder of the official repository: python -c "{command}"'
+                f"{path} holds more than weights, and loading it could run code in it; only if you "
+                "trust whoever made it, convert it in the environment and folder of the official "
+                f'repository: python -c "{command}"'
             ) from error
         raise UserError(f"{path} is not a torch checkpoint, or is damaged") from error
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):

@@ -117,7 +117,7 @@ def test_trust_is_of_one_module_or_factory_and_no_other(netadapt, here, canary, 
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("word", ["a-b", "a.b.", "a:b:c", "/tmp/x", "a b"])
+@pytest.mark.parametrize("word", ["a-b", "a.b.", "a:b:c", "/a/x", "a b"])
 def test_what_cannot_be_trusted_is_named(netadapt, word):
     line = netadapt.refused_at_once("info @tiny.safetensors", f"--trust={word.replace(' ', '!')}")
     assert "give package.module or package.module:factory" in line

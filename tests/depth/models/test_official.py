@@ -34,7 +34,7 @@ def test_a_state_dict_gives_the_network_it_was_taken_from(model, tmp_path, wrapp
 def test_a_pickled_network_is_refused_with_the_way_to_convert_it(model, tmp_path):
     path = tmp_path / "skipadd.pth.tar"
     torch.save({"epoch": 3, "model": model}, path)
-    with pytest.raises(UserError, match="run code when loaded; convert it") as caught:
+    with pytest.raises(UserError, match="loading it could run code in it; only if you trust") as caught:
         load_official(path)
     command = str(caught.value).split('python -c "')[1].rstrip('"')
     plain = command.replace("map_location='cpu'", "map_location='cpu', weights_only=False")
@@ -63,4 +63,20 @@ def test_files_that_are_not_fastdepth_are_refused(model, tmp_path):
     torch.save(state, path)
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(UserError, match="damaged"):
+        load_official(path)
+
+
+@pytest.mark.parametrize("content", [b"nonsense", b"\x80\x02nonsense", b""])
+def test_a_damaged_file_is_not_called_a_pickle_and_no_code_is_advised(tmp_path, content):
+    path = tmp_path / "damaged.pth"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is not a torch checkpoint, or is damaged") as caught:
+        load_official(path)
+    assert "python -c" not in str(caught.value)
+
+
+def test_the_advice_to_convert_a_pickled_network_says_that_it_runs_code(tmp_path):
+    path = tmp_path / "whole.pth"
+    torch.save({"model": torch.nn.Conv2d(1, 1, 1)}, path)
+    with pytest.raises(UserError, match="only if you trust whoever made it, convert it"):
         load_official(path)
