@@ -34,7 +34,9 @@ def test_a_state_dict_gives_the_network_it_was_taken_from(model, tmp_path, wrapp
 def test_a_pickled_network_is_refused_with_the_way_to_convert_it(model, tmp_path):
     path = tmp_path / "skipadd.pth.tar"
     torch.save({"epoch": 3, "model": model}, path)
-    with pytest.raises(UserError, match="loading it could run code in it; only if you trust") as caught:
+    with pytest.raises(
+        UserError, match="loading it could run code in it; only if you trust"
+    ) as caught:
         load_official(path)
     command = str(caught.value).split('python -c "')[1].rstrip('"')
     plain = command.replace("map_location='cpu'", "map_location='cpu', weights_only=False")
