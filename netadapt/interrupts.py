@@ -28,6 +28,22 @@ def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore interrupts inside the block: for the line that says how to go on.
+
+    Nothing changes off the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 class StopRequest:
     """What ``on_interrupt`` calls: the first interrupt asks to stop soon, the second stops at once.
 

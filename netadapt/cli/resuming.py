@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from netadapt.cli.screen import say
+from netadapt.interrupts import uninterrupted
 
 _inside = False
 
@@ -24,9 +25,10 @@ def resumable(command: Callable[[], str | None]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        words = command()
-        if words is not None:
-            say(f"stopped; go on with: {words}")
+        with uninterrupted():
+            words = command()
+            if words is not None:
+                say(f"stopped; go on with: {words}")
         raise
     finally:
         _inside = False

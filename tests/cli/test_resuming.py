@@ -1,5 +1,7 @@
 """After an interrupt one command is named: that of the outermost block."""
 
+import signal
+
 import pytest
 
 from netadapt.cli.resuming import resumable
@@ -35,3 +37,14 @@ def test_what_ends_well_says_nothing(capsys):
     with resumable(lambda: "netadapt demo"):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_a_second_ctrl_c_does_not_cost_the_line_that_says_how_to_go_on(capsys):
+    def command():
+        signal.raise_signal(signal.SIGINT)
+        return "netadapt demo"
+
+    with pytest.raises(KeyboardInterrupt), resumable(command):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "stopped; go on with: netadapt demo\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -20,6 +20,7 @@ import pyte
 
 PATIENCE = 120.0  # seconds; only a command that hangs takes them
 ROWS = 50
+LOCAL_FLAGS = 3  # of what tcgetattr returns
 
 # forked from a process that has imported all that is slow to import
 SERVER = multiprocessing.get_context("forkserver")
@@ -45,6 +46,7 @@ class Terminal:
         stdin: bool = True,
     ) -> None:
         self._master, self._slave = pty.openpty()  # both stay open: the command opens it late
+        self._keep_output_at_interrupts()
         self._screen = pyte.Screen(width, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self.resize(width)
@@ -68,6 +70,12 @@ class Terminal:
     def text(self) -> str:
         """What is on the screen, lines stripped at their ends."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+
+    def _keep_output_at_interrupts(self) -> None:
+        """A terminal drops what it has not shown yet when Ctrl-C is typed; tests read all of it."""
+        settings = termios.tcgetattr(self._slave)
+        settings[LOCAL_FLAGS] |= termios.NOFLSH
+        termios.tcsetattr(self._slave, termios.TCSANOW, settings)
 
     def resize(self, width: int) -> None:
         """Make the window ``width`` columns wide."""
