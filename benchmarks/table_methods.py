@@ -161,18 +161,21 @@ def by_difference(networks: Networks, rows: NDArray[np.int64]) -> Samples:
 
 
 def profiled(networks: Networks, rows: NDArray[np.int64]) -> Samples:
-    sessions = (
-        ProfiledOnnxSession(
+    base = rows.max(axis=0)
+
+    def session(row: NDArray[np.int64]) -> ProfiledOnnxSession:
+        return ProfiledOnnxSession(
             networks.proto(row).SerializeToString(),
             networks.template.example,
             networks.threads,
             operations=networks.template.operation_count,
         )
-        for row in rows
+
+    every = operation_times(
+        map(session, rows), 7, ROUNDS, RUNS, np.random.default_rng(0), lambda: session(base)
     )
-    every = operation_times(sessions, 7, ROUNDS, RUNS, np.random.default_rng(0))
     for row, runs in zip(rows, every, strict=True):
-        medians = np.median(runs, axis=0)
+        medians = np.median(runs.us, axis=0)
         for unit, workload in zip(networks.map.units, networks.map.at(row), strict=True):
             yield workload, float(medians[list(unit.members)].sum())
 

@@ -120,6 +120,12 @@ def table(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def drift_in_words(slowdowns: Sequence[float]) -> str:
+    """Say how the base network's latency changed over the chunks of a profile."""
+    lowest, highest = min(slowdowns), max(slowdowns)
+    return f"{lowest:.3f} to {highest:.3f} of its start, over {len(slowdowns)} chunks"
+
+
 def _calibration(calibration: "NetworkCalibration") -> dict[str, Any]:
     blocks = calibration.channel_blocks
     return {
@@ -128,6 +134,7 @@ def _calibration(calibration: "NetworkCalibration") -> dict[str, Any]:
         "call_us": round(calibration.call_us, 2),
         "workload_us": round(calibration.workload_us, 3),
         "networks": calibration.networks,
+        **({"base_drift": drift_in_words(calibration.slowdowns)} if calibration.slowdowns else {}),
         "channel_blocks": ", ".join(
             f"{kind or 'all'} {block}" for kind, block in sorted(blocks.items())
         ),

@@ -16,6 +16,7 @@ PAYS = 0.9  # of the error without a cache
 FOLDS = 4
 CREDIBLE_SCALE = 3.0  # whole networks against the sum of their operations
 LONGEST_US = 1e9  # no cost of a network is larger
+MOST_CHUNKS = 10_000
 
 Name = Annotated[str, Field(max_length=500)]
 Block = Annotated[int, Field(ge=1, le=1024)]
@@ -42,6 +43,8 @@ class NetworkCalibration(BaseModel):
         cache_mb: the MB that a network may read in a run and still find its weights there; 0: no
             such effect was seen.
         networks: how many were timed whole.
+        slowdowns: for each chunk of the profile, how long the base network took, divided by what
+            it took at the profile's start; the chunk's times were divided by it.
         channel_blocks: for each kind of workload (``conv2d 1x1``), how many channels the target
             computes at a time: any channel count costs what the next multiple costs. The kind
             ``""`` stands for all that are not named; kinds of which nothing is said have 1.
@@ -57,6 +60,9 @@ class NetworkCalibration(BaseModel):
     cached_us_per_mb: Annotated[float, Field(ge=0, le=LONGEST_US)] = 0.0
     cache_mb: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     networks: Annotated[int, Field(ge=1, le=1_000_000)]
+    slowdowns: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(max_length=MOST_CHUNKS)
+    ] = ()
     channel_blocks: Annotated[dict[Name, Block], Field(max_length=1000)] = Field(
         default_factory=dict
     )

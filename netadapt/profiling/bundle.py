@@ -20,10 +20,11 @@ from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.agent.offline import JOB, MANIFEST_FILE
 from netadapt.profiling.agent.precision import PRECISIONS
 from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES
-from netadapt.profiling.agent.timing import Timing
+from netadapt.profiling.agent.timing import OperationRuns, Timing
 from netadapt.profiling.agent_file import agent_files, archive
 from netadapt.profiling.design import LOWEST_SHARE, random_networks
 from netadapt.profiling.devices.base import Bench
+from netadapt.profiling.drift import Drift
 from netadapt.profiling.devices.remote import (
     Files,
     identity,
@@ -78,11 +79,12 @@ def write_bundle(
     schedule = schedule or runtime.schedule
     plan = _unrefined_plan(prunable, runtime, options, schedule)
     graphs = Graphs(with_typical_statistics(prunable), options.precision)
+    base, base_graph = graphs.base()
     design = [graphs.at(row) for row in plan.design]
     whole = [graphs.at(row) for row in plan.whole]
     stages = [
         operations_stage(
-            [name for name, _ in design], schedule.chunk, schedule.rounds, schedule.runs
+            [name for name, _ in design], base, schedule.chunk, schedule.rounds, schedule.runs
         ),
         whole_stage(
             [name for name, _ in whole], 2 * schedule.validation_rounds, schedule.validation_runs
@@ -91,7 +93,9 @@ def write_bundle(
     job = job_of(runtime.name, options, graphs.operations, stages)
     manifest = _manifest(plan, runtime, options, schedule, graphs.operations)
     manifest["id"] = identity(*job.values(), json.dumps(manifest, sort_keys=True))
-    files: Files = {**graphs.common_files, **dict(design), **dict(whole), **job}
+    files: Files = {
+        **graphs.common_files, **dict(design), base: base_graph, **dict(whole), **job
+    }  # fmt: skip
     files[MANIFEST_FILE] = json.dumps(manifest).encode()
     readme = README.format(
         package=BOARD_RUNTIMES[runtime.name].package, name=path.name, id=manifest["id"]
@@ -174,7 +178,8 @@ def _fill(table: LatencyTable, results: Results, progress: ProfileProgress) -> R
     plan = _plan(results)
     added = len(table.missing(plan.designed()))
     bench = ResultsBench(results)
-    measurement = Profile(bench, plan, results.manifest.schedule, table, progress)
+    drift = Drift.since(table, plan)
+    measurement = Profile(bench, plan, results.manifest.schedule, table, progress, drift)
     measurement.measure_workloads(plan.design)
     return measurement.validate(added)
 
@@ -221,8 +226,8 @@ class ResultsBench(Bench):
 
     def operations(
         self, rows: NDArray[np.int64], chunk: int, rounds: int, runs: int
-    ) -> Iterator[NDArray[np.float64]]:
-        """Yield ``(rounds * runs, operations)`` microseconds for each designed network."""
+    ) -> Iterator[OperationRuns]:
+        """Return what each of the designed networks took."""
         return (self._operations[tuple(row.tolist())] for row in rows)
 
     def whole(

@@ -40,6 +40,12 @@ class Plan:
     subject: Mapping[str, str] = field(default_factory=dict)
     multiples: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def base(self) -> NDArray[np.int64]:
+        """The ``(G,)`` full widths; the base network is always one of ``whole``."""
+        widths: NDArray[np.int64] = self.whole.max(axis=0)
+        return widths
+
     def designed(self) -> set[Workload]:
         """The workloads of the designed networks."""
         return {one for row in self.design for one in self.workloads(row)}

@@ -21,6 +21,7 @@ from netadapt.latency.workloads import Workload, WorkloadMap, block_kind, worklo
 from netadapt.profiling.design import refining_networks
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.devices.base import Bench
+from netadapt.profiling.drift import Drift
 from netadapt.profiling.measurement import require_attached
 from netadapt.profiling.plan import Plan, make_plan, with_typical_statistics
 from netadapt.profiling.runtimes import load_runtime
@@ -63,7 +64,7 @@ def profile(
         added = len(table.missing(plan.designed()))
         known = any(one.names() == plan.subject for one in table.target.calibrations)
         unfinished = added > 0 or not known
-        measurement = Profile(bench, plan, schedule, table, progress)
+        measurement = Profile(bench, plan, schedule, table, progress, Drift.since(table, plan))
         measurement.measure_workloads(plan.design)
         if unfinished:
             measurement.refine(mapped, prunable.widths)
@@ -80,6 +81,7 @@ class Profile:
         schedule: how often each is timed.
         table: where the measurements go.
         progress: is told of every step.
+        drift: how much slower the machine has become.
     """
 
     bench: Bench
@@ -87,6 +89,7 @@ class Profile:
     schedule: ProfileSchedule
     table: LatencyTable
     progress: ProfileProgress
+    drift: Drift
 
     def measure_workloads(self, rows: NDArray[np.int64], stage: str = "workloads") -> None:
         """Time those of ``rows`` that execute what the table lacks; append it chunk by chunk."""
@@ -98,8 +101,9 @@ class Profile:
         samples: dict[Workload, list[NDArray[np.float64]]] = defaultdict(list)
         timed = self.bench.operations(missing, schedule.chunk, schedule.rounds, schedule.runs)
         for place, (row, runs) in enumerate(zip(missing, timed, strict=True), start=1):
+            us = runs.us / self.drift.slowdown(runs.reference_us)
             for workload, members in zip(plan.workloads(row), plan.members, strict=True):
-                samples[workload].append(runs[:, list(members)].sum(axis=1))
+                samples[workload].append(us[:, list(members)].sum(axis=1))
             self.progress.advanced()
             if place % schedule.chunk == 0 or place == len(missing):
                 self.table.append({one: _quantiles(parts) for one, parts in samples.items()})
@@ -153,7 +157,9 @@ class Profile:
             FIXED_COSTS[table.target.runtime], most_lengthened_us(networks[0], latencies), blocks
         )
         calibration = fit(sums.part(np.arange(known)), first[:known])
-        calibration = calibration.model_copy(update=dict(plan.subject))
+        calibration = calibration.model_copy(
+            update={**plan.subject, "slowdowns": self.drift.slowdowns}
+        )
         target = table.target.model_copy(update={"protocol": dict(vars(schedule))})
         table.save_target(target.calibrated(calibration))
         predicted = calibrated_ms(calibration, sums)

@@ -15,7 +15,7 @@ from netadapt.latency.table import WORKLOAD_COLUMNS, parse_workload
 from netadapt.latency.target import Options, Text
 from netadapt.latency.workloads import Workload
 from netadapt.profiling.agent.offline import FORMAT, digest
-from netadapt.profiling.agent.timing import Timing
+from netadapt.profiling.agent.timing import OperationRuns, Timing
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.wording import first_problem
 
@@ -109,7 +109,11 @@ class Manifest(BaseModel):
 
 
 class Results(BaseModel):
-    """What a bundle measured: ``(networks, runs, operations)`` and ``(rounds, networks, runs)``."""
+    """What a bundle measured: ``(networks, runs, operations)`` and ``(rounds, networks, runs)``.
+
+    ``reference_us`` is what the base network took beside each of the networks; files of older
+    bundles have none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -121,6 +125,7 @@ class Results(BaseModel):
     runtime_version: Word
     date: Date
     operations_us: list[list[list[Duration]]]
+    reference_us: list[Annotated[Duration, Field(gt=0)]] | None = None
     whole_seconds: list[list[list[Annotated[Duration, Field(gt=0)]]]]
     whole_runs: list[list[list[Count]]]
     whole_energy_mj: list[list[Duration]] | None
@@ -131,6 +136,11 @@ class Results(BaseModel):
         rounds, networks = 2 * schedule.validation_rounds, len(asked.whole)
         shape = (len(asked.design), schedule.rounds * schedule.runs, asked.operations)
         _demand(_shaped(self.operations_us, shape), "operations are missing")
+        reference = self.reference_us
+        _demand(
+            reference is None or _shaped(reference, (len(asked.design),)),
+            "times of the base network are missing",
+        )
         shape = (rounds, networks, schedule.validation_runs)
         _demand(
             _shaped(self.whole_seconds, shape) and _shaped(self.whole_runs, shape),
@@ -140,9 +150,13 @@ class Results(BaseModel):
         _demand(energy is None or _shaped(energy, (rounds, networks)), "energies are missing")
         return self
 
-    def operations(self) -> NDArray[np.float64]:
-        """``(networks, rounds * runs, operations)`` microseconds."""
-        return np.array(self.operations_us, dtype=np.float64)
+    def operations(self) -> list[OperationRuns]:
+        """What each of the designed networks took, in their order."""
+        reference = self.reference_us or [1.0] * len(self.operations_us)
+        return [
+            OperationRuns(np.array(us, dtype=np.float64), took)
+            for us, took in zip(self.operations_us, reference, strict=True)
+        ]
 
     def whole(self) -> Timing:
         """The whole networks' durations."""

@@ -78,6 +78,10 @@ class Graphs:
             INPUT_FILE: input_file(self._template.example),
         }
 
+    def base(self) -> tuple[str, bytes]:
+        """The name and the content of the graph at full widths."""
+        return self.at(np.array(list(self._prunable.widths.values())))
+
     def at(self, row: NDArray[np.int64]) -> tuple[str, bytes]:
         """The name and the content of the graph at ``(G,)`` widths."""
         widths = dict(zip(self._prunable.groups, row.tolist(), strict=True))

@@ -183,10 +183,11 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
     """Overlay the fronts and return the legend's title, which states the reference point."""
     targets = list(dict.fromkeys(run.target for run in runs))
     goals = list(dict.fromkeys(run.goal for run in runs))
+    kind = "latency" if any(run.anchored for run in runs) else "predicted latency"
     axes.set_xlabel(
-        f"predicted latency on {style.shortened(targets[0], 60)}, ms"
+        f"{kind} on {style.shortened(targets[0], 60)}, ms"
         if len(targets) == 1
-        else "predicted latency, each run on its own target, ms"
+        else f"{kind}, each run on its own target, ms"
     )
     reference = reference_point(runs)
     names = [run.name for run in runs]

@@ -135,10 +135,20 @@ def _operations(
             todo.append(graph)
     order = np.random.default_rng([stage["seed"], len(done)])
     timed = operation_times(
-        networks.profiled(todo), stage["chunk"], stage["rounds"], stage["runs"], order
+        networks.profiled(todo),
+        stage["chunk"],
+        stage["rounds"],
+        stage["runs"],
+        order,
+        lambda: next(networks.profiled([stage["reference"]])),
     )
     for graph, runs in zip(todo, timed):
-        record = {"stage": stage["key"], "graph": graph, "us": runs.round(3).tolist()}
+        record = {
+            "stage": stage["key"],
+            "graph": graph,
+            "us": runs.us.round(3).tolist(),
+            "reference_us": round(runs.reference_us, 3),
+        }
         record_file.append(record)
         tell(record)
 

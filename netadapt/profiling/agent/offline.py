@@ -76,7 +76,7 @@ def run(archive: Path, here: Path) -> Path:
 def _content(
     job: dict[str, Any], manifest: dict[str, Any], records: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    profiled = {record["graph"]: record["us"] for record in records if "graph" in record}
+    profiled = {record["graph"]: record for record in records if "graph" in record}
     rounds = [record for record in records if "round" in record]
     energies = [one["energy_mj"] for one in rounds]
     graphs = [stage["graphs"] for stage in job["stages"] if stage["kind"] == OPERATIONS]
@@ -88,7 +88,8 @@ def _content(
         "clock": host.clock(),
         "runtime_version": BOARD_RUNTIMES[job["runtime"]].version(),
         "date": datetime.date.today().isoformat(),
-        "operations_us": [profiled[graph] for one in graphs for graph in one],
+        "operations_us": [profiled[graph]["us"] for one in graphs for graph in one],
+        "reference_us": [profiled[graph]["reference_us"] for one in graphs for graph in one],
         "whole_seconds": [one["seconds"] for one in rounds],
         "whole_runs": [one["runs"] for one in rounds],
         "whole_energy_mj": None if None in energies else energies,

@@ -54,6 +54,20 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class OperationRuns:
+    """One network, timed operation by operation.
+
+    Attributes:
+        us: ``(rounds * runs, operations)`` microseconds.
+        reference_us: what the reference network took in the same rounds: the sum of its
+            operations' medians.
+    """
+
+    us: NDArray[np.float64]
+    reference_us: float
+
+
+@dataclass(frozen=True)
 class Round:
     """One visit of every session: as ``Timing``, without the rounds."""
 
@@ -157,17 +171,30 @@ def operation_times(
     rounds: int,
     runs: int,
     order: np.random.Generator,
-) -> Iterator[NDArray[np.float64]]:
-    """Yield each session's ``(rounds * runs, operations)`` microseconds, in their order.
+    reference: Callable[[], ProfiledSession],
+) -> Iterator[OperationRuns]:
+    """Time each session's operations, in their order.
 
-    ``chunk`` sessions are loaded and timed together, the next ones only then.
+    ``chunk`` sessions and the reference network are loaded and timed together, the next ones only
+    then: what the reference takes tells how fast the machine is at that moment.
+
+    Args:
+        sessions: loaded networks that have not run yet.
+        chunk: how many are timed together.
+        rounds: how often each is visited.
+        runs: timed runs a visit.
+        order: shuffles the visits.
+        reference: loads the reference network.
     """
     waiting: list[ProfiledSession] = []
 
-    def finish() -> Iterator[NDArray[np.float64]]:
-        timing = interleaved(waiting, rounds, runs, order=order)
-        for session, counted in zip(waiting, timing.runs):
-            yield session.operation_us()[counted.ravel()]
+    def finish() -> Iterator[OperationRuns]:
+        together = [*waiting, reference()]
+        timing = interleaved(together, rounds, runs, order=order)
+        found = [one.operation_us()[which.ravel()] for one, which in zip(together, timing.runs)]
+        reference_us = float(np.median(found[-1], axis=0).sum())
+        for us in found[:-1]:
+            yield OperationRuns(us, reference_us)
         waiting.clear()
 
     for session in sessions:

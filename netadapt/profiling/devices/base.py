@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.latency.target import Options, Target
-from netadapt.profiling.agent.timing import Timing
+from netadapt.profiling.agent.timing import OperationRuns, Timing
 from netadapt.profiling.runtimes.base import Runtime
 from netadapt.pruning import PrunableModel
 
@@ -20,10 +20,11 @@ class Bench(ABC):
     @abstractmethod
     def operations(
         self, rows: NDArray[np.int64], chunk: int, rounds: int, runs: int
-    ) -> Iterator[NDArray[np.float64]]:
-        """Yield ``(rounds * runs, operations)`` microseconds for each of ``(n, G)`` widths.
+    ) -> Iterator[OperationRuns]:
+        """Time the networks of ``(n, G)`` widths operation by operation.
 
-        ``chunk`` networks are timed together, in interleaved rounds.
+        ``chunk`` networks are timed together, in interleaved rounds, and the base network with
+        them as the reference.
         """
 
     @abstractmethod

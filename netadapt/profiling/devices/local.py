@@ -9,8 +9,13 @@ from torch import Tensor, nn
 
 from netadapt.latency.target import Target
 from netadapt.profiling.agent.host import energy_counter, pinned
-from netadapt.profiling.agent.session import Session
-from netadapt.profiling.agent.timing import Timing, interleaved, operation_times
+from netadapt.profiling.agent.session import ProfiledSession, Session
+from netadapt.profiling.agent.timing import (
+    OperationRuns,
+    Timing,
+    interleaved,
+    operation_times,
+)
 from netadapt.profiling.devices.base import Bench, Device
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.runtimes.base import Loader
@@ -76,10 +81,14 @@ class LocalBench(Bench):
 
     def operations(
         self, rows: NDArray[np.int64], chunk: int, rounds: int, runs: int
-    ) -> Iterator[NDArray[np.float64]]:
-        """Yield ``(rounds * runs, operations)`` microseconds for each network."""
+    ) -> Iterator[OperationRuns]:
+        """Time networks operation by operation."""
         sessions = (self._loader.profiled_session(self._network(row)) for row in rows)
-        return operation_times(sessions, chunk, rounds, runs, self._order)
+
+        def base() -> ProfiledSession:
+            return self._loader.profiled_session(self._prunable.pruned({}))
+
+        return operation_times(sessions, chunk, rounds, runs, self._order, base)
 
     def whole(
         self,

@@ -13,10 +13,12 @@ from netadapt.errors import UserError
 from netadapt.latency.target import Options
 from netadapt.profiling.agent.job import FORMAT, JOB_FILE, OPERATIONS, WHOLE
 from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES
-from netadapt.profiling.agent.timing import Round, Timing, stacked
+from netadapt.profiling.agent.timing import OperationRuns, Round, Timing, stacked
 from netadapt.profiling.devices.base import Bench
 from netadapt.profiling.runtimes.base import Runtime
 from netadapt.profiling.shared_weights import Graphs
+
+NO_MEASUREMENT = "the board sent what is no measurement; profile again"
 
 Record = Mapping[str, Any]
 Files = dict[str, bytes]
@@ -60,12 +62,15 @@ def job_of(runtime: str, options: Options, operations: int, stages: Sequence[Rec
     return {JOB_FILE: json.dumps(job).encode()}
 
 
-def operations_stage(graphs: Sequence[str], chunk: int, rounds: int, runs: int) -> Record:
-    """Networks to time operation by operation, each graph once."""
+def operations_stage(
+    graphs: Sequence[str], reference: str, chunk: int, rounds: int, runs: int
+) -> Record:
+    """Networks to time operation by operation, each graph once; ``reference`` in every chunk."""
     return {
         "kind": OPERATIONS,
-        "key": identity(OPERATIONS, rounds, runs),
+        "key": identity(OPERATIONS, reference, rounds, runs),
         "graphs": list(dict.fromkeys(graphs)),
+        "reference": reference,
         "chunk": chunk,
         "rounds": rounds,
         "runs": runs,
@@ -116,13 +121,17 @@ def time_whole(
     return stacked([found[number] for number in range(rounds)])
 
 
-def read_operations(record: Record, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return a record's ``(rounds * runs, operations)`` microseconds.
+def read_operations(record: Record, shape: tuple[int, int]) -> OperationRuns:
+    """Return a record's ``(rounds * runs, operations)`` microseconds, and the reference's.
 
     Raises:
         UserError: it has another shape, or what is no duration.
     """
-    return _durations(record.get("us"), shape)
+    us = _durations(record.get("us"), shape)
+    reference_us = float(_durations(record.get("reference_us"), ()))
+    if not reference_us:
+        raise UserError(NO_MEASUREMENT)
+    return OperationRuns(us, reference_us)
 
 
 def read_round(record: Record, shape: tuple[int, int]) -> Round:
@@ -141,7 +150,7 @@ def _durations(values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         found = np.zeros(0)
     if found.shape != shape or not np.isfinite(found).all() or (found < 0).any():
-        raise UserError("the board sent what is no measurement; profile again")
+        raise UserError(NO_MEASUREMENT)
     return found
 
 
@@ -169,13 +178,14 @@ class RemoteBench(Bench):
 
     def operations(
         self, rows: NDArray[np.int64], chunk: int, rounds: int, runs: int
-    ) -> Iterator[NDArray[np.float64]]:
-        """Yield ``(rounds * runs, operations)`` microseconds for each network."""
+    ) -> Iterator[OperationRuns]:
+        """Time networks operation by operation."""
         graphs = [self._graphs.at(row) for row in rows]
-        stage = operations_stage([name for name, _ in graphs], chunk, rounds, runs)
-        records = self._board.run({**dict(graphs), **self._job(stage)})
+        base, content = self._graphs.base()
+        stage = operations_stage([name for name, _ in graphs], base, chunk, rounds, runs)
+        records = self._board.run({**dict(graphs), base: content, **self._job(stage)})
         shape = (rounds * runs, self._graphs.operations)
-        found: dict[str, NDArray[np.float64]] = {}
+        found: dict[str, OperationRuns] = {}
         for name, _ in graphs:
             while name not in found:
                 record = next(records, None)
