@@ -70,7 +70,9 @@ def test_what_is_measured_is_divided_by_how_slow_the_machine_is(measured) -> Non
     steady, none = measured("steady", STEADY)
     slowing, drift = measured("slowing", SLOWING)
     assert list(slowing.p50_us()) == list(steady.p50_us())
-    assert list(slowing.p50_us().values()) == pytest.approx(list(steady.p50_us().values()), abs=0.02)
+    assert list(slowing.p50_us().values()) == pytest.approx(
+        list(steady.p50_us().values()), abs=0.02
+    )
     assert drift.slowdowns[:4] == pytest.approx(SLOWING[:4], abs=1e-3)
     assert set(none.slowdowns) == {1.0}
 
@@ -82,4 +84,3 @@ def test_a_profile_that_goes_on_measures_against_its_own_start(
     plan = make_plan(small, workload_map(small.operations, FUSIONS["onnxruntime"]), SCHEDULE)
     base_us = sum(table.p50_us()[one] for one in plan.workloads(plan.base))
     assert Drift.since(table, plan).slowdown(base_us * 1.25) == pytest.approx(1.25)
-
