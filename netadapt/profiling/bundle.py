@@ -24,7 +24,6 @@ from netadapt.profiling.agent.timing import OperationRuns, Timing
 from netadapt.profiling.agent_file import agent_files, archive
 from netadapt.profiling.design import LOWEST_SHARE, random_networks
 from netadapt.profiling.devices.base import Bench
-from netadapt.profiling.drift import Drift
 from netadapt.profiling.devices.remote import (
     Files,
     identity,
@@ -33,6 +32,7 @@ from netadapt.profiling.devices.remote import (
     require_board_runtime,
     whole_stage,
 )
+from netadapt.profiling.drift import Drift
 from netadapt.profiling.plan import Plan, make_plan, with_typical_statistics
 from netadapt.profiling.profiler import Profile, ProfileProgress
 from netadapt.profiling.results import Results, load_results
