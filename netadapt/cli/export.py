@@ -102,6 +102,9 @@ def _scores(problem: "Task", model: "nn.Module", deployed: "nn.Module") -> dict[
 
 
 def _show(made: "Exported", scores: dict[str, Any]) -> None:
+    from netadapt.profiling.agent.host import cpu_features
+    from netadapt.profiling.agent.precision import problem
+
     size, full = (count / 1e6 for count in (made.size_bytes, made.fp32_bytes))
     say(f"{made.precision}, {size:.2f} MB; in fp32 {full:.2f} MB")
     say(
@@ -111,5 +114,10 @@ def _show(made: "Exported", scores: dict[str, Any]) -> None:
     if made.precision != "fp32":
         share = 100 * made.precision_error
         say(f"{made.precision} file: differs from fp32 by {share:.2f} % of the mean output")
+    if made.precision == "int8" and problem("onnxruntime", "int8", cpu_features()):
+        say(
+            "this CPU has no instructions for int8: its sums saturate, so the file is more exact "
+            "on a CPU that has them (VNNI or dotprod) than it is here"
+        )
     for name, value in scores.get("file", {}).items():
         say(f"{name:<8} {value:.4f} (network {scores['network'][name]:.4f})")

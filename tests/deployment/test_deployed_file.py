@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from lacking import needs_int8_instructions
 from onnx import TensorProto, numpy_helper
 from tiny_network import tiny
 from torch import Tensor, nn
@@ -81,6 +82,7 @@ def test_a_network_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
 def test_int8_answers_nearly_as_the_network_from_a_third_of_the_bytes(
     int8: Exported, frames: Tensor
 ) -> None:
+    needs_int8_instructions()
     model, _ = tiny()
     with torch.no_grad():
         wanted = model(frames)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from board import Board, started
+from lacking import needs_int8_instructions
 from quick_profile import BRIEF, Stages, wanted
 
 from netadapt.deployment.api import export
@@ -189,6 +190,7 @@ def test_int8_networks_and_exported_files_are_measured_over_ssh(
     board: Board, small: PrunableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What travels is the quantised graph, or the file as it is."""
+    needs_int8_instructions()
     sent: list[dict[str, bytes]] = []
     run = SshBoard.run
 
