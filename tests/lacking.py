@@ -16,7 +16,7 @@ def lacking(reason: str) -> NoReturn:
 
 
 def needs_int8_instructions() -> None:
-    """Skip a test on a CPU that adds int8 products with saturation, CI or not: no test gives it one."""
+    """Skip a test on a CPU that adds int8 products with saturation, in CI too."""
     reason = problem("onnxruntime", "int8", cpu_features())
     if reason is not None:
         pytest.skip(reason)
