@@ -59,6 +59,7 @@ class Option:
         flag: its name on the command line, if that is not the field's.
         is_path: whether the Python API also takes a ``Path``.
         one_each: whether the command line takes it several times, once for each target.
+        only_for: what alone takes it, as ``("executor", "ray")``; its meaning says so too.
     """
 
     meaning: str
@@ -68,6 +69,7 @@ class Option:
     flag: str = ""
     is_path: bool = False
     one_each: bool = False
+    only_for: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,27 @@ def refusal(error: ValidationError, *settings: type) -> str:
         if option.accepted:
             return option.refusal(given)
     return first_problem(error)
+
+
+def foreign(settings: type, kind: str, chosen: str) -> list[Declared]:
+    """Return the options of ``settings`` that are for another ``kind``, such as executor."""
+    only = [(option, option.option.only_for) for option in declared(settings)]
+    return [option for option, of in only if of is not None and of[0] == kind and of[1] != chosen]
+
+
+def require_own(given: Mapping[str, object], settings: type, kind: str, chosen: str) -> None:
+    """Raise a ``UserError`` for an option that the chosen executor or runtime does not take.
+
+    Args:
+        given: what was asked for, by name; ``None`` is not.
+        settings: the class that declares the options.
+        kind: what was chosen: ``executor`` or ``runtime``.
+        chosen: its name.
+    """
+    for option in foreign(settings, kind, chosen):
+        value, of = given.get(option.name), option.option.only_for
+        if value is not None and of is not None:
+            raise UserError(f"{option.flag} {value} is for {kind} {of[1]}, not {chosen}"[:300])
 
 
 def check(settings: Any) -> None:

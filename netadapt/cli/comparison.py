@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from netadapt.cli.common import print_json, say
-from netadapt.cli.facts import rounded, stdout_console, table_of
+from netadapt.cli.facts import rounded, show_table
 from netadapt.errors import UserError
-from netadapt.latency.target import OPTION_OF
+from netadapt.options import foreign
 
 if TYPE_CHECKING:
     from netadapt.latency.target import Options
@@ -36,10 +36,8 @@ class BenchmarkRequest:
 
     def options_of(self, runtime: str) -> "Options":
         """The options that ``runtime`` knows."""
-        plain = type(self.options)()
-        foreign = {name: getattr(plain, name) for name, owner in OPTION_OF.items()
-                   if owner != runtime}  # fmt: skip
-        return self.options.model_copy(update=foreign)
+        others = foreign(type(self.options), "runtime", runtime)
+        return self.options.model_copy(update={option.name: option.default for option in others})
 
     def command(self, runtime: str) -> list[str]:
         """The command that serves ``runtime``."""
@@ -76,14 +74,15 @@ def compare_runtimes(request: BenchmarkRequest, runs: int, as_json: bool) -> Non
         reasons = "; ".join(f"{one.runtime}: {one.reason}" for one in found)
         raise UserError(f"no runtime ran {request.checkpoint}: {reasons}")
     say_if_fresh(request.checkpoint)
+    of_one_runtime = {option.name for option in foreign(type(request.options), "runtime", "")}
     machine = target.model_dump(
-        exclude={"runtime", "runtime_version", "calibration", "protocol", *OPTION_OF}
+        exclude={"runtime", "runtime_version", "calibration", "protocol", *of_one_runtime}
     )
     rows = [_row(one) for one in found]
     if as_json:
         print_json({"checkpoint": request.checkpoint, "runtimes": rows, "machine": machine})
         return
-    stdout_console().print(table_of(rounded([_without_flag(row) for row in rows])))
+    show_table(rounded([_without_flag(row) for row in rows]))
     say(
         f"{target.hardware}, {target.device}, {target.threads} thread(s), {target.precision}, "
         f"batch {target.batch}; all runtimes timed in interleaved rounds"

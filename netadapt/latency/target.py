@@ -9,9 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from netadapt.errors import UserError
 from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.fusion import FUSIONS, Fusion
-from netadapt.options import TARGET, Option, refusal
-
-OPTION_OF = {"provider": "onnxruntime", "tune": "tvm"}  # options that one runtime alone has
+from netadapt.options import TARGET, Option, refusal, require_own
 
 Text = Annotated[str, Field(max_length=500)]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -69,12 +67,20 @@ class Options(BaseModel):
     provider: Annotated[
         Literal["", "cuda", "tensorrt"],
         Option(
-            "Execution provider (runtime onnxruntime).", TARGET, usual="the runtime's CPU provider"
+            "Execution provider (runtime onnxruntime).",
+            TARGET,
+            usual="the runtime's CPU provider",
+            only_for=("runtime", "onnxruntime"),
         ),
     ] = ""
     tune: Annotated[
         Annotated[int, Field(ge=0, le=1_000_000)],
-        Option("Trials of the runtime's auto-tuning (runtime tvm).", TARGET, unit="trials"),
+        Option(
+            "Trials of the runtime's auto-tuning (runtime tvm).",
+            TARGET,
+            unit="trials",
+            only_for=("runtime", "tvm"),
+        ),
     ] = 0
 
     @classmethod
@@ -87,10 +93,7 @@ class Options(BaseModel):
 
     def require_for(self, runtime: str) -> None:
         """Raise a ``UserError`` for an option that only another runtime has."""
-        for name, owner in OPTION_OF.items():
-            value = getattr(self, name)
-            if value and owner != runtime:
-                raise UserError(f"--{name} {value} is for runtime {owner}, not {runtime}")
+        require_own(self.model_dump(exclude_defaults=True), Options, "runtime", runtime)
 
     @property
     def dtype(self) -> str:

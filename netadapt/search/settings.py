@@ -26,6 +26,7 @@ from netadapt.options import (
     WHERE,
     Option,
     refusal,
+    require_own,
     with_task_options,
 )
 from netadapt.search.goal import Goal, Kind
@@ -39,12 +40,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Strategy = Annotated[str, Field(max_length=1000), AfterValidator(strategy_name)]
 Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-# options that only some executors have
-OPTIONS_OF = {
-    "address": ("executor", ("ray",)),
-    "cpus_per_candidate": ("executor", ("ray",)),
-    "gpus_per_candidate": ("executor", ("ray",)),
-}
+RAY = ("executor", "ray")
 
 NO_GOAL = (
     "a search needs --budget-ms (or --speedup, --budget-macs, --budget-params, --budget-mb, "
@@ -298,11 +294,17 @@ class SearchSettings(BaseModel):
             "Head of the Ray cluster, HOST:PORT or auto (executor ray).",
             WHERE,
             usual="workers on this machine",
+            only_for=RAY,
         ),
     ] = None
     cpus_per_candidate: Annotated[
         Annotated[int, Field(ge=1, le=1024)],
-        Option("Cores, and threads, of each candidate (executor ray).", WHERE, unit="cores"),
+        Option(
+            "Cores, and threads, of each candidate (executor ray).",
+            WHERE,
+            unit="cores",
+            only_for=RAY,
+        ),
     ] = 1
     gpus_per_candidate: Annotated[
         Annotated[float, Field(ge=0, le=64)],
@@ -310,6 +312,7 @@ class SearchSettings(BaseModel):
             "GPUs of each candidate (executor ray); 0.25 lets four candidates share one GPU.",
             WHERE,
             unit="GPUs",
+            only_for=RAY,
         ),
     ] = 0.0
     metrics: Annotated[
@@ -364,12 +367,7 @@ class SearchSettings(BaseModel):
 
     def require_used(self, given: Mapping[str, object]) -> None:
         """Raise a ``UserError`` for an option in ``given`` that means nothing to this search."""
-        for name, (field, owners) in OPTIONS_OF.items():
-            chosen = getattr(self, field)
-            if given.get(name) is not None and chosen not in owners:
-                raise UserError(
-                    f"--{name.replace('_', '-')} is for {field} {' or '.join(owners)}, not {chosen}"
-                )
+        require_own(given, SearchSettings, "executor", self.executor)
 
     @property
     def budgets(self) -> dict[Kind, float]:

@@ -31,6 +31,14 @@ def test_type_checkers_see_every_option_with_its_type(name):
         ).removesuffix(" | None")
 
 
+def test_the_meaning_says_which_executor_or_runtime_alone_takes_an_option():
+    owned = [option for one in COMMANDS.values() for option in options_of(one)]
+    owned = [option for option in owned if option.option.only_for]
+    assert {option.name for option in owned} >= {"address", "provider", "tune"}
+    for option in owned:
+        assert f"({' '.join(option.option.only_for)})" in option.option.meaning
+
+
 FUNCTIONS = {"search": "search", "train": "train", "profile": "profile-lut"}
 
 
@@ -56,7 +64,7 @@ def test_help_shows_every_option_with_meaning_and_default(netadapt, monkeypatch,
     monkeypatch.setenv("COLUMNS", "120")
     page = " ".join(netadapt(command, "--help").out.split())
     for option in options_of(COMMANDS[command]):
-        assert re.search(rf"{option.flag} \S+ {re.escape(option.option.meaning)}", page)
+        assert re.search(rf"{option.flag} (\S+ )?{re.escape(option.option.meaning)}", page)
         assert f"[default: {option.shown_default}]" in page
 
 
