@@ -188,12 +188,12 @@ def _validation(folder: Path) -> dict[str, Any]:
 def run(folder: Path) -> dict[str, Any]:
     """What a run was asked to do, and how far it is."""
     from netadapt.search.journal import Journal
+    from netadapt.search.replay import replayed
     from netadapt.search.run_folder import RunFolder
-    from netadapt.search.state import SearchState
 
     opened = RunFolder.existing(folder)
     settings = opened.settings()
-    state = SearchState(opened.higher_is_better()).replay(Journal(opened.journal).events)
+    state = replayed(Journal(opened.journal), opened.higher_is_better())
     return {
         "run": str(folder),
         "settings": settings.model_dump(exclude={"format"}),

@@ -1,5 +1,6 @@
 """The journal is the run: one JSON line an event, fsynced before the search goes on."""
 
+import codecs
 import os
 import re
 import zlib
@@ -113,7 +114,7 @@ class Measured(_Event):
     """The chosen points were timed in one round: p50 in ms, or ``None`` if there is no clock."""
 
     event: Literal["measured"] = "measured"
-    p50_ms: Mapping[str, float] | None
+    p50_ms: Mapping[Name, Milliseconds] | None
 
 
 class Tightened(_Event):
@@ -157,13 +158,17 @@ class Journal:
     """The events of one run, in a file that only grows."""
 
     def __init__(self, path: Path) -> None:
-        """Open the journal at ``path``, dropping the torn last line that a kill leaves.
+        """Read the journal at ``path`` but for the torn last line that a kill leaves.
+
+        Nothing is written before the first ``append``: whoever only reads may do so while the
+        search is at work.
 
         Raises:
             UserError: any other damage, with the line's number.
         """
         self._path = path
-        self._bytes = 0
+        self._bytes = 0  # of the file
+        self._whole = 0  # of them, in whole lines
         self._chain = _Chain()
         self.events: list[Event] = []
         if path.exists():
@@ -184,6 +189,8 @@ class Journal:
                         f"{self._path} was changed or removed while the search was at work; "
                         "leave a run's folder alone until it is done"
                     )
+                if self._whole < self._bytes:
+                    file.truncate(self._whole)
                 file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -191,7 +198,8 @@ class Journal:
             raise UserError(
                 f"cannot write {self._path}: {error.strerror or error}; the run can be resumed"
             ) from error
-        self._bytes += len(line.encode())
+        self._whole += len(line.encode())
+        self._bytes = self._whole
         self._chain = chain
         self.events.append(event)
 
@@ -200,20 +208,18 @@ class Journal:
             raise UserError(f"{self._path} is larger than {MAX_BYTES} bytes; it is no journal")
         content = self._path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
+        lines = content[:whole].removeprefix(codecs.BOM_UTF8).splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
                 self.events.append(_PARSER.validate_json(self._chain.unsealed(line)))
             except ValidationError as error:
-                raise self._damaged(number, first_problem(error)) from None
+                raise self.damaged(number, first_problem(error)) from None
             except ValueError as error:
-                raise self._damaged(number, error) from None
-        self._bytes = whole
-        if whole < len(content):
-            with self._path.open("r+b") as file:
-                file.truncate(whole)
-                os.fsync(file.fileno())
+                raise self.damaged(number, error) from None
+        self._bytes, self._whole = len(content), whole
 
-    def _damaged(self, number: int, why: object) -> UserError:
+    def damaged(self, number: int, why: object) -> UserError:
+        """Return the error that says what is wrong with line ``number``, from 1."""
         return UserError(
             f"{self._path} line {number} is damaged: {why}; restore the file or start another run"
         )

@@ -32,6 +32,7 @@ from netadapt.search.last_step import BEFORE
 from netadapt.search.problem import Problem
 from netadapt.search.progress import SearchProgress
 from netadapt.search.proposer import Proposer
+from netadapt.search.replay import replayed
 from netadapt.search.results import Ending, write_results
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.samples import write_samples
@@ -67,7 +68,8 @@ class Search:
         self._journal = Journal(folder.journal)
         self._began = time.monotonic()
         self._corrections = 0
-        self.state = SearchState(problem.base.task.higher_is_better).replay(self._journal.events)
+        higher_is_better, full = problem.base.task.higher_is_better, problem.base.prunable.widths
+        self.state = replayed(self._journal, higher_is_better, full)
         if self.state.anchor:
             self._use(self.state.anchor)
 

@@ -199,3 +199,13 @@ class TestAsAProgram:
 
 def _environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_info_of_a_run_in_progress_does_not_touch_its_journal(netadapt, here):
+    shutil.copytree(netadapt.stock / "run", here / "run")
+    journal = here / "run/journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-20])
+    facts = netadapt("info run --json").json
+    assert facts["finished"] is None
+    assert journal.read_bytes() == whole[:-20]

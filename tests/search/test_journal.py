@@ -116,3 +116,16 @@ def test_an_event_that_is_not_known_is_an_error(written):
         Journal(written)
     with pytest.raises(AssertionError):
         SearchState(higher_is_better=True).apply("magic")
+
+
+def test_whoever_only_reads_changes_nothing(written):
+    """A search may be in the middle of its next line."""
+    with written.open("ab") as file:
+        file.write(b'{"event":"sco')
+    before = written.read_bytes()
+    assert Journal(written).events == EVENTS
+    assert written.read_bytes() == before
+    going_on = Journal(written)
+    going_on.append(EVENTS[-1])
+    assert written.read_bytes().startswith(before.removesuffix(b'{"event":"sco'))
+    assert Journal(written).events == [*EVENTS, EVENTS[-1]]
