@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from netadapt.checksums import Resuming, require_resumed
 from netadapt.errors import UserError
 from netadapt.keywords import ProfileOptions, SearchOptions, TrainOptions
 from netadapt.latency.target import Options, Target
@@ -32,7 +33,7 @@ NEEDED = {
 }
 
 
-@keyword_options(TrainConfig, TrainSettings, TrainRequest)
+@keyword_options(TrainConfig, TrainSettings, TrainRequest, Resuming)
 def train(
     model: str | Path | None = None,
     data: str | None = None,
@@ -67,6 +68,7 @@ def train(
     if out is None:
         raise UserError("a training needs --out, its folder")
     given = _given({"model": model, "data": data, **options})
+    accept = _accepted(given, resume)
     device = compute_device(str(given.get("train_on", "cpu")))
     config, task = planned_training(given, Path(out), resume)
     watcher = progress or Silent()
@@ -74,7 +76,10 @@ def train(
         watcher.noted(task.note)
     folder = given.get("log_dir")
     with logged(watcher, Path(str(folder)) if folder else None) as told:
-        return run_training(config, task, Path(out), resume=resume, device=device, progress=told)
+        return run_training(
+            config, task, Path(out),
+            resume=resume, accept_changed=accept, device=device, progress=told,
+        )  # fmt: skip
 
 
 def evaluate(
@@ -213,7 +218,7 @@ def _target(
     return load_device(device).target(load_runtime(request.runtime), options)
 
 
-@keyword_options(SearchSettings)
+@keyword_options(SearchSettings, Resuming)
 def search(
     model: str | Path | None = None,
     *,
@@ -246,10 +251,11 @@ def search(
     if model is not None and checkpoint is not None:
         raise UserError("give a checkpoint or a model, not both")
     given = _given({"model": model or checkpoint, "lut": lut, "budget_ms": budget_ms, **options})
+    accept = _accepted(given, resume)
     if resume:
         if out is None:
             raise UserError("to resume a search name its run folder: --out")
-        return resume_search(Path(out), given, progress)
+        return resume_search(Path(out), given, progress, accept_changed=accept)
     for name, words in NEEDED.items():
         if name not in given and (name != "data" or given.get("task", "depth") == "depth"):
             raise UserError(f"a search needs {words}")
@@ -259,7 +265,7 @@ def search(
     return start_search(asked, folder, progress)
 
 
-@keyword_options(SearchSettings)
+@keyword_options(SearchSettings, Resuming)
 def search_targets(
     luts: Sequence[str | Path],
     *,
@@ -292,14 +298,22 @@ def search_targets(
     from netadapt.search.targets import resume_targets, start_targets
 
     given = _given(options)
+    accept = _accepted(given, resume)
     if resume:
         if out is None:
             raise UserError("to resume a search name its run folder: --out")
-        return resume_targets(Path(out), given, progress)
+        return resume_targets(Path(out), given, progress, accept_changed=accept)
     budgets = [budget_ms] if isinstance(budget_ms, int | float) else list(budget_ms or [])
     folder = Path(out) if out is not None else default_folder(str(checkpoint))
     names = [str(lut) for lut in luts]
     return start_targets(names, budgets, {"model": str(checkpoint), **given}, folder, progress)
+
+
+def _accepted(given: dict[str, Any], resume: bool) -> bool:
+    """Take ``accept_changed`` out of ``given``."""
+    accept = bool(given.pop("accept_changed", False))
+    require_resumed(accept, resume)
+    return accept
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

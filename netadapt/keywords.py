@@ -50,6 +50,7 @@ class SearchOptions(TypedDict, total=False):
     cpus_per_candidate: int | None
     gpus_per_candidate: float | None
     metrics: Sequence[str] | None
+    accept_changed: bool | None
 
 
 class TrainOptions(TypedDict, total=False):
@@ -75,6 +76,7 @@ class TrainOptions(TypedDict, total=False):
     epochs: float | None
     train_on: str | None
     log_dir: str | Path | None
+    accept_changed: bool | None
 
 
 class ProfileOptions(TypedDict, total=False):

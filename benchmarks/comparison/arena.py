@@ -20,6 +20,7 @@ from netadapt.search.problem import Problem
 from netadapt.search.progress import SearchProgress
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.settings import SearchSettings
+from netadapt.search.sources import sources_of
 from netadapt.search.strategies.base import Strategy
 from netadapt.training.checkpoint import save_checkpoint
 
@@ -150,7 +151,8 @@ def _opened(path: Path, problem: Problem) -> Iterator[RunFolder]:
         with folder.locked():
             yield folder
         return
-    with RunFolder.created(path, problem.settings, problem.base.task) as folder, folder.locked():
+    begun = RunFolder.created(path, problem.settings, problem.base.task, sources_of(problem))
+    with begun as folder, folder.locked():
         save_checkpoint(problem.base.model, path / BASE, input_size=problem.base.input_size)
         yield folder
 

@@ -87,9 +87,11 @@ def _is_mapping(option: Declared) -> bool:
     return get_origin(option.type) in (dict, Mapping)
 
 
-def _metavar(option: Declared) -> str:
+def _metavar(option: Declared) -> str | None:
     if option.option.unit in ("HxW", "KEY=VALUE"):
         return option.option.unit
+    if option.type is bool:
+        return None
     if option.option.unit:
         return option.option.unit.upper()
     usual = "PATH" if option.option.is_path else "NAME" if option.choices else "TEXT"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from netadapt.checksums import Resuming
 from netadapt.cli.common import BadSample, Loss, NoDevice, counted, say, with_task_options_of_depth
 from netadapt.cli.declared import with_options
 from netadapt.cli.report import tell_of_page
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from netadapt.search.search_run import SearchRun
 
 
-@with_options(SearchSettings)
+@with_options(SearchSettings, Resuming)
 def search(
     checkpoint: Annotated[
         str | None,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from netadapt.checksums import Resuming
 from netadapt.cli.common import BadSample, Loss, NoDevice, with_task_options_of_depth
 from netadapt.cli.declared import with_options
 from netadapt.cli.resuming import resumable
@@ -14,7 +15,7 @@ from netadapt.options import NETWORK, OUTPUT
 from netadapt.training.settings import TrainConfig, TrainRequest, TrainSettings
 
 
-@with_options(TrainConfig, TrainSettings, TrainRequest)
+@with_options(TrainConfig, TrainSettings, TrainRequest, Resuming)
 def train(
     out: Annotated[
         Path,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netadapt.depth.data import SequenceData, open_sequences
+from netadapt.depth.data.spec import files_of
 from netadapt.depth.metrics import METRICS, DepthScores
 from netadapt.depth.models.monodepth2 import depth_of
 from netadapt.depth.ssim import box_window, ssim
@@ -45,6 +46,7 @@ class SelfSupervisedTask(Task):
         self.data = data
         self.spec = data.spec
         self.input_size = data.input_size
+        self.data_files = files_of(data.spec)
         self._scored_by_depth = any(
             data.holdout.evaluation_example(index)[3].any() for index in range(len(data.holdout))
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.depth.data import DepthData, DepthDataset, open_data
-from netadapt.depth.data.spec import OnBadSample
+from netadapt.depth.data.spec import OnBadSample, files_of
 from netadapt.depth.data.transforms import AUGMENTATIONS, Example
 from netadapt.depth.losses import LOSSES
 from netadapt.depth.metrics import METRICS, DepthScores
@@ -59,6 +59,7 @@ class DepthTask(Task):
         self.data = data
         self.spec, self.note = data.spec, data.note
         self.input_size = data.input_size
+        self.data_files = files_of(data.spec)
         self.protocol = protocol_named(protocol)
         self.scoring = {"protocol": asdict(self.protocol)}
         self._loss = LOSSES[loss]

@@ -3,19 +3,21 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netadapt.checksums import ACCEPTED, FACTS, Source, facts_of, with_accepted
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.search.journal import has_scored
 from netadapt.search.settings import SearchSettings
+from netadapt.texts import object_of
 from netadapt.training.task import Task
 
-FACTS = ("score", "higher_is_better")
+NOT_SETTINGS = ("score", "higher_is_better", *FACTS)
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,24 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def created(cls, path: Path, settings: SearchSettings, task: Task) -> Iterator["RunFolder"]:
+    def created(
+        cls, path: Path, settings: SearchSettings, task: Task, sources: Mapping[str, Source]
+    ) -> Iterator["RunFolder"]:
         """Start a run in ``path``, which must be new or empty.
 
         A ``UserError`` before the first candidate is scored takes the folder away again.
-        ``run.json`` also says which score counts, for those who read the run without its task.
+        ``run.json`` also says which score counts, for those who read the run without its task, and
+        what the run is begun with.
         """
         folder = cls(path)
         with provisional_folder(path, "run folder", lambda: has_scored(folder.journal)):
-            facts = {"score": task.primary, "higher_is_better": task.higher_is_better}
-            text = json.dumps(settings.model_dump() | facts, indent=2, ensure_ascii=False)
-            write_atomic(folder.settings_file, text + "\n")  # from here on it can be resumed
+            facts = {
+                "score": task.primary,
+                "higher_is_better": task.higher_is_better,
+            }
+            folder._write_run_json(
+                settings.model_dump() | facts | facts_of(sources)
+            )  # from here on it can be resumed
             folder.checkpoints.mkdir()
             yield folder
 
@@ -55,7 +64,7 @@ class RunFolder:
         """Read what the run was asked to do; before it is done, ``settings.require_trusted``."""
         values = self._run_json()
         try:
-            return SearchSettings.stored({k: v for k, v in values.items() if k not in FACTS})
+            return SearchSettings.stored({k: v for k, v in values.items() if k not in NOT_SETTINGS})
         except UserError as error:
             raise UserError(f"{self.settings_file} is damaged: {error}") from None
 
@@ -66,14 +75,32 @@ class RunFolder:
             raise UserError(f"{self.settings_file} is damaged: higher_is_better is {fact!r}")
         return fact
 
+    def require_unchanged(self, sources: Mapping[str, Source], accept: bool) -> None:
+        """Compare ``sources`` with what the run was begun with; runs of earlier versions know none.
+
+        With ``accept`` the run goes on with what is there now, and says so in ``run.json``.
+
+        Raises:
+            UserError: one has changed and the user does not accept it, or ``run.json`` is damaged.
+        """
+        values = with_accepted(self._run_json(), sources, self.settings_file, accept)
+        if values is not None:
+            self._write_run_json(values)
+
+    def accepted_changes(self) -> tuple[str, ...]:
+        """Name what has changed while the run was under way: ``table``, ``base`` or ``data``."""
+        found = self._run_json().get(ACCEPTED, [])
+        return tuple(dict.fromkeys(map(str, found))) if isinstance(found, list) else ()
+
+    def _write_run_json(self, values: Mapping[str, Any]) -> None:
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        write_atomic(self.settings_file, text + "\n")
+
     def _run_json(self) -> dict[str, Any]:
         try:
-            values = json.loads(self.settings_file.read_text(encoding="utf-8", errors="replace"))
-        except (ValueError, RecursionError) as error:
+            return object_of(self.settings_file)
+        except ValueError as error:
             raise UserError(f"{self.settings_file} is damaged: {error}") from None
-        if not isinstance(values, dict):
-            raise UserError(f"{self.settings_file} is damaged: not an object")
-        return values
 
     @property
     def settings_file(self) -> Path:

@@ -20,6 +20,7 @@ from netadapt.search.progress import SearchProgress
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
+from netadapt.search.sources import sources_of
 from netadapt.search.strategies.registry import load_strategy
 from netadapt.training.checkpoint import save_checkpoint
 from netadapt.training.device import compute_device
@@ -51,7 +52,8 @@ def start_search(
     problem = Problem(settings, settings.model)
     problem.check()
     base = problem.base
-    with RunFolder.created(out, settings, base.task) as folder, folder.locked():
+    sources = sources_of(problem)
+    with RunFolder.created(out, settings, base.task, sources) as folder, folder.locked():
         save_checkpoint(base.model, folder.path / BASE, input_size=base.input_size)
         return _searched(problem, folder, progress or SearchProgress(), shared)
 
@@ -61,21 +63,26 @@ def resume_search(
     given: Mapping[str, object],
     progress: SearchProgress | None = None,
     shared: Path | None = None,
+    *,
+    accept_changed: bool = False,
 ) -> SearchRun:
     """Go on where the run in ``out`` stopped, with another executor if one is given.
 
     Raises:
         UserError: no run there, a damaged file, ``given`` contradicts what it remembers, or it asks
-            for code that the user has neither named nor trusted.
+            for code that the user has neither named nor trusted; or table, base or data have
+            changed since, and the user has not accepted that.
     """
     folder = RunFolder.existing(out)
     asked = resumed_settings(folder.settings(), given, folder.settings_file)
     with folder.locked():
         weights = folder.path / BASE
+        problem = Problem(asked, weights if weights.exists() else asked.model)
+        folder.require_unchanged(sources_of(problem), accept_changed)
         if not weights.exists():  # killed before anything was evaluated
-            first = Problem(asked, asked.model).base
-            save_checkpoint(first.model, weights, input_size=first.input_size)
-        return _searched(Problem(asked, weights), folder, progress or SearchProgress(), shared)
+            save_checkpoint(problem.base.model, weights, input_size=problem.base.input_size)
+            problem = Problem(asked, weights)
+        return _searched(problem, folder, progress or SearchProgress(), shared)
 
 
 def resumed_settings(
@@ -115,7 +122,13 @@ def _searched(
         state = Search(problem, folder, strategy, executor, progress).run()
     assert state.finished is not None
     final = folder.path / state.candidates[state.finished].checkpoint
-    return SearchRun(folder.path, final, problem.clock.not_attached, drift(state))
+    notes = (*drift(state), *_changes(folder.accepted_changes()))
+    return SearchRun(folder.path, final, problem.clock.not_attached, notes)
+
+
+def _changes(names: tuple[str, ...]) -> Iterator[str]:
+    if names:
+        yield f"changed while the search was under way, and accepted: {', '.join(names)}"
 
 
 @contextmanager

@@ -13,11 +13,13 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
+from netadapt.checksums import FACTS, Source, facts_of, listing_checksum, with_accepted
 from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
 from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
 from netadapt.interrupts import StopRequest, on_interrupt
 from netadapt.options import refusal, with_task_options
+from netadapt.texts import object_of, require_few_columns
 from netadapt.training.average import averaged
 from netadapt.training.checkpoint import (
     checkpoint_info,
@@ -33,6 +35,7 @@ from netadapt.training.settings import TrainConfig, TrainSettings
 from netadapt.training.task import Task
 
 Row = dict[str, Any]
+MAX_COLUMNS = 1000  # of a history
 
 
 @dataclass(frozen=True)
@@ -89,23 +92,27 @@ def read_config(folder: Path) -> TrainConfig:
         raise UserError(
             f"{folder} is not a training: it has no {path.name}; name a folder a training wrote"
         )
-    text = existing_file(path, "training config").read_text(errors="replace")
+    values = _config_json(path)
     try:
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("it is not a JSON object")
-        known = with_task_options(values)
+        known = with_task_options({n: v for n, v in values.items() if n not in FACTS})
         if "options" in known:  # the name of ``model_options`` once
             known["model_options"] = known.pop("options")
         config = TypeAdapter(TrainConfig).validate_python(known)
     except ValidationError as error:
         problem = refusal(error, TrainConfig, TrainSettings).removeprefix("--")
         raise UserError(f"{path} is damaged: {problem}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
     require_trusted_model(config.model, path)
     require_trusted(config.task, "task", path)
     return config
+
+
+def _config_json(path: Path) -> dict[str, Any]:
+    try:
+        return object_of(existing_file(path, "training config"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def run_training(
@@ -114,6 +121,7 @@ def run_training(
     out: Path,
     *,
     resume: bool = False,
+    accept_changed: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
@@ -128,30 +136,32 @@ def run_training(
         task: the data of ``config``, open.
         out: a new or empty folder, or with ``resume`` one of a training by the same config.
         resume: go on from ``last.safetensors``, or begin if there is none yet.
+        accept_changed: go on although the data have changed since.
         device: where to train.
         progress: told of every step.
 
     Raises:
-        UserError: ``out`` is not empty, or belongs to another config; the model cannot be built
-            or loaded; or training diverges.
+        UserError: ``out`` is not empty, or belongs to another config; the data have changed; the
+            model cannot be built or loaded; or training diverges.
     """
     folder = TrainFolder(out)
     trust_named(config.model, config.task)
-    if resume:
-        folder.clear_leftovers()
     begun = resume and folder.config.exists()
     if begun:
         _check_same(read_config(out), config, out)
+        _check_data(folder, task, accept_changed)
+    if resume:
+        folder.clear_leftovers()
     with nullcontext() if begun else provisional_folder(out, "training folder", folder.last.exists):
         if not begun:
-            written = TypeAdapter(TrainConfig).dump_json(config, indent=2)
-            write_atomic(folder.config, written + b"\n")
+            values = TypeAdapter(TrainConfig).dump_python(config, mode="json")
+            _write_config(folder, values | facts_of(_sources(task)))
         state, rows, part = TrainState(), [], _Part()
         if resume and folder.last.exists():
             model = load_checkpoint(folder.last)
             state = TrainState(_steps_done(folder.last), load_moments(folder.last))
             part = _Part.saved_with(folder.last)
-            rows = _read_history(folder.history, state.step - part.steps)
+            rows = read_history(folder.history, state.step - part.steps)
         else:
             model = _initial(config, task)
         task.check(model)
@@ -295,12 +305,17 @@ def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
     return {"step": int(row["step"]), "data": config.data or config.task, **scores}
 
 
-def _read_history(path: Path, step: int) -> list[Row]:
-    """The rows up to ``step``: a kill may have left one for weights that were never saved."""
+def read_history(path: Path, step: int) -> list[Row]:
+    """Return the rows up to ``step``: a kill may have left one for weights that were never saved.
+
+    Raises:
+        UserError: the file is missing or damaged, or has no row of ``step``.
+    """
     if step == 0:
         return []
     try:
-        table = pd.read_csv(existing_file(path, "training history"), float_precision="round_trip")
+        require_few_columns(existing_file(path, "training history"), MAX_COLUMNS)
+        table = pd.read_csv(path, float_precision="round_trip")
         rows: list[Row] = table[table["step"] <= step].astype(object).to_dict("records")  # type: ignore[assignment]
         if not rows or rows[-1]["step"] != step:
             raise ValueError(f"no row of step {step}")
@@ -319,6 +334,23 @@ def _check_same(before: TrainConfig, now: TrainConfig, out: Path) -> None:
     ]
     if changed:
         raise UserError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
+
+
+def _sources(task: Task) -> dict[str, Source]:
+    if not task.data_files:
+        return {}
+    return {"data": Source(f"the data {task.spec}", listing_checksum(task.data_files))}
+
+
+def _check_data(folder: TrainFolder, task: Task, accept: bool) -> None:
+    """Refuse data that have changed since the training began, unless the user accepts that."""
+    values = with_accepted(_config_json(folder.config), _sources(task), folder.config, accept)
+    if values is not None:
+        _write_config(folder, values)
+
+
+def _write_config(folder: TrainFolder, values: Mapping[str, Any]) -> None:
+    write_atomic(folder.config, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
 def _flat(config: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -47,6 +48,8 @@ class Task(ABC):
         spec: the word that opened its data, as given to ``--data``, for messages.
         input_size: ``(H, W)`` of its inputs.
         note: what the user should know of the data, in one line.
+        data_files: files and folders that the data lie in. A search or training that goes on
+            notices if a file there has come, gone or changed its size.
         scoring: how it scores, as far as it can be chosen; printed beside scores as JSON.
     """
 
@@ -58,6 +61,7 @@ class Task(ABC):
     spec: str
     input_size: tuple[int, int]
     note: str = ""
+    data_files: tuple[Path, ...] = ()
     scoring: Mapping[str, JsonValue] = {}
 
     @property

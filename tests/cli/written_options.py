@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from netadapt.checksums import Resuming
 from netadapt.latency.target import Options
 from netadapt.options import PANELS, Declared, annotation, declared
 from netadapt.profiling.request import ProfileRequest
 from netadapt.search.settings import SearchSettings
 from netadapt.training.settings import TrainConfig, TrainRequest, TrainSettings
 
-TRAIN = (TrainConfig, TrainSettings, TrainRequest)
+TRAIN = (TrainConfig, TrainSettings, TrainRequest, Resuming)
 PROFILE = (ProfileRequest, Options)
-SEARCH = (SearchSettings,)
+SEARCH = (SearchSettings, Resuming)
 
 # the keyword arguments of each function, without those that its signature names itself
 KEYWORDS: dict[str, tuple[str, tuple[type, ...], set[str]]] = {

@@ -115,6 +115,19 @@ def open_sequences(
     return SequenceData(spec, size, train, holdout, test, splits.note)
 
 
+def files_of(spec: str) -> tuple[Path, ...]:
+    """The files and folders that a ``--data`` word names, and those beside them that are read."""
+    kind, _, argument = spec.partition(":")
+    if kind == "synthetic" or not argument:
+        return ()
+    path = Path(argument).expanduser()
+    if kind == "nyu" and path.suffix == ".mat":
+        return path, path.with_name("splits.mat")
+    if kind == "pairs" and path.name in ("train", "test"):
+        return path, path.parent / "index.csv"
+    return (path,)
+
+
 def _skipped(spec: str, note: str, parts: Mapping[str, DepthDataset]) -> str:
     """Drop bad frames from ``parts``; return ``note`` with how many there were and the first."""
     reasons: list[str] = []

@@ -11,7 +11,7 @@ WEIGHTS = (".safetensors", ".tar", ".pth", ".pt")
 _LEFT_OUT = {
     "format", "score", "higher_is_better", "metrics", "executor", "device", "train_on", "address",
     "cpus_per_candidate", "gpus_per_candidate", "model", "input_size", "task_options", "checksums",
-    "log_dir",
+    "log_dir", "accepted_changes",
 }  # fmt: skip
 _ONLY_OF = {
     "candidates": {"random"},
