@@ -2,12 +2,14 @@
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+UNBOUNDED = 100_000  # columns
+INDENT, GAP = "  ", "   "
 UNITS = {"percent": "%", "us": "µs", "ms": "ms", "s": "s", "mb": "MB", "mj": "mJ"}
 HEADINGS = {
     "mape_percent": "error %",
@@ -31,7 +33,7 @@ def show_facts(facts: Mapping[str, Any]) -> None:
     console = stdout_console()
     for name, value in facts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            console.print(table_of(value, name))
+            show_table(value, name)
         elif isinstance(value, dict):
             console.print(f"{name}:")
             for key, item in value.items():
@@ -39,6 +41,35 @@ def show_facts(facts: Mapping[str, Any]) -> None:
                     console.print(f"  {key}: {item}")
         elif value is not None:
             console.print(f"{name}: {value}")
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:
+    """Print ``rows`` as a table or, where the terminal is too narrow for it, as a block each."""
+    console, table = stdout_console(), table_of(rows, title)
+    unbounded = console.options.update(width=UNBOUNDED)
+    if table.__rich_measure__(console, unbounded).maximum <= console.width:
+        console.print(table)
+        return
+    if title:
+        console.print(f"{title}:")
+    for place in range(len(rows)):
+        (_, name), *rest = [(str(c.header), list(c.cells)[place]) for c in table.columns]
+        console.print(name)
+        facts = [f"{heading}: {value}" for heading, value in rest if value]
+        for line in _filled(facts, console.width - len(INDENT)):
+            console.print(INDENT + line)
+
+
+def _filled(words: Iterable[str], width: int) -> Iterator[str]:
+    """Put as many of ``words`` on a line as fit."""
+    line = ""
+    for word in words:
+        if line and len(line) + len(GAP) + len(word) > width:
+            yield line
+            line = ""
+        line += GAP + word if line else word
+    if line:
+        yield line
 
 
 def stdout_console() -> Console:

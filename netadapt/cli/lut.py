@@ -7,7 +7,7 @@ import typer
 
 from netadapt.cli.common import Json, parse_size, print_json, say
 from netadapt.cli.declared import Command
-from netadapt.cli.facts import rounded, show_facts, stdout_console, table_of
+from netadapt.cli.facts import rounded, show_facts, show_table
 from netadapt.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def list_(lut: Lut = LUT, as_json: Annotated[bool, Json] = False) -> None:
     if as_json:
         print_json({"lut": lut, "tables": tables})
     elif tables:
-        stdout_console().print(table_of(tables))
+        show_table(tables)
     else:
         say(f"{lut} holds no latency table; run: netadapt profile-lut")
 

@@ -1,6 +1,7 @@
 """A terminal for tests: a command under a pseudo-terminal, and the screen a person sees."""
 
 import fcntl
+import importlib
 import multiprocessing
 import os
 import pty
@@ -44,7 +45,9 @@ class Terminal:
         width: int = 80,
         environment: Mapping[str, str] | None = None,
         stdin: bool = True,
+        before: str = "",
     ) -> None:
+        """Start it; ``before`` is a module to import first, in the command's process."""
         self._master, self._slave = pty.openpty()  # both stay open: the command opens it late
         self._keep_output_at_interrupts()
         self._screen = pyte.Screen(width, ROWS)
@@ -53,7 +56,7 @@ class Terminal:
         self.raw = b""
         self.seen: list[str] = []
         settings = {"TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **(environment or {})}
-        arguments = (os.ttyname(self._slave), list(words), str(here), settings, stdin)
+        arguments = (os.ttyname(self._slave), list(words), str(here), settings, stdin, before)
         self._process = SERVER.Process(target=_run, args=arguments)
         self._process.start()
 
@@ -125,7 +128,12 @@ class Terminal:
 
 
 def _run(
-    terminal: str, words: list[str], here: str, environment: dict[str, str], stdin: bool
+    terminal: str,
+    words: list[str],
+    here: str,
+    environment: dict[str, str],
+    stdin: bool,
+    before: str,
 ) -> Any:
     """In the new process: take the terminal and run the command."""
     os.setsid()
@@ -147,6 +155,8 @@ def _run(
     os.chdir(here)
     code = 1
     try:
+        if before:
+            importlib.import_module(before)
         from netadapt.cli.main import main
 
         sys.argv = ["netadapt", *words]

@@ -14,7 +14,7 @@ ESCAPE = b"\x1b"
 QUICK = {
     "info": ("info @run", "front", 20),
     "lut show": ("lut show @lut/made-up", "workloads", 20),
-    "lut list": ("lut list --lut @lut", "made-up", 200),
+    "lut list": ("lut list --lut @lut", "made-up", 20),
     "plot": ("plot @run --out front.png", "front.png", 20),
     "evaluate": ("evaluate @tiny.safetensors --data pairs:@pairs", "delta1", 20),
     "predict": ("predict @tiny.safetensors @photo.jpg --out maps", "maps/photo-depth.png", 20),
@@ -30,6 +30,18 @@ def test_a_command_prints_its_answer(terminal, command):
     shown = flowing(screen)
     assert answer in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_tables_are_listed_so_that_each_name_and_figure_stays_in_one_piece(terminal, width):
+    with terminal("lut list --lut @lut", width=width) as screen:
+        assert screen.end() == 0
+    lines = screen.text.splitlines()
+    slug = next(line for line in lines if "made-up" in line)
+    assert (slug.strip() == "made-up") == (width == 80)
+    assert any("repeats to %" in line for line in lines)
+    assert any("within 10 %" in line for line in lines)
+    assert all(line == line.rstrip() and len(line) <= width for line in lines)
 
 
 @pytest.mark.parametrize("width", [20, 200])
