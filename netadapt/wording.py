@@ -16,7 +16,7 @@ _WITHOUT_VALUE = {
     "missing": "is missing",
     "extra_forbidden": "is not known",
     "string_too_short": "is empty",
-    "json_invalid": "is not JSON",
+    "json_invalid": "it is not JSON",
 }
 _KINDS = {
     "int": "a whole number",
@@ -33,6 +33,9 @@ _KINDS = {
 }
 
 
+_UNION_TAGS = ("str", "int", "float", "bool")  # pydantic's names of what a value may be
+
+
 def first_problem(error: ValidationError, where: str = "") -> str:
     """Return what is wrong first: the place, the value, and what would be right.
 
@@ -41,7 +44,7 @@ def first_problem(error: ValidationError, where: str = "") -> str:
         where: the part of the file that was validated, if not all of it.
     """
     details = error.errors(include_url=False)[0]
-    path = ".".join(map(str, details["loc"]))
+    path = ".".join(str(part) for part in details["loc"] if part not in _UNION_TAGS)
     place = f"{where}: {path}" if where and path else where or path
     kind = details["type"]
     if kind in _WITHOUT_VALUE:
@@ -60,11 +63,17 @@ def _remedy(details: ErrorDetails) -> str:
         return str(context["error"])
     if kind == "string_pattern_mismatch":
         return f"it does not match {context['pattern']}"
+    if kind == "string_too_long":
+        return f"give at most {context['max_length']} characters"
+    if kind in ("too_long", "too_short"):
+        key, most = ("max_length", "at most") if kind == "too_long" else ("min_length", "at least")
+        return f"give {most} {context[key]} of them"
+    if kind.startswith("union_tag"):
+        return f"give one with {context.get('discriminator', 'a known name')}"
     for start, wanted in _KINDS.items():
         if kind.startswith(f"{start}_") or kind == start:
             return f"give {wanted}"
-    message = details["msg"]
-    return f"{message[:1].lower()}{message[1:]}"
+    return "it is not of the right form"
 
 
 def _shown(value: Any) -> str:

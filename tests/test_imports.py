@@ -39,6 +39,7 @@ ROOMS_BELOW = {
 FOUNDATION = {
     f"netadapt.{name}"
     for name in (
+        "checksums",
         "errors",
         "extras",
         "factories",
@@ -47,6 +48,7 @@ FOUNDATION = {
         "keywords",
         "lazy",
         "options",
+        "texts",
         "wording",
     )
 }

@@ -1,5 +1,6 @@
 """Latency tables: workload -> latency quantiles on one target, as text under ``lut/<slug>/``."""
 
+import codecs
 import csv
 import io
 import json
@@ -17,6 +18,7 @@ from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, locked_folder, write_atomic
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import Shape, Workload, coordinates, family
+from netadapt.texts import csv_problem, object_of, text_of
 from netadapt.wording import first_problem
 
 WORKLOAD_COLUMNS = (
@@ -65,9 +67,11 @@ class LatencyTable:
             )
         existing_file(path, "the table's target")
         try:
-            target = Target.model_validate_json(path.read_bytes())
+            target = Target.model_validate(object_of(path))
         except ValidationError as error:
             raise UserError(f"{path} is not a target: {first_problem(error)}") from None
+        except ValueError as error:
+            raise UserError(f"{path} is not a target: {error}") from None
         rows = _read_rows(folder / "latency.csv")
         _check_sum(folder / "latency.csv", target)
         return cls(folder, target, rows)
@@ -163,7 +167,7 @@ class LatencyTable:
 
 
 def _content(latency: Path) -> bytes:
-    return latency.read_bytes().replace(b"\r\n", b"\n")
+    return latency.read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
 
 
 def _check_sum(latency: Path, target: Target) -> None:
@@ -205,12 +209,10 @@ def workload_fields(workload: Workload) -> list[str]:
 
 def _read_rows(path: Path) -> dict[Workload, Latency]:
     existing_file(path, "the table's rows")
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path} is larger than {MAX_BYTES} bytes; it is no latency table")
     try:
-        content = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not text; it is no latency table") from None
+        content = text_of(path, MAX_BYTES)
+    except ValueError as error:
+        raise UserError(f"{path} is no latency table: {error}") from None
     whole = content[: content.rfind("\n") + 1]  # a torn last line is what a kill leaves
     header, *lines = whole.split("\n")[:-1] or [""]
     if header != ",".join(COLUMNS):
@@ -219,7 +221,9 @@ def _read_rows(path: Path) -> dict[Workload, Latency]:
     for number, line in enumerate(lines, start=2):
         try:
             workload, latency = _parse(next(csv.reader([line], strict=True), []))
-        except (ValueError, csv.Error) as error:
+        except csv.Error as error:
+            raise UserError(f"{path} line {number} is damaged: {csv_problem(error)}") from None
+        except ValueError as error:
             raise UserError(f"{path} line {number} is damaged: {error}") from None
         rows.setdefault(workload, latency)
     return rows

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
 from netadapt.latency.table import LONGEST_US, MAX_BYTES, MAX_COLUMNS, MAX_SIZE
+from netadapt.texts import csv_problem, require_few_columns
 
 VALIDATION_COLUMNS = ("network", "predicted_ms", "measured_ms", "repeat_ms")
 
@@ -67,11 +68,14 @@ def save_validation(folder: Path, validation: pd.DataFrame) -> None:
 def load_validation(folder: Path) -> pd.DataFrame:
     """Read ``validation.csv``. Raises ``UserError`` if it is missing or damaged."""
     path = existing_file(folder / "validation.csv", "validation")
-    _check_size(path)
+    try:
+        require_few_columns(path, MAX_COLUMNS, MAX_BYTES)
+    except ValueError as error:
+        raise UserError(f"{path} is no validation: {error}") from None
     try:
         frame = pd.read_csv(path)
     except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path} is damaged: {csv_problem(error)}") from None
     absent = [name for name in VALIDATION_COLUMNS if name not in frame.columns]
     if absent:
         raise UserError(f"{path} has no column {absent[0]}")
@@ -96,13 +100,3 @@ def load_validation(folder: Path) -> pd.DataFrame:
 def is_group(column: str) -> bool:
     """Whether a column of ``validation.csv`` holds the widths of a channel group."""
     return column not in VALIDATION_COLUMNS and not column.startswith("energy_")
-
-
-def _check_size(path: Path) -> None:
-    """Refuse what would take minutes to read."""
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path} is larger than {MAX_BYTES} bytes; it is no validation")
-    with path.open("rb") as file:
-        columns = file.readline(MAX_BYTES).count(b",") + 1
-    if columns > MAX_COLUMNS:
-        raise UserError(f"{path} has {columns} columns; {MAX_COLUMNS} are the most")

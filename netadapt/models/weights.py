@@ -60,7 +60,7 @@ def read_published(path: Path) -> PublishedWeights:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a safetensors file, or is damaged: {error}") from error
+        raise UserError(f"{path} is not a safetensors file, or is damaged") from error
     mean, std = _normalisation(path, metadata.get("input"))
     epsilon = _epsilon(path, metadata.get("bn_eps"))
     return PublishedWeights(str(path), tensors, mean, std, epsilon, CHECKPOINT_KEY in metadata)

@@ -3,7 +3,6 @@
 import multiprocessing
 import queue
 import signal
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.pruning import PrunableModel
+from netadapt.texts import toml_of
 from netadapt.wording import first_problem
 
 MAX_DEVICES = 1000
@@ -93,11 +93,9 @@ def read_fleet(path: Path) -> dict[str, FleetDevice]:
         UserError: no such file, or not of that form; names the device and the field.
     """
     try:
-        tables = tomllib.loads(existing_file(path, "list of devices").read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}") from None
-    except RecursionError:
-        raise UserError(f"{path} is nested too deeply for a list of devices") from None
+        tables = toml_of(existing_file(path, "list of devices"))
+    except ValueError as error:
+        raise UserError(f"{path} is no list of devices: {error}") from None
     if not tables:
         raise UserError(f'{path} names no device; give one as [name] with device = "ssh://..."')
     if len(tables) > MAX_DEVICES:

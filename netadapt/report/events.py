@@ -1,5 +1,6 @@
 """The journal of a run as its page needs it: iterations, picks, failures, what the clock said."""
 
+import codecs
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.wording import first_problem
 
 MAX_BYTES = 500_000_000
 
@@ -178,7 +180,7 @@ def read_events(path: Path) -> RunEvents | None:
     existing_file(path, "journal")
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{path} is larger than {MAX_BYTES} bytes; it is no journal")
-    content = path.read_bytes()
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     events = RunEvents()
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:
@@ -187,7 +189,7 @@ def read_events(path: Path) -> RunEvents | None:
             if kind in _KINDS:
                 events.apply(_KINDS[kind].model_validate(values), kind)
         except ValidationError as error:
-            raise UserError(f"{path} line {number}: {error.errors()[0]['msg']}") from error
+            raise UserError(f"{path} line {number} is damaged: {first_problem(error)}") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{path} line {number} is not an event of a journal") from error
     return events

@@ -3,6 +3,7 @@
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,22 @@ NO_DEPTH = 168
 
 SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")
 MAX_BYTES = 2_000_000_000
+BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Depth = NDArray[np.floating[Any]]
 Photograph = NDArray[np.uint8]
+
+
+class _UnfitError(Exception):
+    """An archive that can be read, and is no file of samples."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,10 @@ def read_samples(path: Path) -> Samples:
         _check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
             samples = _of_archive(archive)
-    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except _UnfitError as error:
         raise UserError(f"{path} is not a file of samples: {error}") from error
+    except BROKEN as error:
+        raise UserError(f"{path} is not a file of samples, or is damaged") from error
     rgb = samples.rgb
     if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[-1] != 3 or not rgb.size:
         raise UserError(f"{path}: rgb is {rgb.dtype} {rgb.shape}, not uint8 (N, H, W, 3)")
@@ -94,6 +110,10 @@ def read_samples(path: Path) -> Samples:
 
 def _of_archive(archive: Any) -> Samples:
     """Older files hold the answers of the base and of the final network alone."""
+    known = ("candidates", "answers", "final") if "answers" in archive else ("base", "pruned")
+    for name in ("rgb", "truth", "names", *known):
+        if name not in archive:
+            raise _UnfitError(f"it lacks {name}")
     if "answers" in archive:
         shown = [str(name) for name in archive["candidates"]]
         answers = dict(zip(shown, archive["answers"].astype(np.float32), strict=True))
@@ -102,7 +122,7 @@ def _of_archive(archive: Any) -> Samples:
         answers = {"base": archive["base"], "pruned": archive["pruned"]}
         final = "pruned"
     if final not in answers:
-        raise ValueError(f"it has no answers of {final}, the final network")
+        raise _UnfitError(f"it has no answers of {final}, the final network"[:300])
     return Samples(
         rgb=archive["rgb"],
         truth=archive["truth"],
@@ -113,7 +133,7 @@ def _of_archive(archive: Any) -> Samples:
 
 
 def _check_sizes(path: Path) -> None:
-    """Raise a ``ValueError`` for arrays that would not fit into memory, by what they declare."""
+    """Raise ``_UnfitError`` for arrays that would not fit into memory, by what they declare."""
     total = 0
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
@@ -127,7 +147,7 @@ def _check_sizes(path: Path) -> None:
                 shape, _, dtype = read(file)
             total += math.prod(shape) * dtype.itemsize
     if total > MAX_BYTES:
-        raise ValueError(f"its arrays take {total} bytes; at most {MAX_BYTES} are read")
+        raise _UnfitError(f"its arrays take {total} bytes; at most {MAX_BYTES} are read")
 
 
 def colour_depth(depth: Depth, near: float, far: float) -> Photograph:

@@ -1,6 +1,5 @@
 """What a run was asked to do, as ``run.json`` says it; older runs say less, some nothing."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,8 @@ from netadapt.errors import UserError
 from netadapt.files import existing_file
 from netadapt.report.scores import HIGHER_IS_BETTER
 from netadapt.report.tables import read_table
+from netadapt.texts import object_of
+from netadapt.wording import first_problem
 
 MAX_BYTES = 10_000_000
 HOLDOUT = "_holdout"
@@ -62,9 +63,7 @@ def read_settings(run: Path) -> RunSettings:
     try:
         return RunSettings.model_validate(values | {"everything": values})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "it"
-        raise UserError(f"{path}: {field}: {first['msg']}") from error
+        raise UserError(f"{path} is damaged: {first_problem(error)}") from error
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
@@ -74,15 +73,12 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         UserError: the file is missing, too large, or holds something else.
     """
     existing_file(path, what)
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path} has {path.stat().st_size} bytes; at most {MAX_BYTES} are read")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is not a JSON object")
-    return values
+        return object_of(path, MAX_BYTES)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def _of_tables_alone(run: Path) -> RunSettings:

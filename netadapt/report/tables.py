@@ -1,6 +1,5 @@
 """CSV files as the pictures read them: bounded, checked, every fault named with its file."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.texts import csv_problem, require_few_columns
 
 MAX_BYTES = 200_000_000
 MAX_COLUMNS = 5_000
@@ -20,12 +20,16 @@ def read_table(path: Path) -> pd.DataFrame:
         UserError: it is missing, damaged, too large, or has no rows.
     """
     existing_file(path, "table")
-    _check_size(path)
+    try:
+        require_few_columns(path, MAX_COLUMNS, MAX_BYTES)
+    except ValueError as error:
+        raise UserError(f"{path} is not a table of a run: {error}") from None
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise UserError(f"{path} is not a CSV table: {reason}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path} is not a CSV table: {csv_problem(error)}") from error
     if table.empty:
         raise UserError(f"{path} has no rows")
     if table.isna().any(axis=None) or not isinstance(table.index, pd.RangeIndex):
@@ -57,16 +61,3 @@ def require_columns(table: pd.DataFrame, columns: tuple[str, ...], path: Path) -
     for column in columns:
         if column not in table.columns:
             raise UserError(f"{path} lacks the column {column}")
-
-
-def _check_size(path: Path) -> None:
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise UserError(f"{path} has {size} bytes; a table has at most {MAX_BYTES}")
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            columns = len(next(csv.reader(file), []))
-    except csv.Error as error:
-        raise UserError(f"{path} is not a CSV table: {error}") from error
-    if columns > MAX_COLUMNS:
-        raise UserError(f"{path} has {columns} columns; a table has at most {MAX_COLUMNS}")

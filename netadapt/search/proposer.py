@@ -16,6 +16,7 @@ from netadapt.search.last_step import LastStep, may_overshoot
 from netadapt.search.problem import Problem
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
+from netadapt.wording import first_problem
 
 FINEST = 1e-4  # of the base's load: targets nearer to the current network are not tried
 
@@ -111,10 +112,9 @@ class Proposer:
                 predicted_ms=self._space.cost("ms", widths),
             )
         except ValidationError as error:
-            first = error.errors()[0]
             raise UserError(
                 f"strategy {self._problem.settings.strategy} proposed {key!r}: "
-                f"{first['loc'][0]}: {first['msg']}"
+                f"{first_problem(error)}"
             ) from None
 
 

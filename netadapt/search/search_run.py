@@ -1,12 +1,13 @@
 """What a search hands back."""
 
 import importlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from netadapt.texts import object_of
 
 REPORT = "netadapt.report.page:write_page"
 
@@ -56,5 +57,4 @@ class SearchRun:
     @property
     def summary(self) -> dict[str, Any]:
         """What the search has cost and how it ended, as in ``summary.json``."""
-        facts: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
-        return facts
+        return object_of(self.folder / "summary.json")

@@ -12,6 +12,7 @@ from netadapt.search.progress import SearchProgress
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
 from netadapt.search.start import resume_search, resumed_settings, start_search
+from netadapt.texts import object_of
 
 TARGETS = "targets.json"
 SHARED = "shared"
@@ -74,7 +75,11 @@ def start_targets(
 
 
 def resume_targets(
-    out: Path, given: Mapping[str, object], progress: SearchProgress | None = None
+    out: Path,
+    given: Mapping[str, object],
+    progress: SearchProgress | None = None,
+    *,
+    accept_changed: bool = False,
 ) -> dict[str, SearchRun]:
     """Go on with a search for several targets.
 
@@ -82,20 +87,24 @@ def resume_targets(
         out: its folder.
         given: another executor, and what it takes; and what the user names again.
         progress: listens to every step of every run.
+        accept_changed: whether to go on if tables, base or data have changed since.
 
     Raises:
         UserError: ``targets.json`` is damaged, and what the searches raise.
     """
     path = existing_file(out / TARGETS, "list of targets")
     try:
-        asked = json.loads(path.read_text("utf-8", errors="replace"))
-        settings = {name: SearchSettings.stored(values) for name, values in asked.items()}
-    except (ValueError, AttributeError, TypeError, RecursionError, UserError) as error:
+        stored = object_of(path)
+        if not all(isinstance(values, dict) for values in stored.values()):
+            raise ValueError("it does not hold settings by the names of runs")
+        settings = {name: SearchSettings.stored(values) for name, values in stored.items()}
+    except (ValueError, UserError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
-    if any(Path(name).name != name for name in settings):
+    if any(Path(name).name != name or name in ("", "..") for name in settings):
         raise UserError(f"{path} is damaged: a run lies outside the folder")
     resumed = {name: resumed_settings(one, given, path) for name, one in settings.items()}
-    return _all({name: one.model_dump() for name, one in resumed.items()}, out, progress, given)
+    asked = {name: one.model_dump() for name, one in resumed.items()}
+    return _all(asked, out, progress, given, accept_changed)
 
 
 def _all(
@@ -103,13 +112,16 @@ def _all(
     out: Path,
     progress: SearchProgress | None,
     given: Mapping[str, object] = MappingProxyType({}),
+    accept_changed: bool = False,
 ) -> dict[str, SearchRun]:
     shared = out / SHARED
     runs = {}
     for name, values in asked.items():
         folder = out / name
         if (folder / "run.json").exists():
-            runs[name] = resume_search(folder, given, progress, shared)
+            runs[name] = resume_search(
+                folder, given, progress, shared, accept_changed=accept_changed
+            )
         else:
             settings = SearchSettings.parse(dict(values))
             runs[name] = start_search(settings, folder, progress, shared)

@@ -269,9 +269,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path} is not a safetensors file, or is damaged: {_first_line(error)}"
-        ) from error
+        raise UserError(f"{path} is not a safetensors file, or is damaged") from error
 
 
 def _read_metadata(path: Path) -> _Metadata:
@@ -330,7 +328,3 @@ def _checksum(metadata: _Metadata, tensors: Mapping[str, Tensor]) -> str:
 def _plain(tensor: Tensor) -> Tensor:
     """A copy on the CPU in row-major order; safetensors refuses tensors that share memory."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -68,7 +68,7 @@ def _calibration(**fields: object):
 
 DAMAGE = {
     ("latency.csv", "removed"): (Path.unlink, "latency.csv does not exist"),
-    ("latency.csv", "noise"): (_noise, "latency.csv is not text"),
+    ("latency.csv", "noise"): (_noise, "latency.csv is no latency table: it is not text in UTF-8"),
     ("latency.csv", "no header"): (lambda p: p.write_text("\n"), "line 1: expected the columns"),
     ("latency.csv", "a field more"): (_line(4, "\n", ",1\n"), "line 4 is damaged: 15 fields"),
     ("latency.csv", "no number"): (_line(3, "x", "y"), "line 3 is damaged"),

@@ -88,7 +88,7 @@ DEVICES = {
     '[a]\ndevice = "cpu"\nprecision = "fp64"': "precision is 'fp64'",
     '[a]\ndevice = "cpu"\nspeed = 3': "speed is not known",
     "": "names no device",
-    "\udcff": "is not TOML",
+    "\udcff": "is no list of devices: it is not text in UTF-8, from byte 1 on",
 }
 SEARCH = (
     "search --checkpoint @small.safetensors --data pairs:@pairs --lut @lut/board --budget-ms 150 "
@@ -104,9 +104,9 @@ ON_THE_COMMAND_LINE = {
     f"{SEARCH} --strategy luck": "--strategy luck: unknown strategy",
     f"{SEARCH} --batch-size 1": "--batch-size 1: give a whole number from 2 to 10,000",
     f"{SEARCH} --batch-size 1000000000": "--batch-size 1000000000: give a whole number from 2",
-    f"{SEARCH} --address 127.0.0.1:1": "--address is for executor ray, not inline",
-    f"{SEARCH} --cpus-per-candidate 2": "--cpus-per-candidate is for executor ray",
-    f"{SEARCH} --gpus-per-candidate 0.5": "--gpus-per-candidate is for executor ray",
+    f"{SEARCH} --address 127.0.0.1:1": "--address 127.0.0.1:1 is for executor ray, not inline",
+    f"{SEARCH} --cpus-per-candidate 2": "--cpus-per-candidate 2 is for executor ray",
+    f"{SEARCH} --gpus-per-candidate 0.5": "--gpus-per-candidate 0.5 is for executor ray",
     f"{SEARCH} --out a/../b": "a does not exist",
     f"{SEARCH} --out=": "--out is empty",
     f"{SEARCH} --task digits": "",

@@ -92,7 +92,7 @@ def test_a_file_names_the_devices_and_what_to_measure(tmp_path: Path) -> None:
     [
         ("", "names no device"),
         ("[pi", "is not TOML"),
-        ("\xff", "is not TOML"),
+        ("\xff", "it is not text in UTF-8"),
         ("[pi]\n", "device pi: device is missing"),
         ('[pi]\ndevice = "cpu"\nthreads = 0', "device pi: threads is 0; give 1 or more"),
         ('[pi]\ndevice = "cpu"\ncolour = 1', "device pi: colour is not known"),

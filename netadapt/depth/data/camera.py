@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from netadapt.depth.data.frames import Pinhole
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.texts import object_of
 from netadapt.wording import first_problem
 
 Side = Annotated[int, Field(ge=1, le=2**15)]
@@ -51,6 +52,8 @@ def read_camera(*places: Path) -> CameraFile:
             '{"width": ..., "height": ..., "fx": ..., "fy": ..., "cx": ..., "cy": ...} in pixels'
         )
     try:
-        return CameraFile.model_validate_json(existing_file(path, "camera").read_bytes())
+        return CameraFile.model_validate(object_of(existing_file(path, "camera")))
     except ValidationError as error:
         raise UserError(f"{path} is no camera file: {first_problem(error)}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no camera file: {error}") from error

@@ -22,6 +22,7 @@ from netadapt.depth.data.splits import test_held_out
 from netadapt.depth.data.velodyne import Calibration, depth_image, read_calibration, read_velodyne
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder
+from netadapt.texts import text_of
 
 SUFFIXES = {".png", ".jpg"}
 CAMERAS = {"l": "02", "r": "03"}
@@ -139,7 +140,7 @@ def _lines(path: Path) -> list[tuple[str, str, int, str]]:
             f"{path} does not exist; add the list, or remove {path.parent} to cut by drive"
         )
     try:
-        text = existing_file(path, "split list").read_text(encoding="utf-8")
+        text = text_of(existing_file(path, "split list"))
     except ValueError as error:
         raise UserError(f"{path} is not text; replace it") from error
     found = []

@@ -9,7 +9,7 @@ frames.
 """
 
 import csv
-import json
+import io
 import math
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from netadapt.depth.data.frames import Depth, Frame, Rgb, Splits, read_depth, re
 from netadapt.depth.data.splits import in_runs
 from netadapt.errors import UserError
 from netadapt.files import existing_folder
+from netadapt.texts import csv_problem, json_of, text_of
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png"}
 MILLIMETRE = 0.001
@@ -87,9 +88,9 @@ def _depth_unit(split: Path, folder: Path) -> float:
         if not path.is_file():
             continue
         try:
-            camera = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"cannot read {path}: it is not JSON; correct or remove it") from error
+            camera = json_of(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {path}: {error}; correct or remove it") from error
         unit = camera.get("depth_unit_m", MILLIMETRE) if isinstance(camera, dict) else None
         if isinstance(unit, bool) or not isinstance(unit, int | float):
             raise UserError(f"{path}: depth_unit_m is {unit!r}; give metres per depth unit")
@@ -108,9 +109,12 @@ def _index_file(folder: Path) -> Path | None:
 
 def _blocks(index: Path) -> dict[str, str]:
     try:
-        with open(index, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(text_of(index), newline="")))
+    except csv.Error as error:
+        raise UserError(
+            f"cannot read {index}: {csv_problem(error)}; correct or remove it"
+        ) from error
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot read {index}: {error}; correct or remove it") from error
     blocks = {}
     for row in rows:

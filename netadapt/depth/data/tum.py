@@ -19,6 +19,7 @@ from netadapt.depth.data.recordings import Shot, triplets
 from netadapt.depth.data.splits import in_runs, run_names
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder
+from netadapt.texts import text_of
 
 MAX_APART_S = 0.02
 DEPTH_UNIT_M = 1 / 5000
@@ -91,7 +92,7 @@ def _listed(listing: Path) -> tuple[NDArray[np.float64], list[Path]]:
     existing_file(listing, "frame list")
     entries = []
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
+        lines = text_of(listing).splitlines()
     except ValueError as error:
         raise UserError(f"{listing} is not text; replace it") from error
     for number, line in enumerate(lines, start=1):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from netadapt.depth.data.frames import Depth, Pinhole
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.texts import text_of
 
 MAX_BYTES = 2**26
 POINT_BYTES = 16
@@ -96,7 +97,7 @@ class _Matrices:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            text = existing_file(path, "calibration").read_text(encoding="utf-8")
+            text = text_of(existing_file(path, "calibration"))
         except ValueError as error:
             raise UserError(f"{path} is not text; replace it") from error
         lines = (line.partition(":") for line in text.splitlines())
