@@ -23,6 +23,7 @@ from comparison.arguments import search_parser
 import netadapt
 from netadapt.files import write_atomic
 from netadapt.latency.table import LatencyTable
+from netadapt.models import ModelSpec
 from netadapt.profiling.measurement import measure_all
 from netadapt.training.checkpoint import load_checkpoint
 
@@ -55,6 +56,7 @@ def share_of_base(base: Path, final: Path, lut: Path, runs: int = 120) -> float:
     """Measure base and answer side by side; return the answer's share of the base's latency."""
     models = [load_checkpoint(path) for path in (base, final)]
     spec = models[0].spec
+    assert isinstance(spec, ModelSpec)
     assert spec.input_size is not None
     example = torch.rand(1, 3, *spec.input_size)
     slow, fast = measure_all(models, example, LatencyTable.load(lut).target, runs=runs)
@@ -69,7 +71,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     rows = given.results.with_suffix(".csv")
-    found = pd.read_csv(rows).to_dict("records") if rows.exists() else []
+    found: list[dict[str, float]] = []
+    if rows.exists():
+        table = pd.read_csv(rows)
+        found = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy().tolist()]
     for seed in range(len(found), given.runs):
         folder = given.out / f"run-{seed}"
         with disturbed(seed):

@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
 def scored(task: Task, checkpoint: Path) -> dict[str, Scores]:
     """Return the scores of a checkpoint on the holdout and on the test split."""
     model = load_checkpoint(checkpoint)
-    return {split: task.score(model, split) for split in ("holdout", "test")}  # type: ignore[arg-type]
+    return {"holdout": task.score(model, "holdout"), "test": task.score(model, "test")}
 
 
 def _table(steps: int, first: dict[str, Scores], later: dict[str, Scores]) -> str:

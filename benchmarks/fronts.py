@@ -40,9 +40,11 @@ from netadapt.training.checkpoint import load_checkpoint
 VARIANTS = {"netadapt, share": ("netadapt", {"importance": "share"})}  # strategies, otherwise set
 EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS, *published.SINGLE)
 ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitude", "random")
-OWN = ("short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction")
-OWN += ("decay", "saliency_batches", "candidates", "population", "generations")
-OWN += ("recalibration_batches", "anchor_every")
+OWN = (
+    "short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction", "decay",
+    "saliency_batches", "candidates", "population", "generations", "recalibration_batches",
+    "anchor_every",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -82,7 +84,7 @@ def repeated(arena: Arena, seeds: Sequence[int], method: str = "netadapt") -> li
             scores[seed] = pd.Series(first)
     if len(scores) < 2:
         return []
-    picks = [rows.idxmax() for rows in scores.values()]
+    picks = [str(rows.idxmax()) for rows in scores.values()]
     alike = max(picks.count(pick) for pick in picks)
     ranks = pd.DataFrame(scores).corr("spearman").to_numpy()[np.triu_indices(len(scores), 1)]
     return [

@@ -34,7 +34,7 @@ from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies.netadapt import NetAdaptStrategy
 
 ROUNDS = 20
-PARTS = {
+PARTS: dict[str, list[tuple[object, str]]] = {
     "training": [(evaluation, "fit")],
     "evaluation": [(DepthTask, "score")],
     "decoding": [(DepthDataset, "_decoded")],

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ def task(data: str | None, input_size: tuple[int, int] | None) -> DatasetTask:
     return DatasetTask("small", examples, examples, examples, F.cross_entropy, scores)
 
 
-def arguments(folder: Path) -> dict[str, object]:
+def arguments(folder: Path) -> dict[str, Any]:
     """Write a base and a table into ``folder``; return the arguments of a search."""
     torch.manual_seed(0)
     model = netadapt.load_model("small_search:network").eval()

@@ -14,6 +14,7 @@ rows; else those that have no row with as many vectors yet.
 
 import argparse
 import copy
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from netadapt import PrunableModel, load_model, trace
 from netadapt.deployment.exporter import exported_program
 from netadapt.depth.models import FastDepth
 from netadapt.latency.fusion import FUSIONS, Fusion
+from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.workloads import fuse, workload, workload_map
 from netadapt.pruning.operations import record_operations
 from netadapt.search.costs import Costs
@@ -172,9 +174,9 @@ SIZED: dict[str, Callable[[], nn.Module]] = {
     "gru": Recurrent,
 }
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    **{name: lambda name=name: load_model(name) for name in
+    **{name: partial(load_model, name) for name in
        ("fastdepth", "monodepth2", "densedepth", "lapdepth")},
-    **{name: lambda name=name: timm.create_model(name) for name in TIMM},
+    **{name: partial(timm.create_model, name) for name in TIMM},
     "unet": UNet,
     "super_resolution": SuperResolution,
     **SIZED,
@@ -359,13 +361,14 @@ def trains(pruned: nn.Module, image: Tensor) -> bool:
     model = copy.deepcopy(pruned).train()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6)
     images = torch.cat([image, image.flip(-1)])
-    sum(tensor.square().mean() for tensor in tensors(model(images))).backward()
+    means = [tensor.square().mean() for tensor in tensors(model(images))]
+    torch.autograd.backward(torch.stack(means).sum())
     optimizer.step()
     changed = any(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
     return changed and all(bool(p.isfinite().all()) for p in model.parameters())
 
 
-class MacsAsLatency:
+class MacsAsLatency(LatencyPredictor):
     """A table-less predictor for planning: 1e9 multiply-accumulates a ms."""
 
     def __init__(self, prunable: PrunableModel) -> None:
@@ -392,7 +395,7 @@ def steps_of(prunable: PrunableModel) -> dict[str, int]:
     return {name: group.step for name, group in prunable.groups.items()}
 
 
-def tensors(output: object) -> list[Tensor]:
+def tensors(output: Any) -> list[Tensor]:
     """All tensors of an output, whatever holds them."""
     if isinstance(output, Tensor):
         return [output]
@@ -419,7 +422,8 @@ def read_rows(path: Path) -> dict[str, dict[str, Any]]:
     """Return the rows of the table, by network; none where there is no table."""
     if not path.exists():
         return {}
-    return {row["network"]: row for row in pd.read_csv(path).to_dict("records")}
+    rows: list[dict[str, Any]] = json.loads(pd.read_csv(path).to_json(orient="records"))
+    return {row["network"]: row for row in rows}
 
 
 def unfinished(rows: dict[str, dict[str, Any]], vectors: int, onnx: int) -> list[str]:

@@ -19,7 +19,7 @@ from netadapt.cli.common import parse_size
 from netadapt.training import TrainSettings, fit, load_model, open_task
 from netadapt.training.precision import cpu_has_bf16
 from netadapt.training.task import Task
-from netadapt.training.wrapped import KeptBatches
+from netadapt.training.wrapped import CachedBatches
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(given.threads)
     task = open_task("depth", given.data, parse_size(given.input_size))
     rates: dict[tuple[str, str], list[float]] = {}
-    prepared = KeptBatches(task, "cpu")
+    prepared = CachedBatches(task, "cpu")
     for _ in range(given.rounds + 1):  # the first one warms up, and fills the memory
         for precision in PRECISIONS if cpu_has_bf16() else PRECISIONS[:1]:
             for name, source in (("decoded", task), ("from memory", prepared)):

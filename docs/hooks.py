@@ -22,8 +22,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
-    """Point links and pictures of the repository at their place on the site or on its host."""
+    """Point pictures of the repository at their place on the site, and links at its host.
+
+    Without a ``repo_url`` there is no host: a link becomes plain text.
+    """
     if page.file.src_uri.count("/"):
         return markdown
     markdown = PICTURE.sub(r"![\1](repository/\2)", markdown)
-    return LINK.sub(rf"[\1]({config.repo_url}/blob/main/\2)", markdown)
+    link = rf"[\1]({config.repo_url}/blob/main/\2)" if config.repo_url else r"\1"
+    return LINK.sub(link, markdown)

@@ -64,7 +64,9 @@ def thin() -> PrunableModel:
             if isinstance(module, torch.nn.BatchNorm2d):
                 torch.nn.init.uniform_(module.weight, 0.5, 1.5)
                 torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+                assert module.running_mean is not None
                 torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                assert module.running_var is not None
                 torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
         model.set_depth_statistics(3.0, 1.0)  # the last ReLU must let something through
         return trace(model.eval(), torch.rand(1, 3, 64, 64))

@@ -41,7 +41,7 @@ def watched_writes(
                 os.kill(os.getpid(), signal.SIGKILL)
         fsync(descriptor)
 
-    os.fsync = watched
+    os.fsync = watched  # type: ignore[assignment]
     try:
         yield names
     finally:

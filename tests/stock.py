@@ -21,7 +21,7 @@ from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.validation import save_validation
-from netadapt.latency.workloads import workload_map
+from netadapt.latency.workloads import Workload, workload_map
 from netadapt.models import build
 from netadapt.profiling.design import design_networks
 from netadapt.profiling.devices import load_device
@@ -127,9 +127,9 @@ def _write_data(folder: Path, rng: np.random.Generator) -> None:
             for split in ("train/kitchen_0001", "val/official"):
                 path = folder / name / split / f"{number}.h5"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                shape = (48, 64, 3) if name == "turned_h5" else (3, 48, 64)
+                photo_shape = (48, 64, 3) if name == "turned_h5" else (3, 48, 64)
                 with h5py.File(path, "w") as file:
-                    file["rgb"] = rng.integers(0, 256, shape, dtype=np.uint8)
+                    file["rgb"] = rng.integers(0, 256, photo_shape, dtype=np.uint8)
                     file["depth"] = rng.uniform(1, 9, (48, 64)).astype(np.float32)
                 if name == "torn_h5":
                     path.write_bytes(path.read_bytes()[:3000])
@@ -144,7 +144,7 @@ def _write_data(folder: Path, rng: np.random.Generator) -> None:
 def _write_tables(folder: Path) -> None:
     """Tables as if every workload took as long as it has channels."""
     runtime = load_runtime("torch")
-    wanted = set()
+    wanted: set[Workload] = set()
     for name in ("tiny", "small"):
         prunable = trace(load_model(folder / f"{name}.safetensors"), torch.rand(1, 3, *SIZE))
         workloads = workload_map(prunable.operations, FUSIONS["torch"])

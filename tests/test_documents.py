@@ -89,7 +89,7 @@ def test_commands_exist_and_have_the_options_that_are_shown() -> None:
 
 def test_options_in_the_text_exist() -> None:
     root: Any = typer.main.get_command(app)
-    paths = [(name,) for name in root.commands]
+    paths: list[tuple[str, ...]] = [(name,) for name in root.commands]
     paths += [("lut", name) for name in root.commands["lut"].commands]
     known = {option for path in paths for option in options_of(path)} | FOREIGN
     wrong = {
@@ -130,7 +130,8 @@ def test_examples_in_python_use_what_is_there_and_public() -> None:
                 wrong += [f"{name}: {node.module}.{alias.name}" for alias in node.names
                           if alias.name.startswith("_")
                           or not resolves(f"{node.module}.{alias.name}")]  # fmt: skip
-            is_ours = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-            if is_ours and node.value.id == "netadapt" and not resolves(f"netadapt.{node.attr}"):
-                wrong.append(f"{name}: netadapt.{node.attr}")
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                ours = node.value.id == "netadapt"
+                if ours and not resolves(f"netadapt.{node.attr}"):
+                    wrong.append(f"{name}: netadapt.{node.attr}")
     assert wrong == []

@@ -250,7 +250,7 @@ def tuned_long(
         fit(model, task, settings)
     widths = _widths(problem, model)
     spec: Any = problem.base.model.spec
-    model.spec = replace(spec, widths=widths)  # type: ignore[assignment]
+    model.spec = replace(spec, widths=widths)
     path.mkdir(exist_ok=True)
     save_checkpoint(model, path / f"{share:g}.safetensors", input_size=problem.base.input_size)
     arena.add(

@@ -48,7 +48,7 @@ def summarised(points: pd.DataFrame, shares: Sequence[float], column: str) -> pd
         for share in shares:
             for name in {column, *COLUMNS}:
                 row[f"{name} {share:g}"] = interpolated(front, share, name)
-        row["lost 0.5"] = float(base.loc[seed, column]) - interpolated(front, 0.5, column)
+        row["lost 0.5"] = float(base[column].to_dict()[seed]) - interpolated(front, 0.5, column)
         row["hypervolume"] = hypervolume(
             front["measured_share"].to_numpy(), front[column].to_numpy(), (1.0, worst)
         )
@@ -118,29 +118,31 @@ def _spread(values: pd.Series, digits: int) -> str:
 
 def bars(rows: pd.DataFrame, ours: str = "netadapt-fast", paper: str = "netadapt") -> list[str]:
     """Say of each bar by how much it is met or missed, in medians over seeds."""
-    medians = rows.groupby("method").median(numeric_only=True)
-    if ours not in medians.index:
+    frame = rows.groupby("method").median(numeric_only=True)
+    medians: dict[str, dict[str, float]] = {
+        str(column): {str(method): float(value) for method, value in values.items()}
+        for column, values in frame.items()
+    }
+    if ours not in frame.index:
         return []
     said = []
     for column in ("delta1 0.5", "delta1 0.33", "hypervolume"):
-        if column not in medians.columns:
+        others = {name: value for name, value in medians.get(column, {}).items() if name != ours}
+        if not others:
             continue
-        others = medians[column].drop(ours)
-        if others.empty:
-            continue
-        best = others.idxmax()
-        ahead = medians.loc[ours, column] - others[best]
+        best = max(others, key=lambda name: others[name])
+        ahead = medians[column][ours] - others[best]
         said.append(
             f"{column.replace('delta1', 'δ1 at')}: {ours} is "
             f"{abs(ahead):.4f} {'ahead of' if ahead >= 0 else 'behind'} the best other ({best})"
         )
-    if paper in medians.index:
-        share = medians.loc[ours, "samples"] / medians.loc[paper, "samples"]
-        gained = medians.loc[ours, "hypervolume"] - medians.loc[paper, "hypervolume"]
+    if paper in frame.index:
+        share = medians["samples"][ours] / medians["samples"][paper]
+        gained = medians["hypervolume"][ours] - medians["hypervolume"][paper]
         said.append(
             f"training images: {share:.3f} of {paper}'s, for a hypervolume {gained:+.4f} of its"
         )
-    said.append(f"δ1 lost against the base at 0.5x: {medians.loc[ours, 'lost 0.5']:.4f}")
+    said.append(f"δ1 lost against the base at 0.5x: {medians['lost 0.5'][ours]:.4f}")
     return said
 
 

@@ -9,6 +9,7 @@ from netadapt.cli.common import Json, parse_size, print_json, say
 from netadapt.cli.declared import Command
 from netadapt.cli.facts import rounded, show_facts, show_table
 from netadapt.errors import UserError
+from netadapt.options import LOCK
 
 if TYPE_CHECKING:
     from netadapt.latency.catalogue import Difference
@@ -160,6 +161,9 @@ def validate(
             help="Height and width of the network's input. [default: those of the validation]",
         ),
     ] = None,
+    lock: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help=f"{LOCK} [default: none]")
+    ] = None,
     lut: Lut = LUT,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
@@ -182,7 +186,7 @@ def validate(
     size = parse_size(input_size)
     if size is None and remembered and remembered[0].image_size:
         size = remembered[0].image_size
-    prunable = trace(*load_with_input(name, size, table.target.batch))
+    prunable = trace(*load_with_input(name, size, table.target.batch), lock or ())
     with stage_progress() as progress:
         now = revalidate(prunable, table, progress)
     report = summarise(now)

@@ -216,7 +216,7 @@ def revalidate(
     if absent:
         raise UserError(
             f"{table.folder} was validated on another network: its validation has no group "
-            f"{absent[0]}; give that one with --model"
+            f"{absent[0]}; give that network with --model, and the --lock it was profiled with"
         )
     rows = before[list(prunable.groups)].to_numpy(dtype=np.int64)
     schedule = ProfileSchedule()

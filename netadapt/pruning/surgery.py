@@ -130,7 +130,7 @@ def with_plain_attention(model: nn.Module) -> nn.Module:
         return PlainAttention(copied)  # type: ignore[arg-type]
     for name, module in list(copied.named_modules()):
         if is_replaceable(module):
-            copied.set_submodule(name, PlainAttention(module))  # type: ignore[arg-type]
+            copied.set_submodule(name, PlainAttention(module))
     return copied
 
 

@@ -24,7 +24,7 @@ class DistilledTask(WrappedTask):
 
     def __init__(self, task: Task, teacher: nn.Module) -> None:
         super().__init__(task)
-        self._teacher = copy.deepcopy(teacher).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._teacher = copy.deepcopy(teacher).eval().to(memory_format=torch.channels_last)
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
         """The task's loss and the mean absolute difference from the teacher's answers."""

@@ -19,7 +19,7 @@ from netadapt.training.checkpoint import save_checkpoint
 from netadapt.training.curves import logged_steps
 from netadapt.training.loop import TrainingDiverged, fit
 from netadapt.training.settings import TrainSettings
-from netadapt.training.wrapped import KeptBatches
+from netadapt.training.wrapped import CachedBatches
 
 Adaptation = Literal["fine-tune", "recalibrate"]
 
@@ -103,7 +103,7 @@ class Evaluator:
     def __init__(self, base: BaseNetwork, networks: Networks) -> None:
         self._base = base
         self._networks = networks
-        self._batches = KeptBatches(base.task, networks.device)
+        self._batches = CachedBatches(base.task, networks.device)
 
     def __call__(self, job: Job) -> Outcome:
         """Prune, fine-tune and score; the weights are written before this returns.

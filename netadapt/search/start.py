@@ -113,8 +113,9 @@ def _searched(
     device = compute_device(settings.train_on)
     networks = Networks(base, folder.path, device)
     strategy = load_strategy(settings.strategy)(settings, problem.space, networks)
-    if base.task.note:
-        progress.noted(base.task.note)
+    for note in (base.task.note, problem.space.costs.predictor.calibration_note):
+        if note:
+            progress.noted(note)
     opened = open_executor(base, networks, progress)
     if shared is not None:
         opened = SharingExecutor(opened, settings, folder.path, shared)

@@ -7,19 +7,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-AVERAGE = "/average"  # behind a tensor's name, among the moments of a training
+AVERAGE = "/average"  # suffix of a tensor's name among the moments of a training
 
 
 class WeightAverage:
     """The average of parameters and of batch-norm statistics over the last steps.
 
-    The decay grows from 0.18 to ``decay`` as ``(1 + step) / (10 + step)``, so that the random
-    weights of the start are soon forgotten.
+    The decay grows from 0.18 to ``decay`` as ``(1 + step) / (10 + step)``, so that the initial
+    random weights soon have no influence.
 
     Args:
-        model: whose weights are averaged.
-        decay: what remains of the average at each step, such as 0.999.
-        moments: of the training so far, among which the average is; empty at the start.
+        model: the network whose weights are averaged.
+        decay: share of the old average that each step keeps, such as 0.999.
+        moments: those of the training so far, which include the average; empty at the start.
     """
 
     def __init__(self, model: nn.Module, decay: float, moments: Mapping[str, Tensor]) -> None:
@@ -31,7 +31,7 @@ class WeightAverage:
         }
 
     def update(self, step: int) -> None:
-        """Take in the weights after ``step`` steps."""
+        """Add the weights after ``step`` steps to the average."""
         decay = min(self._decay, (1 + step) / (10 + step))
         get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
             list(self._average.values()), list(self._current.values()), step
@@ -44,7 +44,7 @@ class WeightAverage:
 
 
 def averaged(model: nn.Module, moments: Mapping[str, Tensor]) -> nn.Module:
-    """Return a copy of ``model`` with the average among ``moments``; ``model`` if there is none."""
+    """Return a copy of ``model`` with the average in ``moments``; ``model`` if there is none."""
     if not any(name.endswith(AVERAGE) for name in moments):
         return model
     model = copy.deepcopy(model)
@@ -53,7 +53,7 @@ def averaged(model: nn.Module, moments: Mapping[str, Tensor]) -> nn.Module:
 
 
 def use_average(model: nn.Module, moments: Mapping[str, Tensor]) -> None:
-    """Give ``model`` the average among ``moments``, in place."""
+    """Replace the weights of ``model`` by the average in ``moments``, in place."""
     for name, tensor in _float_tensors(model).items():
         tensor.copy_(moments[name + AVERAGE])
 

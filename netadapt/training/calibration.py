@@ -1,4 +1,4 @@
-"""Typical inputs of a task, for what has to see some: the ranges of int8 files."""
+"""Typical inputs of a task, from which the ranges of int8 files are calibrated."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Checkpoints: one ``.safetensors`` file with the weights and what rebuilds the network."""
+"""Checkpoints: one ``.safetensors`` file with the weights and the facts to rebuild the network."""
 
 import sys
 import zlib
@@ -36,7 +36,7 @@ Info = Mapping[str, str | float | int]
 
 
 class _Metadata(BaseModel):
-    """What a checkpoint says of itself, as JSON under ``netadapt`` in the safetensors header."""
+    """The metadata of a checkpoint, as JSON under ``netadapt`` in the safetensors header."""
 
     model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
 
@@ -61,24 +61,24 @@ def save_checkpoint(
     info: Info | None = None,
     moments: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write ``model`` to ``path``, whole or not at all.
+    """Write ``model`` to ``path``; if that fails, nothing is left behind.
 
     Args:
         model: a network that :func:`netadapt.load_model` built, or one pruned from it.
         path: the file, ``.safetensors``.
-        input_size: ``(H, W)`` it was trained at; None is what ``model.spec`` says.
-        info: facts to keep with it, such as its score.
-        moments: the optimizer's, for a training that is to go on.
+        input_size: ``(H, W)`` it was trained at. Default: that of ``model.spec``.
+        info: facts to store with it, such as its score.
+        moments: the optimizer's moments, if the training is to be continued.
 
     Raises:
-        UserError: the network does not know how it was built, its options are not JSON, it was
+        UserError: the network has no record of how it was built, its options are not JSON, it was
             pruned and has no input size, or the file cannot be written.
     """
     path = Path(path)
     spec = getattr(model, "spec", None)
     if not isinstance(spec, ModelSpec):
         raise UserError(
-            f"cannot save {type(model).__name__}: it does not know how it was built; "
+            f"cannot save {type(model).__name__}: it has no record of how it was built; "
             "build it with netadapt.load_model"
         )
     size = input_size or spec.input_size
@@ -112,8 +112,8 @@ def load_checkpoint(path: Path | str) -> nn.Module:
     weights are dropped.
 
     Raises:
-        UserError: no such file, not a checkpoint or a damaged one, a factory that is not
-            trusted, or tensors that do not fit the network it names.
+        UserError: there is no such file, it is no checkpoint or is damaged, its factory is not
+            trusted, or its tensors do not fit the network that it names.
     """
     path = Path(path)
     metadata = _read_metadata(path)
@@ -131,10 +131,10 @@ def load_checkpoint(path: Path | str) -> nn.Module:
 
 
 def load_pruned(path: Path | str, base: PrunableModel) -> nn.Module:
-    """As ``load_checkpoint``, for a network pruned from ``base``: nothing is built or traced.
+    """Load a network that was pruned from ``base``, without building or tracing it.
 
     Raises:
-        UserError: as ``load_checkpoint``, or a network that ``base`` cannot become.
+        UserError: as ``load_checkpoint``, or ``base`` cannot be pruned to its widths.
     """
     path = Path(path)
     metadata = _read_metadata(path)
@@ -150,7 +150,7 @@ def _with_weights(model: nn.Module, path: Path, size: tuple[int, int] | None) ->
     model.load_state_dict(_fitting_tensors(path, model))
     spec = model.spec
     assert isinstance(spec, ModelSpec)
-    model.spec = replace(spec, input_size=size)  # type: ignore[assignment]
+    model.spec = replace(spec, input_size=size)
     return model.eval()
 
 
@@ -168,7 +168,7 @@ def load_moments(path: Path | str) -> dict[str, Tensor]:
 
 
 def is_file_reference(ref: str) -> bool:
-    """Whether ``ref`` names a file with weights and not a network to be built afresh."""
+    """Whether ``ref`` names a file with weights, and not a network to be built."""
     if ref in MODELS:
         return False
     path = Path(ref)
@@ -182,24 +182,24 @@ def load_model(
     init_from: str | Path | None = None,
     **options: Any,
 ) -> nn.Module:
-    """Return a network by name or with its weights.
+    """Return a network by its name or from a file.
 
     Args:
-        ref: a name of the registry (fresh weights); ``package.module:factory`` (whatever weights
-            it gives); the path of a checkpoint (``.safetensors``) or of the authors' FastDepth
-            (``.pth.tar``), which come in eval mode.
-        factory: the ``package.module:factory`` that a checkpoint may ask for; needed for networks
+        ref: a name of the registry (fresh weights); ``package.module:factory`` (the weights that
+            the factory sets); or the path of a file, which is loaded in eval mode: a checkpoint
+            (``.safetensors``), the authors' FastDepth (``.pth.tar``), or an exported ``.onnx``.
+        factory: the ``package.module:factory`` that a checkpoint may call; needed for networks
             that are not of the registry, unless it is named or trusted elsewhere
             (:func:`netadapt.trust`).
-        init_from: a file with weights for a network given by name: a checkpoint, perhaps of other
-            widths; a safetensors file or a state dict, under the network's own names or timm's.
-            Layers that fit by name and shape are loaded; one line on stderr says how many are
-            and which are not. See :func:`netadapt.models.initialise.initialise`.
-        options: keyword arguments of the builder; a file takes none.
+        init_from: a file with weights for a network given by name: a checkpoint, also one of other
+            widths, a safetensors file or a state dict, with the network's own names or timm's.
+            Layers that fit by name and shape are loaded; one line on stderr says how many were
+            and which were not. See :func:`netadapt.models.initialise.initialise`.
+        options: keyword arguments of the factory; a file takes none.
 
     Raises:
-        UserError: unknown name, missing or unsound file, a factory that is not trusted, options
-            that do not fit, or nothing in ``init_from`` that fits.
+        UserError: an unknown name, a missing or damaged file, a factory that is not trusted,
+            options that do not fit, or nothing in ``init_from`` that fits.
     """
     ref = str(ref)
     if not ref:
@@ -222,9 +222,9 @@ def load_model(
 
 
 def load_seeded(ref: str | Path, seed: int, **options: Any) -> nn.Module:
-    """As ``load_model``, with fresh weights that are a function of ``seed``.
+    """Call ``load_model``; fresh weights are a function of ``seed``.
 
-    The state of torch's generators is left as it was.
+    The state of torch's generators does not change.
     """
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
@@ -255,7 +255,7 @@ def _existing_checkpoint(ref: str) -> Path:
 
 
 def _start_from(model: nn.Module, path: Path) -> None:
-    """Load what fits from a file and say so; our own checkpoints must be whole."""
+    """Load the layers that fit from a file and report them; our own checkpoints must be intact."""
     weights = read_published(path)
     if weights.is_checkpoint:
         _check_whole(path, _read_metadata(path))
@@ -276,7 +276,7 @@ def _read_metadata(path: Path) -> _Metadata:
     with _opened(path) as file:
         text = (file.metadata() or {}).get(KEY)
     if text is None:
-        raise UserError(f"{path} is not a checkpoint of netadapt: it does not name its network")
+        raise UserError(f"{path} is not a checkpoint of netadapt: it does not name a network")
     if len(text) > MAX_METADATA:
         raise UserError(f"checkpoint {path} is damaged: its metadata is {len(text)} characters")
     try:
@@ -288,7 +288,7 @@ def _read_metadata(path: Path) -> _Metadata:
 
 
 def _fitting_tensors(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """Read the network's tensors, having compared names and shapes before reading any."""
+    """Read the network's tensors, after comparing all names and shapes."""
     expected = model.state_dict()
     with _opened(path) as file:
         stored = {name for name in file.keys() if not name.startswith(OPTIMIZER)}  # noqa: SIM118
@@ -307,7 +307,7 @@ def _fitting_tensors(path: Path, model: nn.Module) -> dict[str, Tensor]:
 
 
 def _check_whole(path: Path, metadata: _Metadata) -> None:
-    """Compare a checkpoint with its checksum; those older than it have none."""
+    """Compare a checkpoint with its checksum; older ones have none."""
     if metadata.checksum is None:
         return
     with _opened(path) as file:
@@ -317,7 +317,7 @@ def _check_whole(path: Path, metadata: _Metadata) -> None:
 
 
 def _checksum(metadata: _Metadata, tensors: Mapping[str, Tensor]) -> str:
-    """CRC-32 over all that a checkpoint holds, optimizer's moments included."""
+    """Return the CRC-32 of a whole checkpoint, the optimizer's moments included."""
     sum_ = zlib.crc32(metadata.model_dump_json(exclude={"checksum"}).encode())
     for name, tensor in sorted(tensors.items()):
         sum_ = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), sum_)
@@ -326,5 +326,5 @@ def _checksum(metadata: _Metadata, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """A copy on the CPU in row-major order; safetensors refuses tensors that share memory."""
+    """Return a row-major copy on the CPU; safetensors refuses tensors that share memory."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""Curves of a training for TensorBoard; the extra ``tensorboard`` brings it."""
+"""Curves of a training for TensorBoard (extra ``tensorboard``)."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LoggedProgress:
-    """Hands on what a training reports and writes it to an event file too.
+    """Passes on what a training reports, and writes it to an event file as well.
 
     ``loss`` and ``lr`` are written at every step, and ``holdout/NAME`` for each score.
     """
@@ -24,11 +24,11 @@ class LoggedProgress:
         self._writer = writer
 
     def noted(self, text: str) -> None:
-        """Hand on what the user should know."""
+        """Pass on what the user should know."""
         self._shown.noted(text)
 
     def started(self, step: int, total: int) -> None:
-        """Training begins, or goes on, at ``step`` of ``total``."""
+        """Training starts or continues at ``step`` of ``total``."""
         self._shown.started(step, total)
 
     def step(self, step: int, loss: float, lr: float) -> None:
@@ -44,13 +44,13 @@ class LoggedProgress:
         self._writer.flush()
 
     def stopping(self) -> None:
-        """Hand on that the training stops."""
+        """Pass on that the training stops."""
         self._shown.stopping()
 
 
 @contextmanager
 def logged(shown: Progress, log_dir: Path | None) -> Iterator[Progress]:
-    """Yield a progress that also writes curves to ``log_dir``; ``shown`` itself without one.
+    """Yield a progress that also writes curves to ``log_dir``, or ``shown`` if that is ``None``.
 
     Raises:
         UserError: ``log_dir`` cannot be written.
@@ -65,7 +65,7 @@ def logged(shown: Progress, log_dir: Path | None) -> Iterator[Progress]:
 
 @contextmanager
 def logged_steps(log_dir: Path | None) -> Iterator[OnStep | None]:
-    """Yield what ``fit`` calls after each step to write its curve; ``None`` without a folder.
+    """Yield the function that ``fit`` calls after each step; ``None`` without a folder.
 
     Raises:
         As ``logged``.

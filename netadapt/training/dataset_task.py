@@ -1,4 +1,4 @@
-"""A task made of three datasets, a loss and scores: for what needs no class of its own."""
+"""A task made of three datasets, a loss and scores, for users who need no class of their own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -26,14 +26,15 @@ class DatasetTask(Task):
     """Learns from ``(input, target)`` pairs.
 
     Args:
-        name: the kind of problem.
+        name: the name of the problem.
         train, holdout, test: datasets of ``(input, target)``: a float tensor ``(C, H, W)``, and a
             tensor or a number. The same index must give the same pair every time.
-        loss: ``(outputs, targets) -> scalar``, as of ``torch.nn.functional``.
-        scores: ``{name: (outputs, targets) -> (N,)}``, one value an example; a split's score is
-            the mean over its examples. The first is the one that counts.
-        higher_is_better: whether more of that score is better.
-        augment: ``(input, rng) -> input``, drawing from the ``numpy.random.Generator`` alone.
+        loss: ``(outputs, targets) -> scalar``, such as those of ``torch.nn.functional``.
+        scores: ``{name: (outputs, targets) -> (N,)}``, one value per example; a split's score is
+            the mean over its examples. Networks are compared by the first score.
+        higher_is_better: whether a higher value of the first score is better.
+        augment: ``(input, rng) -> input``; all randomness must come from ``rng``, a
+            ``numpy.random.Generator``.
 
     Raises:
         UserError: an empty dataset, or no score.
@@ -56,7 +57,7 @@ class DatasetTask(Task):
         if empty:
             raise UserError(f"task {name}: the {empty[0]} split is empty")
         if not scores:
-            raise UserError(f"task {name} has no score; name at least one, the one that counts")
+            raise UserError(f"task {name} has no score; give at least one")
         self.name = self.spec = name
         self.metrics = tuple(scores)
         self.primary = self.metrics[0]
@@ -90,12 +91,12 @@ class DatasetTask(Task):
         return max(1, round(len(self._splits["train"]) / batch_size))
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
-        """The loss of what ``model`` answers, in float32."""
+        """Return the loss of the model's outputs, in float32."""
         assert isinstance(targets, Tensor)
         return self._loss(model(inputs).float(), targets)
 
     def score(self, model: nn.Module, split: Split) -> Scores:
-        """The mean of every score over the examples of a split."""
+        """Return the mean of every score over the examples of a split."""
         examples = self._splits[split]
         device = next(model.parameters()).device
         totals = dict.fromkeys(self.metrics, 0.0)
@@ -110,7 +111,7 @@ class DatasetTask(Task):
         return {name: total / len(examples) for name, total in totals.items()}
 
     def check(self, model: nn.Module) -> None:
-        """Raise a ``UserError`` unless loss and scores can be had of what ``model`` answers."""
+        """Raise a ``UserError`` unless loss and scores can be computed from the model's outputs."""
         inputs, targets = _stacked([self._splits["train"][0]])
         outputs = trial_run(model, inputs)
         try:
@@ -123,15 +124,15 @@ class DatasetTask(Task):
         except Exception as error:  # the user's own functions may raise anything
             shape = tuple(getattr(outputs, "shape", ())) or type(outputs).__name__
             raise UserError(
-                f"{type(model).__name__} answers with {shape}, of which task {self.name} cannot "
-                f"take its loss and scores: {type(error).__name__}: {error}"
+                f"{type(model).__name__} returns {shape}, from which task {self.name} cannot "
+                f"compute its loss and scores: {type(error).__name__}: {error}"
             ) from error
 
     def _each(self, name: str, values: Tensor, examples: int) -> Tensor:
         if values.shape != (examples,):
             raise UserError(
                 f"task {self.name}: score {name} of {examples} examples is {tuple(values.shape)}; "
-                "give one value an example"
+                "return one value per example"
             )
         return values
 

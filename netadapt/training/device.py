@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The device that trains and scores networks."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Handwritten digits, as a second task: a small one that needs no download."""
+"""Handwritten digits: a small task that needs no download."""
 
 import numpy as np
 import torch
@@ -19,13 +19,13 @@ MAX_SHIFT = 1 / 8
 def open_digits(data: str | None, input_size: tuple[int, int] | None) -> DatasetTask:
     """Open the 1,797 digits (8x8, UCI; bundled with scikit-learn) as a task.
 
-    A fifth of the images is the test split, 15 % the holdout, drawn once and for all. Images
+    A fifth of the images is the test split and 15 % the holdout, always the same ones. Images are
     ``(1, H, W)`` in [0, 1], enlarged bilinearly; training images are shifted by up to an eighth.
-    Scores: ``accuracy``, which counts, and ``cross_entropy`` in nats.
+    Networks are compared by ``accuracy``; ``cross_entropy`` (nats) is reported too.
 
     Args:
-        data: nothing; there is only one.
-        input_size: ``(H, W)``; 32x32 if not given.
+        data: must be ``None``: the task has its own data.
+        input_size: ``(H, W)``. Default: 32x32.
 
     Raises:
         UserError: ``data`` is given.
@@ -33,7 +33,7 @@ def open_digits(data: str | None, input_size: tuple[int, int] | None) -> Dataset
     from sklearn.datasets import load_digits
 
     if data is not None:
-        raise UserError(f"task digits brings its own data; leave out --data {data}")
+        raise UserError(f"task digits has its own data; leave out --data {data}")
     height, width = input_size or INPUT_SIZE
     digits = load_digits()
     small = torch.from_numpy(digits.images / 16).float()[:, None]
@@ -65,7 +65,7 @@ def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _shifted(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Move the digit; what comes in at the edge is empty."""
+    """Shift the digit; pixels that come in at the edge are 0."""
     height, width = image.shape[-2:]
     down, right = (int(rng.integers(-reach, reach + 1)) for reach in _reaches(height, width))
     padded = F.pad(image, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))

@@ -19,7 +19,7 @@ from netadapt.training.settings import TrainSettings
 from netadapt.training.task import Targets, Task, on_device
 
 OnStep = Callable[[int, float, float], None]
-READ_EVERY = 20  # steps, on CUDA: reading a loss waits for all that the GPU has still to do
+READ_EVERY = 20  # steps, on CUDA: reading a loss waits until the GPU has finished all its work
 
 
 class TrainingDiverged(UserError):  # noqa: N818  (named for what happened)
@@ -28,10 +28,10 @@ class TrainingDiverged(UserError):  # noqa: N818  (named for what happened)
 
 @dataclass(frozen=True)
 class TrainState:
-    """Where training stands, besides the weights: steps done and the optimizer's moments.
+    """The state of a training besides the weights: steps done and the optimizer's moments.
 
-    ``moments`` are named ``parameter/moment``; the average of the weights, if there is one, is
-    among them as ``tensor/average``. Rates, batches and dropout follow from the step.
+    ``moments`` are named ``parameter/moment``. They include the average of the weights, if there
+    is one, as ``tensor/average``. Rates, batches and dropout are functions of the step.
     """
 
     step: int = 0
@@ -50,17 +50,17 @@ def fit(
 ) -> TrainState:
     """Train ``model`` in place, on the device it is on; its mode is restored.
 
-    On the CPU the weights that come out are a function of those that go in, ``settings`` and
-    ``start``: stopping at ``until`` and going on from the state returned gives the same bits.
-    With ``settings.ema`` the weights are their average once the last step is done. They end up
-    channels-last, which trains FastDepth a third faster on CPUs too.
+    On the CPU the final weights are a function of the initial ones, ``settings`` and ``start``:
+    stopping at ``until`` and continuing from the returned state gives the same bits. With
+    ``settings.ema`` the weights are replaced by their average after the last step. The weights
+    become channels-last, which trains FastDepth a third faster, on CPUs too.
 
     Args:
-        start: where to go on from; None is the beginning.
-        until: the step to stop before; None is ``settings.steps``.
-        on_step: told the number of steps done, the loss and the learning rate of each; on CUDA
-            of ``READ_EVERY`` at a time.
-        stop: asked before each step whether to end there.
+        start: the state to continue from. Default: the beginning.
+        until: the step to stop before. Default: ``settings.steps``.
+        on_step: called with the number of steps done, the loss and the learning rate of each step;
+            on CUDA for ``READ_EVERY`` steps at a time.
+        stop: called before each step; if it returns true, training ends there.
 
     Raises:
         TrainingDiverged: a loss is not finite; names the step and the rate.
@@ -72,7 +72,7 @@ def fit(
     device = next(model.parameters()).device
     on_cuda = device.type == "cuda"
     precision = training_precision(settings.precision, device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     optimizer = _optimizer(model, settings)
     _restore(optimizer, model, start.moments)
     average = WeightAverage(model, settings.ema, start.moments) if settings.ema else None
@@ -115,7 +115,7 @@ def fit(
 
 
 def _read(steps: list[tuple[int, float, Tensor]], on_step: OnStep | None) -> None:
-    """Raise if one of the losses is no number; tell ``on_step`` of the others."""
+    """Raise if one of the losses is not finite; pass the others to ``on_step``."""
     values = torch.stack([loss for _, _, loss in steps]).tolist()
     for (step, rate, _), value in zip(steps, values, strict=True):
         if not abs(value) < float("inf"):
@@ -203,7 +203,7 @@ def _restore(
         parameter = parameters.get(name)
         if parameter is None or (value.ndim and value.shape != parameter.shape):
             raise UserError(f"the optimizer's state does not belong to this network: {key}")
-        device = parameter.device if value.ndim else value.device  # AdamW counts on the CPU
+        device = parameter.device if value.ndim else value.device  # AdamW's step count: CPU
         moved = torch.empty_like(parameter, device=device) if value.ndim else value.clone()
         optimizer.state[parameter][moment] = moved.copy_(value) if value.ndim else moved
 
@@ -216,7 +216,7 @@ def _seed(device: torch.device, seed: int) -> None:
 
 @contextmanager
 def _training(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Training mode, with the caller's random state and every module's mode put back after."""
+    """Training mode; afterwards the random state and every module's mode are restored."""
     modes = {module: module.training for module in model.modules()}
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -231,7 +231,7 @@ def _training(model: nn.Module, device: torch.device) -> Iterator[None]:
 def _batches(
     task: Task, settings: TrainSettings, draws: range, on_cuda: bool
 ) -> Iterator[Iterator[tuple[Tensor, Targets]]]:
-    """Batches in order, made ahead of time: by one thread, or many where a GPU waits for them."""
+    """Yield batches in order. One thread makes them ahead of time; several do if a GPU waits."""
     workers = max(1, min(8, (os.cpu_count() or 1) - 1)) if on_cuda else 1
     pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
 

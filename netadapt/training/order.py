@@ -1,4 +1,4 @@
-"""Which training example comes when."""
+"""The order of training examples."""
 
 from functools import lru_cache
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def drawn(size: int, draw: int, batch_size: int, seed: int) -> list[tuple[int, int]]:
     """Return ``(epoch, index)`` of the examples of the ``draw``-th batch, from 0.
 
-    Every epoch shows each of ``size`` examples once, in an order of its own; epochs follow one
-    another without a gap, so a batch may lie in two.
+    Every epoch has each of the ``size`` examples once, in its own random order. There is no gap
+    between epochs, so a batch may contain examples of two.
     """
     places = range(draw * batch_size, (draw + 1) * batch_size)
     epochs = (divmod(place, size) for place in places)

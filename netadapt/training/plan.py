@@ -1,4 +1,4 @@
-"""From what a user gives to all that a training depends on."""
+"""Completes the options that a user gives to a whole training configuration."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -24,9 +24,9 @@ def planned_training(
 
     Args:
         given: options of ``TrainConfig``, ``TrainSettings`` and ``TrainRequest``, by name. A new
-            training takes all others from the recipe of its network, a resumed one from ``out``.
+            training takes all others from the recipe of its network; a resumed one from ``out``.
         out: the folder of the training.
-        resume: whether to go on with the training in ``out``.
+        resume: whether to continue the training in ``out``.
 
     Raises:
         UserError: ``model`` or ``data`` is missing, a value is wrong, or the task cannot be opened.
@@ -59,12 +59,12 @@ def planned_training(
 
 
 def _refuse_downloads(config: TrainConfig, out: Path) -> None:
-    """A file may not ask for weights from the network: a training that begins anew needs a word."""
+    """Refuse to download weights only because a file says so: the user must ask for it."""
     left = config.model_options.keys() - from_file(config.model_options).keys()
     if left:
         raise UserError(
-            f"the training in {out} begins with weights from the network ({', '.join(left)}), and "
-            "has not saved any yet; add --imagenet, or train anew elsewhere"
+            f"the training in {out} starts from downloaded weights ({', '.join(left)}), and "
+            "has not saved any yet; add --imagenet, or start again in another folder"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a training computes in: float32, or bfloat16 where that is as good and faster."""
+"""The precision of a training: float32, or bfloat16 where that is as accurate and faster."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +15,7 @@ CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # of /proc/cpuinfo; the last is
 
 
 def training_precision(asked: Precision | None, device: torch.device) -> Precision:
-    """Return what to compute in: bf16 on CUDA and fp32 on CPUs, unless the user asked.
+    """Return the precision asked for; by default bf16 on CUDA and fp32 on CPUs.
 
     Raises:
         UserError: bf16 on a CPU without instructions for it, where it is several times slower.
@@ -24,7 +24,7 @@ def training_precision(asked: Precision | None, device: torch.device) -> Precisi
         return "bf16" if device.type == "cuda" else "fp32"
     if asked == "bf16" and device.type == "cpu" and not cpu_has_bf16():
         raise UserError(
-            "precision bf16 needs a CPU with AVX512_BF16 or AMX, which this one is not; leave out "
+            "precision bf16 needs a CPU with AVX512_BF16 or AMX, which this one lacks; leave out "
             "--precision"
         )
     return asked
@@ -50,7 +50,7 @@ def fastest_layers(model: nn.Module, precision: Precision, device: torch.device)
     """Keep the depthwise convolutions in float32 where a CPU trains in bfloat16.
 
     oneDNN's gradients of depthwise convolutions with stride 2 or large kernels take up to ten
-    times as long in bfloat16 as in float32, and the others gain nothing.
+    times as long in bfloat16 as in float32. Other depthwise convolutions are not faster either.
     """
     slow = [
         module

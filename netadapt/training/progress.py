@@ -1,20 +1,20 @@
-"""What a training tells whoever watches it."""
+"""What a training reports while it runs."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how a training goes; draws it, or does nothing."""
+    """Is called as a training proceeds."""
 
     def noted(self, text: str) -> None:
         """Something that the user should know of the data."""
 
     def started(self, step: int, total: int) -> None:
-        """Training begins, or goes on, at ``step`` of ``total``."""
+        """Training starts or continues at ``step`` of ``total``."""
 
     def step(self, step: int, loss: float, lr: float) -> None:
-        """``step`` steps are done; the last had this loss and learning rate."""
+        """``step`` steps are done; the last one had this loss and learning rate."""
 
     def evaluated(self, step: int, scores: Mapping[str, float]) -> None:
         """The holdout was scored after ``step`` steps."""
@@ -24,7 +24,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Nobody watches."""
+    """Ignores every report."""
 
     def noted(self, text: str) -> None:
         """Do nothing."""

@@ -16,12 +16,13 @@ class Recipe:
     """A way to train a network.
 
     Attributes:
-        settings: optimizer, rates and batch size; its ``steps`` mean nothing.
-        input_size: ``(H, W)``, or None for the task's own.
+        settings: optimizer, rates and batch size; its ``steps`` are ignored.
+        input_size: ``(H, W)``, or ``None`` for the task's own.
         task: what :func:`netadapt.training.open_task` takes.
         task_options: options of the task, such as its loss.
         epochs: how often every training example is seen.
-        decay_share: of the run, after which ``step`` divides the rate by ten; None is a third.
+        decay_share: share of the run after which schedule ``step`` divides the rate by ten.
+            Default: a third.
     """
 
     settings: TrainSettings
@@ -36,18 +37,17 @@ class Recipe:
         return None if self.decay_share is None else max(1, round(self.decay_share * steps))
 
 
-GENERAL = Recipe(
-    TrainSettings(steps=1, optimizer="adamw", lr=1e-3, schedule="onecycle")
-)  # of a network that has none of its own
+# for networks that have no recipe of their own
+GENERAL = Recipe(TrainSettings(steps=1, optimizer="adamw", lr=1e-3, schedule="onecycle"))
 
 
 def recipe_for(model: str, task: str | None = None) -> Recipe:
-    """Return the recipe of a network; ``GENERAL`` for those that have none of their own.
+    """Return the recipe of a network, or ``GENERAL`` if it has none of its own.
 
     Args:
-        model: whatever ``load_model`` takes; a file has the recipe of its network, and its own
-            input size.
-        task: the task, if it is not to be the recipe's; its options and input size are then the
+        model: whatever ``load_model`` takes; a file has the recipe of its network, with the
+            file's input size.
+        task: a task to use in place of the recipe's; its options and input size are then the
             task's own.
 
     Raises:
@@ -65,7 +65,7 @@ def recipe_for(model: str, task: str | None = None) -> Recipe:
 
 
 def recipe_of(name: str) -> Recipe:
-    """Return the recipe of the network that the registry, or a user, calls ``name``."""
+    """Return the recipe of the network ``name``, of the registry or of the user."""
     entry = MODELS.get(name)
     if entry is None or entry.recipe is None:
         return GENERAL

@@ -1,4 +1,4 @@
-"""``netadapt train``: a folder that can be killed at any moment and continued to the same bits."""
+"""``netadapt train``: a training that can be killed at any moment and resumed to the same bits."""
 
 import json
 import time
@@ -42,8 +42,8 @@ MAX_COLUMNS = 1000  # of a history
 class TrainFolder:
     """The files of a training.
 
-    ``last`` holds weights and optimizer as they stand; ``best`` those of the best holdout
-    score; ``final`` those after the last step. All three are checkpoints.
+    ``last`` holds the current weights and optimizer state, ``best`` the weights with the best
+    holdout score, ``final`` those after the last step. All three are checkpoints.
     """
 
     path: Path
@@ -55,37 +55,37 @@ class TrainFolder:
 
     @property
     def history(self) -> Path:
-        """A row for each time the holdout was scored."""
+        """One row for each time the holdout was scored."""
         return self.path / "history.csv"
 
     @property
     def last(self) -> Path:
-        """Where to go on from; written last, so the other files are at least as new."""
+        """The state to continue from; written last, so the other files are at least as new."""
         return self.path / "last.safetensors"
 
     @property
     def best(self) -> Path:
-        """The best by the task's primary score on the holdout."""
+        """The weights with the best primary score on the holdout."""
         return self.path / "best.safetensors"
 
     @property
     def final(self) -> Path:
-        """The result; there once the training is over."""
+        """The result; written when the training ends."""
         return self.path / "model.safetensors"
 
     def clear_leftovers(self) -> None:
-        """Remove the temporary files that a kill in the middle of a write leaves behind."""
+        """Remove the temporary files that a process killed during a write leaves behind."""
         for file in (self.config, self.history, self.last, self.best, self.final):
             for leftover in self.path.glob(f".{file.stem}.*.tmp{file.suffix}"):
                 leftover.unlink(missing_ok=True)
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """Read what a training was started with, so that ``--resume`` needs nothing else.
+    """Read the configuration that a training was started with.
 
     Raises:
-        UserError: no training there, a damaged ``config.json``, or it asks for code of the user's
-            own that is neither named nor trusted.
+        UserError: there is no training, ``config.json`` is damaged, or it names code of the user's
+            own that is neither named nor trusted in this call.
     """
     path = TrainFolder(existing_folder(folder, "training")).config
     if not path.exists():
@@ -95,7 +95,7 @@ def read_config(folder: Path) -> TrainConfig:
     values = _config_json(path)
     try:
         known = with_task_options({n: v for n, v in values.items() if n not in FACTS})
-        if "options" in known:  # the name of ``model_options`` once
+        if "options" in known:  # the former name of ``model_options``
             known["model_options"] = known.pop("options")
         config = TypeAdapter(TrainConfig).validate_python(known)
     except ValidationError as error:
@@ -127,18 +127,18 @@ def run_training(
 ) -> Path:
     """Train as ``config`` says and return the path of the final checkpoint.
 
-    Writes ``config.json``, ``history.csv`` (step, lr, loss since the row before, holdout
+    Writes ``config.json``, ``history.csv`` (step, lr, loss since the previous row, holdout
     scores, seconds) and the checkpoints of :class:`TrainFolder` into ``out``. On the CPU the
-    weights depend on ``config`` alone, however often it was killed and resumed.
+    weights are a function of ``config``, however often the training was killed and resumed.
 
     Args:
-        config: what to do.
-        task: the data of ``config``, open.
-        out: a new or empty folder, or with ``resume`` one of a training by the same config.
-        resume: go on from ``last.safetensors``, or begin if there is none yet.
-        accept_changed: go on although the data have changed since.
+        config: the options of the training.
+        task: the opened task of ``config``.
+        out: a new or empty folder; with ``resume`` the folder of a training with the same config.
+        resume: continue from ``last.safetensors``, or start if there is none yet.
+        accept_changed: continue although the data have changed since.
         device: where to train.
-        progress: told of every step.
+        progress: is called after every step.
 
     Raises:
         UserError: ``out`` is not empty, or belongs to another config; the data have changed; the
@@ -201,9 +201,9 @@ def _segment(
     progress: Progress,
     request: StopRequest,
 ) -> tuple[TrainState, Row | None]:
-    """Train up to the next scoring of the holdout; return its row of the history.
+    """Train until the holdout is scored next; return that row of the history.
 
-    Where it is asked to stop before, there is no row, and ``part`` says what was done of it.
+    If the user interrupts before, there is no row, and ``part`` says how far the segment is.
     """
     began = time.perf_counter() - part.seconds
     rate = 0.0
@@ -232,7 +232,7 @@ def _segment(
 
 @dataclass
 class _Part:
-    """What is done of a segment between two scorings: losses summed, steps, seconds."""
+    """The finished part of the segment between two scorings: sum of losses, steps, seconds."""
 
     total: float = 0.0
     steps: int = 0
@@ -244,12 +244,12 @@ class _Part:
         self.steps += 1
 
     def facts(self) -> dict[str, float | int]:
-        """What a checkpoint keeps of it."""
+        """Return what a checkpoint stores of it."""
         return {f"part_{name}": value for name, value in vars(self).items()}
 
     @classmethod
     def saved_with(cls, last: Path) -> "_Part":
-        """Return the part that ``last`` was saved in, or none done."""
+        """Return the part that was stored with ``last``; an empty one if there is none."""
         info = checkpoint_info(last)
         total, steps = info.get("part_total", 0.0), info.get("part_steps", 0)
         if not isinstance(steps, int) or isinstance(total, str):
@@ -306,7 +306,7 @@ def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
 
 
 def read_history(path: Path, step: int) -> list[Row]:
-    """Return the rows up to ``step``: a kill may have left one for weights that were never saved.
+    """Return the rows up to ``step``: a killed process may have left a row without its weights.
 
     Raises:
         UserError: the file is missing or damaged, or has no row of ``step``.
@@ -320,7 +320,9 @@ def read_history(path: Path, step: int) -> list[Row]:
         if not rows or rows[-1]["step"] != step:
             raise ValueError(f"no row of step {step}")
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged; restore it, or train anew elsewhere") from error
+        raise UserError(
+            f"{path} is damaged; restore it, or start again in another folder"
+        ) from error
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step: nothing to save, nothing to restore."""
+"""Learning rates as functions of the step; a schedule has no state."""
 
 import math
 from typing import Literal
@@ -19,8 +19,8 @@ def learning_rate(
 
     ``constant``; ``step``: a tenth every ``decay_every`` steps; ``cosine``: from ``peak`` to 0;
     ``onecycle`` (Smith, 2018, in the form of ``torch.optim.lr_scheduler.OneCycleLR``): up from
-    ``peak / 25`` over 30 % of the steps and down to ``peak / 250000``; ``polynomial``: from
-    ``peak`` to a tenth of it as the square root of the steps left, LapDepth's.
+    ``peak / 25`` over 30 % of the steps and down to ``peak / 250000``; ``polynomial``
+    (LapDepth): from ``peak`` to a tenth of it, in proportion to the square root of the steps left.
     """
     if schedule == "constant":
         return peak

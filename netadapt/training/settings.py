@@ -20,9 +20,9 @@ Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to train; the defaults are those of the FastDepth paper.
+    """The options of a training; the defaults are those of the FastDepth paper.
 
-    A network with a recipe of its own (``netadapt.training.recipes``) starts from that instead.
+    If the network has a recipe (``netadapt.training.recipes``), its values are the defaults.
 
     Attributes:
         decay_every: steps between the tenfold drops of schedule ``step``; ``None``: a third of
@@ -101,7 +101,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that a training depends on."""
+    """Everything that a training depends on."""
 
     model: Annotated[
         str,
@@ -168,9 +168,9 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What is asked of one call and not remembered: it does not change the result.
+    """Options of one call. They do not change the result, so the folder does not store them.
 
-    ``epochs`` is remembered as the number of steps that it makes.
+    ``epochs`` is stored as a number of steps.
     """
 
     epochs: Annotated[

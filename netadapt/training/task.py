@@ -1,4 +1,4 @@
-"""What a search knows of a problem: examples to learn from, a loss, and scores."""
+"""A problem as training and search see it: training examples, a loss, and scores."""
 
 import math
 from abc import ABC, abstractmethod
@@ -21,13 +21,13 @@ Targets = Tensor | dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Samples:
-    """Test images and what networks answer to them, for the pictures of a run.
+    """Test images and the outputs of networks for them, for the pictures of a run.
 
     Attributes:
-        names: of the images, ``N``.
+        names: names of the N images.
         images: ``(N, H, W, 3)`` RGB, uint8.
         truth: ``(N, H, W)``, 0 where unknown.
-        answers: ``(N, H, W)`` of each network, in the unit of ``truth``.
+        answers: output ``(N, H, W)`` of each network, in the unit of ``truth``.
     """
 
     names: tuple[str, ...]
@@ -37,20 +37,20 @@ class Samples:
 
 
 class Task(ABC):
-    """A problem: everything training and search ask of data.
+    """A problem: all that training and search need to know of it.
 
     Attributes:
         name: the kind of problem, such as ``depth``.
-        primary: the score that counts, a key of what ``score`` returns.
-        higher_is_better: whether more of ``primary`` is better.
-        metrics: all scores it gives.
-        reported: those of ``metrics`` that a search reports beside ``primary`` unless told others.
-        spec: the word that opened its data, as given to ``--data``, for messages.
+        primary: the score by which networks are compared, a key of what ``score`` returns.
+        higher_is_better: whether a higher value of ``primary`` is better.
+        metrics: the names of all scores.
+        reported: those of ``metrics`` that a search reports beside ``primary`` by default.
+        spec: the word given to ``--data``, for messages.
         input_size: ``(H, W)`` of its inputs.
-        note: what the user should know of the data, in one line.
-        data_files: files and folders that the data lie in. A search or training that goes on
-            notices if a file there has come, gone or changed its size.
-        scoring: how it scores, as far as it can be chosen; printed beside scores as JSON.
+        note: what the user should know of the data, in one line; may be empty.
+        data_files: files and folders of the data. A resumed search or training notices if a file
+            there was added, removed or changed its size.
+        scoring: choices that affect the scores, such as a protocol; ``--json`` prints them.
     """
 
     name: str
@@ -73,61 +73,61 @@ class Task(ABC):
     def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
         """Return the ``draw``-th batch, from 0, of an endless stream of augmented examples.
 
-        A function of its arguments alone, so that batches can be made in any order, by any
-        thread, and again after an interruption.
+        It must be a function of its arguments only: batches are made in any order, by several
+        threads, and again after an interruption.
 
         Returns:
-            inputs ``(N, C, H, W)`` and targets ``(N, ...)``, one tensor or several by name, on
-            the CPU.
+            inputs ``(N, C, H, W)``, and targets ``(N, ...)``: one tensor, or several by name; all
+            on the CPU.
         """
 
     @abstractmethod
     def batches_per_epoch(self, batch_size: int) -> int:
-        """How many batches show every training example about once."""
+        """Return how many batches show every training example about once."""
 
     @abstractmethod
     def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
         """Run ``model`` on a batch and return the scalar to be minimised, float32.
 
-        It may be called under bfloat16 autocast; turn outputs to float32 before arithmetic that
-        needs it. The batch is not to be changed in place: candidates share it.
+        It may be called under bfloat16 autocast: convert outputs to float32 before arithmetic
+        that needs it. Do not change the batch in place: candidates share it.
         """
 
     @abstractmethod
     def score(self, model: nn.Module, split: Split) -> Scores:
         """Score ``model`` on a split, on the model's device, in eval mode; its mode is restored.
 
-        Candidates are chosen on ``holdout``; ``test`` is only ever reported.
+        Candidates are chosen on ``holdout``; ``test`` is only reported.
         """
 
     @abstractmethod
     def check(self, model: nn.Module) -> None:
-        """Raise a ``UserError`` unless ``model`` takes this data and answers as the loss needs."""
+        """Raise a ``UserError`` unless ``model`` takes this data and its outputs fit the loss."""
 
     def prepare(self, model: nn.Module) -> None:  # noqa: B027  (a hook, not a duty)
-        """Adjust layers that were never trained to the data, in place; nothing by default.
+        """Adjust layers that were never trained to the data, in place. The default does nothing.
 
-        Called before the first step of every training, whatever the weights come from: a network
-        of the registry, a checkpoint, or a file given as ``init_from``. Layers that were trained
-        are to be left as they are.
+        Called before the first step of every training, wherever the weights come from: a network
+        of the registry, a checkpoint, or a file given as ``init_from``. It must not change layers
+        that were trained.
         """
 
     def samples(self, networks: Mapping[str, nn.Module]) -> Samples | None:
-        """Return what ``networks`` answer to a few test images; ``None`` if nothing can be drawn.
+        """Return the outputs of ``networks`` for a few test images, or ``None``.
 
         The networks are on the CPU, in eval mode.
         """
         return None
 
     def better(self, score: float, than: float | None) -> bool:
-        """Whether ``score`` (of ``primary``) beats another; anything beats None and NaN."""
+        """Whether ``score`` (of ``primary``) is better than another; any beats None and NaN."""
         if than is None or math.isnan(than):
             return True
         return score > than if self.higher_is_better else score < than
 
 
 def on_device(targets: Targets, device: torch.device) -> Targets:
-    """Return ``targets`` on ``device``, copied without waiting where memory is pinned."""
+    """Return ``targets`` on ``device``; the copy is asynchronous if the memory is pinned."""
     if isinstance(targets, Tensor):
         return targets.to(device, non_blocking=True)
     return {name: values.to(device, non_blocking=True) for name, values in targets.items()}
@@ -135,7 +135,7 @@ def on_device(targets: Targets, device: torch.device) -> Targets:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put ``model`` in eval mode without gradients, and every module back in its own mode after."""
+    """Put ``model`` in eval mode without gradients; restore the mode of every module afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

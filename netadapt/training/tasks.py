@@ -17,7 +17,7 @@ TASKS: dict[str, str] = {
     "self-supervised": "netadapt.depth.self_supervised:open_self_supervised",
     "digits": "netadapt.training.digits:open_digits",
 }
-GIVEN = ("data", "input_size")  # what every factory takes; the rest are options of its own
+GIVEN = ("data", "input_size")  # parameters of every factory; all others are options
 
 
 def open_task(
@@ -26,19 +26,19 @@ def open_task(
     input_size: tuple[int, int] | None,
     options: Mapping[str, JsonValue] | None = None,
 ) -> Task:
-    """Open a problem by name.
+    """Open a task by its name.
 
     Args:
         name: ``depth``, ``self-supervised``, ``digits``, or ``package.module:factory``, which is
             imported (from the current folder too). It is called with the keyword arguments
-            ``data``, ``input_size`` and ``options``.
-        data: the ``--data`` word; which words there are is the task's own affair.
-        input_size: ``(H, W)``, or ``None`` where neither user nor checkpoint says one.
-        options: of the task, by name; which ones it has, its factory's signature says.
+            ``data`` and ``input_size``, and with ``options``.
+        data: the ``--data`` word; each task defines its own words.
+        input_size: ``(H, W)``, or ``None`` if neither the user nor the checkpoint names one.
+        options: options of the task, by name: the other parameters of its factory.
 
     Raises:
-        UserError: an unknown task or option, a task that cannot be imported or fails, or lacks
-            what it needs.
+        UserError: an unknown task or option, or a task that cannot be imported, fails, or lacks
+            something that it needs.
     """
     if ":" not in name and name not in TASKS:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Running a network once, to know that it runs before anything is built on it."""
+"""Runs a network once, to find out early whether it runs at all."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from netadapt.training.task import evaluating
 
 
 def trial_run(model: nn.Module, example_input: Tensor) -> Any:
-    """Return what ``model``, in eval mode, answers to ``example_input``; its mode is restored.
+    """Return the output of ``model`` in eval mode for ``example_input``; its mode is restored.
 
     Raises:
-        UserError: it has no weights, or does not run on this input.
+        UserError: the network has no weights, or does not run on this input.
     """
     name = type(model).__name__
     if next(model.parameters(), None) is None:
@@ -38,8 +38,8 @@ def with_example_input(
 ) -> tuple[nn.Module, Tensor]:
     """Return ``model`` in eval mode and an example input ``(batch, C, H, W)`` that it takes.
 
-    C is what its first convolution takes; ``(H, W)`` is ``input_size``, or what its checkpoint
-    remembers.
+    C is the number of channels that its first convolution takes; ``(H, W)`` is ``input_size``, or
+    else the input size stored in its checkpoint.
 
     Raises:
         UserError: no input size is known, or the network does not run on such an input.

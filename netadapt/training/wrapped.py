@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from netadapt.training.task import Scores, Split, Targets, Task, on_device
 
-KEPT_ON_CPU = 2**30  # bytes
-KEPT_ON_CUDA = 0.25  # of the memory that is free
+CACHE_ON_CPU = 2**30  # bytes
+CACHE_ON_CUDA = 0.25  # share of the free memory
 
 
 class WrappedTask(Task):
-    """Does everything as ``task`` does; for subclasses to change a part of it."""
+    """Passes every call on to ``task``. Subclasses change some of the methods."""
 
     def __init__(self, task: Task) -> None:
         self.name, self.primary = task.name, task.primary
@@ -27,73 +27,75 @@ class WrappedTask(Task):
         return self.task.input_shape
 
     def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
-        """As of the task."""
+        """Return the task's batch."""
         return self.task.train_batch(draw, batch_size, seed)
 
     def batches_per_epoch(self, batch_size: int) -> int:
-        """As of the task."""
+        """Return the task's number of batches."""
         return self.task.batches_per_epoch(batch_size)
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
-        """As of the task."""
+        """Return the task's loss."""
         return self.task.loss(model, inputs, targets)
 
     def score(self, model: nn.Module, split: Split) -> Scores:
-        """As of the task."""
+        """Return the task's scores."""
         return self.task.score(model, split)
 
     def check(self, model: nn.Module) -> None:
-        """As of the task."""
+        """Let the task check ``model``."""
         self.task.check(model)
 
     def prepare(self, model: nn.Module) -> None:
-        """As of the task."""
+        """Let the task prepare ``model``."""
         self.task.prepare(model)
 
 
 @dataclass
-class _Kept:
+class _Cache:
+    """The batches of one batch size and seed, by draw, and the bytes that are left for more."""
+
     key: tuple[int, int]
     batches: dict[int, tuple[Tensor, Targets]]
-    room: int
+    bytes_left: int
 
 
-class KeptBatches(WrappedTask):
-    """A task whose training batches are kept on ``device`` for those who ask for them again.
+class CachedBatches(WrappedTask):
+    """Caches the training batches of a task on ``device``.
 
-    The candidates of an iteration all learn from the same ones. Those of one seed are kept, as
-    many as there is room for: a quarter of a GPU's free memory, or 1 GiB.
+    All candidates of an iteration are trained on the same batches. The batches of one seed are
+    cached until the limit is reached: a quarter of a GPU's free memory, or 1 GiB on the CPU.
     """
 
     def __init__(self, task: Task, device: torch.device | str) -> None:
         super().__init__(task)
         self._device = torch.device(device)
-        self._kept: _Kept | None = None
+        self._cache: _Cache | None = None
 
     def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
-        """As of the task, but on the device; called by several threads."""
-        kept = self._kept
-        if kept is None or kept.key != (batch_size, seed):
-            kept = self._kept = _Kept((batch_size, seed), {}, self._room())
-        if draw in kept.batches:
-            return kept.batches[draw]
+        """Return the task's batch, on the device if it is cached; several threads call this."""
+        cache = self._cache
+        if cache is None or cache.key != (batch_size, seed):
+            cache = self._cache = _Cache((batch_size, seed), {}, self._limit())
+        if draw in cache.batches:
+            return cache.batches[draw]
         inputs, targets = self.task.train_batch(draw, batch_size, seed)
         size = _bytes(inputs, targets)
-        if size > kept.room:
+        if size > cache.bytes_left:
             return inputs, targets
-        kept.room -= size
+        cache.bytes_left -= size
         inputs = inputs.to(self._device, memory_format=torch.channels_last)
-        kept.batches[draw] = inputs, on_device(targets, self._device)
-        return kept.batches[draw]
+        cache.batches[draw] = inputs, on_device(targets, self._device)
+        return cache.batches[draw]
 
-    def _room(self) -> int:
+    def _limit(self) -> int:
         if self._device.type != "cuda":
-            return KEPT_ON_CPU
-        self._kept = None  # what it holds is free from now on, if only to this process
+            return CACHE_ON_CPU
+        self._cache = None  # frees the memory of the batches of another seed
         unused = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(
             self._device
         )
-        return int(KEPT_ON_CUDA * (torch.cuda.mem_get_info(self._device)[0] + unused))
+        return int(CACHE_ON_CUDA * (torch.cuda.mem_get_info(self._device)[0] + unused))
 
 
 def _bytes(inputs: Tensor, targets: Targets) -> int:

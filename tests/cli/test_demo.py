@@ -1,4 +1,5 @@
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,9 @@ class Typed:
     """Stands for the command line: notes the commands, having checked that they can be typed."""
 
     def __init__(self, error=None):
-        self.group, self.words, self.error = get_command(main.app), [], error
+        self.group: Any = get_command(main.app)
+        self.words: list[list[str]] = []
+        self.error = error
         self.command = self
 
     def find_root(self):
@@ -45,7 +48,8 @@ class Typed:
 
 
 def test_the_demo_types_commands_that_exist(tmp_path, capsys):
-    typed, out = Typed(), tmp_path / "a demo"
+    typed: Any = Typed()
+    out = tmp_path / "a demo"
     demo(typed, out)
     assert [words[0] for words in typed.words] == ["profile-lut", "search", "plot"]
     assert all(str(out) in " ".join(words) for words in typed.words)
@@ -56,7 +60,7 @@ def test_the_demo_types_commands_that_exist(tmp_path, capsys):
 
 
 def test_an_interrupt_of_a_step_ends_the_demo_and_says_how_to_go_on(tmp_path, capsys):
-    typed = Typed(KeyboardInterrupt())
+    typed: Any = Typed(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         demo(typed, tmp_path)
     assert [words[0] for words in typed.words] == ["profile-lut"]

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from netadapt.depth import task as depth_task
+from netadapt.depth.data import open_data
 from netadapt.depth.metrics import METRICS
 from netadapt.depth.protocols import PROTOCOLS
 
@@ -77,11 +78,10 @@ def test_a_sequence_can_be_scored(netadapt, here):
 
 
 def test_a_split_that_is_not_the_usual_one_is_told(netadapt, monkeypatch):
-    opened = depth_task.open_data
     monkeypatch.setattr(
         depth_task,
         "open_data",
-        lambda *given, **more: replace(opened(*given, **more), note="cut by drive"),
+        lambda *given, **more: replace(open_data(*given, **more), note="cut by drive"),
     )
     result = netadapt(EVALUATE, "--json")
     assert result.err == "cut by drive\n"

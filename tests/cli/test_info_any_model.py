@@ -1,5 +1,7 @@
 """What ``netadapt info`` says of a user's own network."""
 
+from typing import Any
+
 import pytest
 from torch import Tensor, nn
 
@@ -21,14 +23,14 @@ class Grouped(nn.Module):
 
 
 @pytest.fixture
-def facts(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+def facts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.syspath_prepend(__file__.rpartition("/")[0])
     from netadapt.cli.describe import network
 
     return network("test_info_any_model:Grouped", (16, 16), None)
 
 
-def test_groups_come_with_their_steps_and_shares(facts: dict[str, object]) -> None:
+def test_groups_come_with_their_steps_and_shares(facts: dict[str, Any]) -> None:
     assert [(g["name"], g["channels"], g["step"]) for g in facts["groups"]] == [
         ("stem", 8, 2),
         ("grouped", 8, 2),
@@ -39,7 +41,7 @@ def test_groups_come_with_their_steps_and_shares(facts: dict[str, object]) -> No
         assert group["macs %"] == round(100 * macs[group["name"]] / facts["macs"], 1)
 
 
-def test_locked_layers_come_with_their_reasons(facts: dict[str, object]) -> None:
+def test_locked_layers_come_with_their_reasons(facts: dict[str, Any]) -> None:
     assert facts["locked"] == [
         {"layer": "last", "reason": "all of its channels are standardised together by norm"},
         {"layer": "head", "reason": "its channels are the network's output"},

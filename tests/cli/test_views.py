@@ -10,6 +10,7 @@ from netadapt.cli.eta import Eta
 from netadapt.cli.search_view import SearchView
 from netadapt.cli.views import stage_progress, training_view
 from netadapt.search.candidate import Candidate, Proposal
+from netadapt.search.course import Course
 from netadapt.search.goal import Goal
 from netadapt.search.journal import IterationBegan, Scored, Started
 from netadapt.search.state import SearchState
@@ -44,7 +45,7 @@ def halfway():
     )
 
 
-class Steady:
+class Steady(Course):
     """A course that has always as many iterations to go."""
 
     def __init__(self, left):

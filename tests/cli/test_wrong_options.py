@@ -121,6 +121,7 @@ def test_a_number_that_cannot_be_is_named(netadapt, command, option, value):
 
 def test_more_threads_than_cores_name_the_cores(netadapt):
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert cores is not None
     line = netadapt.refused_at_once(BENCHMARK, f"--threads {cores + 1}")
     assert f"this machine has {cores} cores" in line
 

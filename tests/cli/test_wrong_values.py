@@ -131,7 +131,7 @@ ON_THE_COMMAND_LINE = {
     "export @tiny.safetensors --out=": "--out is empty",
     "evaluate @tiny.safetensors --task digits": "does not run on an input of shape (1, 1, 32, 32)",
     "evaluate fastdepth --input-size 32x32 --task digits": "does not run on an input",
-    "evaluate @tiny.safetensors --task digits --data x": "brings its own data",
+    "evaluate @tiny.safetensors --task digits --data x": "has its own data",
     "info @tiny.safetensors --lut=": "--lut is empty",
     "plot @run --out=": "--out is empty",
 }

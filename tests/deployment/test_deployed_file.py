@@ -1,6 +1,7 @@
 """The file that is deployed answers as the network, in the precision it says."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -136,7 +137,7 @@ def test_fp16_is_half_the_size_and_still_reads_and_answers_float32(tmp_path: Pat
     ],
 )
 def test_what_cannot_be_exported_is_refused(
-    tmp_path: Path, options: dict[str, object], message: str
+    tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     model, image = tiny()
     with pytest.raises(UserError) as caught:

@@ -1,5 +1,7 @@
 """A depth task in memory, small enough to train in a test, for this process and for children."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -26,10 +28,10 @@ class FakeDataset:
     def evaluation_example(self, index):
         rng = np.random.default_rng([self.seed, index])
         brightness = rng.uniform(0.1, 1.0, (1, *SIZE)).astype(np.float32)
-        brightness = np.cumsum(brightness, axis=1) / 64
-        depth = (1 + 4 * brightness).astype(np.float32)
+        ramps = np.cumsum(brightness, axis=1) / 64
+        depth = (1 + 4 * ramps).astype(np.float32)
         depth[:, :8, :8] = 0
-        return np.repeat(brightness, 3, axis=0), depth
+        return np.repeat(ramps, 3, axis=0), depth
 
     def training_example(self, index, rng):
         rgb, depth = self.evaluation_example(index)
@@ -38,8 +40,8 @@ class FakeDataset:
 
 
 def fake_task(loss: str = "l1", train_size: int = 11) -> DepthTask:
-    data = DepthData("fake", SIZE, FakeDataset(train_size, 0), FakeDataset(5, 1), FakeDataset(3, 2))
-    return DepthTask(data, loss)
+    splits: list[Any] = [FakeDataset(train_size, 0), FakeDataset(5, 1), FakeDataset(3, 2)]
+    return DepthTask(DepthData("fake", SIZE, *splits), loss)
 
 
 def tiny(seed: int = 0) -> FastDepth:
@@ -49,7 +51,12 @@ def tiny(seed: int = 0) -> FastDepth:
 
 
 def config(**changes) -> TrainConfig:
-    settings = {"steps": 9, "batch_size": 4, "optimizer": "adamw", "lr": 2e-3} | changes
+    settings: dict[str, Any] = {
+        "steps": 9,
+        "batch_size": 4,
+        "optimizer": "adamw",
+        "lr": 2e-3,
+    } | changes
     eval_every = settings.pop("eval_every", 2)
     model = settings.pop("model", "fastdepth")
     options = {"widths": TINY} if model == "fastdepth" else {}

@@ -1,5 +1,7 @@
 """A camera gliding sideways past two walls, in memory, small enough to train in a test."""
 
+from typing import Any
+
 import numpy as np
 
 from netadapt.depth.data import SequenceData
@@ -46,7 +48,7 @@ def _view(camera: float, phases) -> np.ndarray:
 
 
 def video_task(with_depth: bool = True, train_size: int = 6) -> SelfSupervisedTask:
-    parts = [
+    parts: list[Any] = [
         FakeTriplets(length, seed, with_depth) for seed, length in enumerate((train_size, 3, 2))
     ]
     return SelfSupervisedTask(SequenceData("fake", SIZE, *parts))

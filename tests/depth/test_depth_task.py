@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ class Remembering(FakeDataset):
 
 
 def remembering(length):
-    train = Remembering(length)
+    train: Any = Remembering(length)
     return DepthTask(DepthData("fake", SIZE, train, train, train)), train
 
 
@@ -112,7 +114,7 @@ def test_data_without_truth_is_refused():
             rgb, depth = super().evaluation_example(index)
             return rgb, depth * 0
 
-    blind = Blind(2, 0)
+    blind: Any = Blind(2, 0)
     task = DepthTask(DepthData("fake", SIZE, blind, blind, blind))
     with pytest.raises(UserError, match="no image of the test split has ground truth"):
         task.score(tiny(), "test")

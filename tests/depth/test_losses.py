@@ -149,6 +149,7 @@ def test_truth_is_brought_to_the_size_of_the_answer(name):
     same_size = LOSSES[name](nn.Identity(), image[:, :1, ::2, ::2], smaller)
     torch.testing.assert_close(value, same_size)
     value.backward()
+    assert model.scale.grad is not None
     assert torch.isfinite(model.scale.grad).all()
     assert model.scale.grad.abs() > 0
 
@@ -174,6 +175,7 @@ def test_densedepth_learns_from_what_the_clamp_would_hide():
 
     model, targets = Answers(), torch.full((1, 1, 28, 28), 3.0)
     LOSSES["densedepth"](model, torch.rand(1, 3, 28, 28), targets).backward()
+    assert model.answer.grad is not None
     assert (model.answer.grad < 0).all()
 
 
@@ -183,6 +185,7 @@ def test_a_batch_without_truth_costs_nothing_and_moves_nothing(loss):
     value = loss(outputs, torch.zeros(2, 1, 14, 14))
     value.backward()
     assert float(value.detach()) == pytest.approx(0, abs=2e-5)
+    assert outputs.grad is not None
     assert torch.equal(outputs.grad, torch.zeros_like(outputs))
 
 
@@ -192,6 +195,7 @@ def test_only_valid_pixels_get_gradients(loss):
     targets = torch.linspace(1, 2, 14).view(1, 1, 14, 1).repeat(1, 1, 1, 14)
     targets[..., 7:] = 0
     loss(outputs, targets).backward()
+    assert outputs.grad is not None
     assert (outputs.grad[..., :7] != 0).any()
     assert (outputs.grad[..., 7:] == 0).all()
 
@@ -200,4 +204,5 @@ def test_only_valid_pixels_get_gradients(loss):
 def test_a_perfect_answer_has_finite_gradients(loss):
     outputs = torch.full((1, 1, 14, 14), 3.0, requires_grad=True)
     loss(outputs, torch.full((1, 1, 14, 14), 3.0)).backward()
+    assert outputs.grad is not None
     assert torch.isfinite(outputs.grad).all()

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -108,7 +110,7 @@ def test_the_loss_is_put_together_as_in_the_paper():
     standing = torch.cat([reprojection_error(sources[:, n], inputs) for n in (0, 1)], dim=1)
     rows, columns = torch.meshgrid(*(torch.arange(float(n)) for n in SIZE), indexing="ij")
     fx, cx, cy = (float(targets["intrinsics"][0, i, j]) for i, j in ((0, 0), (0, 2), (1, 2)))
-    total = 0.0
+    total = torch.zeros(())
     for scale, disparity in enumerate(model.training_outputs(inputs)):
         full = F.interpolate(disparity, SIZE, mode="bilinear")
         z = 1 / (0.01 + 9.99 * full[:, 0])
@@ -165,7 +167,9 @@ def test_a_scene_that_stands_still_teaches_nothing():
     targets["sources"] = inputs[:, None].expand(-1, 2, -1, -1, -1)
     model = Guess(true_depth(), [-STEP, 0.0, 0.0])
     task.loss(model, inputs, targets).backward()
-    assert torch.equal(model.pose.translation.grad, torch.zeros(1, 3))
+    gradient = model.pose.translation.grad
+    assert gradient is not None
+    assert torch.equal(gradient, torch.zeros(1, 3))
 
 
 def test_depth_is_scored_up_to_scale():
@@ -195,7 +199,11 @@ def test_without_ground_truth_the_reprojection_error_counts():
 
 
 def test_a_test_split_without_ground_truth_is_named():
-    parts = [FakeTriplets(2, 0), FakeTriplets(2, 1), FakeTriplets(2, 2, with_depth=False)]
+    parts: list[Any] = [
+        FakeTriplets(2, 0),
+        FakeTriplets(2, 1),
+        FakeTriplets(2, 2, with_depth=False),
+    ]
     task = SelfSupervisedTask(SequenceData("fake", SIZE, *parts))
     with pytest.raises(UserError, match="data fake: no image of the test split has ground truth"):
         task.score(Guess(true_depth(), [-STEP, 0.0, 0.0]), "test")

@@ -89,5 +89,6 @@ def test_gradients_are_finite_without_motion():
     source, depth = torch.rand(1, 3, 9, 15), torch.ones(1, 1, 9, 15)
     seen = warped(source, depth, rotation_matrix(axis_angle), torch.zeros(1, 3), INTRINSICS)
     seen.square().sum().backward()
+    assert axis_angle.grad is not None
     assert torch.isfinite(axis_angle.grad).all()
     assert axis_angle.grad.abs().sum() > 0

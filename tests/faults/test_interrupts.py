@@ -22,7 +22,7 @@ class Impatient(SearchProgress):
     def draining(self):
         self.told += 1
 
-    def _press(self, *_):
+    def _press(self, *_event):
         for _ in range(self._times):
             os.kill(os.getpid(), signal.SIGINT)
         self._times = 0

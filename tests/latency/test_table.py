@@ -34,7 +34,7 @@ workloads = st.builds(
 )
 hundredths = st.integers(1, 10**9).map(lambda n: n / 100)
 latencies = st.tuples(st.lists(hundredths, min_size=3, max_size=3).map(sorted), sizes).map(
-    lambda parts: Latency(*parts[0], runs=parts[1])
+    lambda parts: Latency(parts[0][0], parts[0][1], parts[0][2], parts[1])
 )
 measured = st.dictionaries(workloads, latencies, min_size=1, max_size=8)
 

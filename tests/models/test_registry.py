@@ -48,7 +48,7 @@ def test_a_spec_builds_the_same_network_again():
 
 def test_a_factory_of_the_user_is_built_with_its_options(users_module):
     model = build(f"{users_module}:Net", channels=7)
-    assert isinstance(model, nn.Module)
+    assert isinstance(model, nn.Sequential)
     assert model[0].out_channels == 7
     assert model.spec == ModelSpec(f"{users_module}:Net", {"channels": 7})
 

@@ -97,7 +97,8 @@ def started(folder: Path) -> Iterator[Board]:
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
-        server.stderr.close()
+        if server.stderr is not None:
+            server.stderr.close()
 
 
 def _free_port() -> int:

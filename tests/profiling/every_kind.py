@@ -42,6 +42,7 @@ def every_kind() -> tuple[EveryKind, Tensor]:
         model = EveryKind()
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
                 nn.init.uniform_(module.running_mean, -0.5, 0.5)
                 nn.init.uniform_(module.weight, 0.5, 1.5)
         return model.eval(), torch.rand(1, 3, 32, 32)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_the_agents_file_holds_every_module_and_is_the_same_each_time() -> None:
     held = {Path(name).name for name in agent_files() if "/agent/" in name}
     assert held == {path.name for path in FILES}
     before = agent_archive(), agent_name()
-    agent_files.cache_clear(), agent_archive.cache_clear(), agent_name.cache_clear()
+    for cached in (agent_files, agent_archive, agent_name):
+        cached.cache_clear()
     assert (agent_archive(), agent_name()) == before
 
 
@@ -210,7 +212,7 @@ def test_shared_weights_give_the_full_networks_own_output(
         (tmp_path / file).write_bytes(data)
     example = np.load(tmp_path / "input.npy")
     options = {"threads": 1, "provider": "", "precision": "fp32"}
-    session = BOARD_RUNTIMES[runtime].load(str(tmp_path / name), example, options)
+    session: Any = BOARD_RUNTIMES[runtime].load(str(tmp_path / name), example, options)
     wanted = small.model(small.example_input).detach().numpy()
     assert session.output() == pytest.approx(wanted, abs=1e-4)
 

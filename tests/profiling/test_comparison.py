@@ -63,11 +63,8 @@ def test_the_fastest_comes_first_and_keeps_its_own_figures() -> None:
     for name, milliseconds in {"fast": 2.0, "varied": 3.0, "slow": 4.0}.items():
         row = found[name]
         assert row.stats is not None
-        assert (row.stats.p10_ms, row.stats.p90_ms, row.stats.runs) == (
-            pytest.approx(milliseconds),
-            pytest.approx(milliseconds),
-            30,
-        )
+        assert (row.stats.p10_ms, row.stats.p90_ms) == pytest.approx((milliseconds,) * 2)
+        assert row.stats.runs == 30
         assert (row.version, row.reason, row.spread_percent) == ("1.2", "", 0)
         assert vars(row.footprint) == FOOTPRINT
 
@@ -179,5 +176,7 @@ def test_the_peak_counts_what_was_taken_even_if_it_was_given_back() -> None:
         lacking("this system does not tell a process's peak memory")
     block = torch.ones(16_000_000)  # 64 MB
     del block
-    assert memory.mb() > 60
-    assert PeakMemory().mb() < 60
+    peak, later = memory.mb(), PeakMemory().mb()
+    assert peak is not None
+    assert later is not None
+    assert peak > 60 > later

@@ -61,6 +61,7 @@ def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_pa
         outcome = outcomes[name]
         assert outcome.failure is None
         assert outcome.report is not None
+        assert outcome.folder is not None
         table = LatencyTable.load(outcome.folder)
         assert table.target.device == fleet[name].device
         assert len(table.rows) == outcome.report.added > 0

@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
@@ -100,11 +101,11 @@ def test_an_operation_that_takes_no_time_of_its_own_is_refused() -> None:
 
 
 def test_a_disturbed_run_does_not_count(every: PrunableModel, graph: bytes) -> None:
-    session = profiled(every, graph)
+    session: Any = profiled(every, graph)
     averages = np.array([[900, 90], [500, 50], [366, 36], [300, 30]], dtype=float)
     session._averages_us = [[*row] for row in averages]
     session._seconds = [0.01, 0.001, 0.001, 0.001]
-    session._by_operation = lambda nodes: nodes  # type: ignore[method-assign]
+    session._by_operation = lambda nodes: nodes
     times = session.operation_us()
     np.testing.assert_allclose(times[1:], [[100, 10]] * 3, atol=1.5)
     np.testing.assert_allclose(times[0], times[1] * 10)

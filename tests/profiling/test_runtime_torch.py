@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -12,9 +10,8 @@ from netadapt.pruning import PrunableModel
 
 
 @pytest.fixture
-def without_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    return
 
 
 def test_a_cpu_is_no_gpu() -> None:

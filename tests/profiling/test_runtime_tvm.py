@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_it_answers_as_the_network() -> None:
         for model in (prunable.model, narrow):
             with torch.no_grad():
                 wanted = model(prunable.example_input).numpy()
-            session = loader.session(model)
+            session: Any = loader.session(model)
             np.testing.assert_allclose(session.output(), wanted, rtol=1e-4, atol=1e-5)
             session.close()
 
@@ -60,7 +61,7 @@ def test_every_workload_of_fastdepth_is_one_kernel(thin: PrunableModel) -> None:
     operations = thin.operations.operations
     target = load_device("cpu").target(runtime)
     loader = runtime.loader(TracedNetwork.of(thin), target)
-    session = loader.profiled_session(thin.model)
+    session: Any = loader.profiled_session(thin.model)
     units = fuse(operations, FUSIONS[runtime.name])
     kernels = session.kernels()
     assert len(kernels) == len(units) == 43

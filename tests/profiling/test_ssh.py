@@ -2,8 +2,9 @@ import json
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from board import Board, started
@@ -194,7 +195,7 @@ def test_int8_networks_and_exported_files_are_measured_over_ssh(
     sent: list[dict[str, bytes]] = []
     run = SshBoard.run
 
-    def watched(self: SshBoard, files: dict[str, bytes]) -> Iterator[dict[str, object]]:
+    def watched(self: SshBoard, files: dict[str, bytes]) -> Iterator[Mapping[str, Any]]:
         sent.append({name: data for name, data in files.items() if name.endswith(".onnx")})
         yield from run(self, files)
 

@@ -223,7 +223,9 @@ def built(network: Network, seed: int = 0) -> nn.Module:
         model = network.build()
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
                 nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                assert module.running_var is not None
                 nn.init.uniform_(module.running_var, 0.5, 1.5)
                 if module.affine:
                     nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -1,6 +1,7 @@
 """The heads of an attention block are one group, whichever way it is written."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,8 +78,8 @@ class Block(nn.Module):
         return self.head(tokens + self.attention(self.norm(tokens)))
 
 
-def timms(fused: bool, **options: object) -> nn.Module:
-    attention = Attention(24, num_heads=3, **options)
+def timms(fused: bool, **options: Any) -> nn.Module:
+    attention: Any = Attention(24, num_heads=3, **options)
     attention.fused_attn = fused
     return attention
 

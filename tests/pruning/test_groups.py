@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 import pytest
 import torch
@@ -77,7 +77,7 @@ def test_tracing_and_pruning_leave_the_network_as_it_was(network: Network) -> No
     assert state() == before
 
 
-def _hooks(module: nn.Module) -> tuple[dict[int, object], ...]:
+def _hooks(module: nn.Module) -> tuple[Sized, ...]:
     return module._forward_hooks, module._forward_pre_hooks
 
 

@@ -1,5 +1,6 @@
 import copy
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,8 +152,6 @@ def test_nested_widths_keep_nested_channels(thin: PrunableModel) -> None:
         ({"conv4.3": ["much"] * 16}, "importance of group conv4.3"),
     ],
 )
-def test_unusable_importance_is_refused(
-    thin: PrunableModel, importance: object, words: str
-) -> None:
+def test_unusable_importance_is_refused(thin: PrunableModel, importance: Any, words: str) -> None:
     with pytest.raises(UserError, match=words):
         thin.pruned({"conv4.3": 4}, importance)

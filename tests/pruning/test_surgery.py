@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -25,7 +27,7 @@ STAGE_GROUP = {1: "decode_conv1.1.0", 2: "conv5.3", 3: "conv3.3", 4: "conv1.3"}
 
 def fastdepth_reads() -> Reads:
     """Which group every convolution of FastDepth reads, from the paper's figure."""
-    reads = {}
+    reads: dict[str, str] = {}
     for block in range(1, 14):
         group = "conv0.0" if block == 1 else f"conv{block - 1}.3"
         reads |= {f"conv{block}.0": group, f"conv{block}.3": group}
@@ -182,6 +184,7 @@ def test_impossible_widths_are_refused(
 
 
 def test_widths_may_be_numpy_integers(thin: PrunableModel) -> None:
-    pruned = thin.pruned({"conv0.0": np.int64(4)})
+    width: Any = np.int64(4)
+    pruned = thin.pruned({"conv0.0": width})
     assert type(pruned.spec.widths["conv0.0"]) is int
     assert isinstance(pruned, nn.Module)

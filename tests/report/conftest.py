@@ -2,8 +2,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser, opened_browser
+from browser import CHROMIUM, opened_browser
 from lacking import lacking
+from playwright.sync_api import Browser
 from run_folders import MakeRun, write_run
 
 

@@ -86,7 +86,7 @@ def write_run(
             if widths[group] - step < 8:
                 continue
             narrower = widths | {group: widths[group] - step}
-            left = np.mean([narrower[name] / full[name] for name in names])
+            left = float(np.mean([narrower[name] / full[name] for name in names]))
             gain = -0.16 * (1 - left) ** 1.3 - abs(rng.normal(0, 0.012))
             proposals.append(row(f"{iteration}-{group}", iteration, "short", narrower, gain))
         best = max(proposals, key=lambda entry: sign * entry[f"{score}_holdout"])

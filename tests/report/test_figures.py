@@ -114,7 +114,7 @@ def test_hypervolumes_where_lower_is_better(make_run: MakeRun) -> None:
 
 def test_overlaid_runs_tell_apart_without_colour(make_run: MakeRun) -> None:
     runs = [read_run(make_run(f"run{seed}", seed=seed)) for seed in range(4)]
-    lines = [found for found in plot_front(runs).axes[0].lines if len(found.get_xdata()) > 1]
+    lines = [found for found in plot_front(runs).axes[0].lines if np.size(found.get_xdata()) > 1]
     fronts = [found for found in lines if found.get_marker() != "None"]
     assert len({(found.get_linestyle(), found.get_marker()) for found in fronts}) == 4
     assert len({found.get_color() for found in fronts}) == 4
@@ -140,7 +140,7 @@ def test_no_text_is_too_small_to_read(make_run: MakeRun) -> None:
     run = read_run(make_run())
     for figure in (plot_front([run]), plot_widths(run)):
         figure.canvas.draw()
-        sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+        sizes = [float(text.get_fontsize()) for text in figure.findobj(Text) if text.get_text()]
         assert min(sizes) >= 9
 
 
@@ -230,7 +230,7 @@ def test_widths_without_an_iteration_have_one_column_for_the_base(make_run: Make
 def test_a_front_of_one_point_is_seen_under_the_star_of_its_base(make_run: MakeRun) -> None:
     runs = [read_run(make_run("a", iterations=0, long=0)), read_run(make_run("b"))]
     lines = plot_front(runs).axes[0].lines
-    stars = [found for found in lines if found.get_marker() == "*" and len(found.get_xdata())]
+    stars = [found for found in lines if found.get_marker() == "*" and np.size(found.get_xdata())]
     assert len(stars) == 2
     for star in stars:
         assert star.get_markerfacecolor() == "none"

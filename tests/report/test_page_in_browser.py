@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import Browser, Page, Scheme, opened, violations
-from playwright.sync_api import expect
+from browser import Scheme, opened, violations
+from playwright.sync_api import Browser, Page, expect
 from run_folders import write_run
 
 from netadapt.report import read_run
@@ -133,7 +133,7 @@ def test_what_is_pinned_has_the_widths_of_the_run(browser: Browser, pages: dict[
     with opened(browser, pages["whole"]) as page:
         name = pinned(page)
         shown = [text.split(" / ")[0] for text in column(page, "widths", 3)]
-        assert shown == [f"{answer.loc[name, group]:.0f}" for group in rows.groups]
+        assert shown == [f"{answer[group][name]:.0f}" for group in rows.groups]
 
 
 def test_how_the_search_ended_is_told(browser: Browser, pages: dict[str, Path]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from browser import Browser, opened
+from browser import opened
+from playwright.sync_api import Browser
 from run_folders import write_run
 
 from netadapt.errors import UserError

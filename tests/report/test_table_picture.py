@@ -95,7 +95,7 @@ def test_whole_networks_stand_above_the_workloads(validation: Path) -> None:
     assert scatter.get_ylabel() == "predicted latency, ms"
     assert errors.get_ylabel() == "prediction too high by, %"
     shown = {line.get_label(): line for line in errors.lines}
-    np.testing.assert_allclose(shown["predicted"].get_ydata(), [10, -4, 0], atol=1e-9)
+    np.testing.assert_allclose(np.asarray(shown["predicted"].get_ydata()), [10, -4, 0], atol=1e-9)
     assert scatter.get_title() == "3 networks, mean absolute error 4.7 %"
     assert errors.get_title() == "67 % of them within ±5 %"
     low, high = errors.get_ylim()
@@ -114,7 +114,7 @@ def test_all_text_can_be_read_and_names_are_drawn_as_they_are(validation: Path) 
     figure = picture(family("conv2d 1x1 at 7x7", (8, 32)), validation=validation, title="a$x$b")
     figure.canvas.draw()
     texts = [text for text in figure.findobj(Text) if text.get_text()]
-    assert min(text.get_fontsize() for text in texts) >= 9
+    assert min(float(text.get_fontsize()) for text in texts) >= 9
     assert r"a\$x\$b" in {text.get_text() for text in texts}
 
 
@@ -129,7 +129,7 @@ def test_a_family_of_one_measurement_is_a_dot(tmp_path: Path) -> None:
 
 def test_one_long_bar_does_not_flatten_a_panel() -> None:
     rows = family("conv2d 1x1 at 7x7")
-    rows.iloc[2, rows.columns.get_loc("p90_us")] = 5000.0
+    rows.loc[rows.index[2], "p90_us"] = 5000.0
     (axes,) = panels(picture(rows))
     assert axes.get_ylim()[1] < 2 * rows["p50_us"].max()
     assert axes.get_ylim()[0] == 0

@@ -51,7 +51,7 @@ class FakeClock:
     def __call__(self, models: Sequence[nn.Module], *_: object) -> np.ndarray:
         self.calls += 1
         factors = []
-        for _ in models:
+        for _model in models:
             self.loads += 1
             slow = self._slow_loads and self.loads % self._slow_loads == 0
             factors.append(1.7 if slow else 1.0)

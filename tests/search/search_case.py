@@ -74,7 +74,8 @@ def made_up_table(
     workloads = workload_map(prunable.operations, rules, target.dtype)
     rows = design_networks(workloads, prunable.widths, 8)
     wanted = {w for row in rows for w in workloads.at(row)}
-    table.append({w: Latency(*[made_up_us(w)] * 3, runs=1) for w in wanted})
+    times = {w: made_up_us(w) for w in wanted}
+    table.append({w: Latency(us, us, us, runs=1) for w, us in times.items()})
     calibration = NetworkCalibration(scale=scale, call_us=0, workload_us=0, networks=1)
     table.save_target(target.model_copy(update={"calibrations": (calibration,)}))
     return table.folder

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ QUICK = {
     "short_steps": 0, "long_steps": 0, "long_points": 2,
     "anchor_every": 1, "initial_reduction": 0.05, "saliency_batches": 1,
 }  # fmt: skip
-MACHINES = {
+MACHINES: dict[str, dict[str, Any]] = {
     "steady": {},
     "slower and slower": {"speed": lambda visit: 1 + visit / 400},
     "faster and faster": {"speed": lambda visit: 1 / (1 + visit / 400)},
@@ -127,6 +128,7 @@ def test_candidates_near_the_end_are_timed_before_they_are_trained(attached, tmp
     run = netadapt.search(**attached, speedup=1.25, out=tmp_path / "run")
     last = [event for event in events(run) if isinstance(event, IterationBegan)][-1]
     assert set(last.measured_ms) == {proposal.name for proposal in last.proposals}
+    assert last.base_ms is not None
     limit = last.base_ms / 1.25
     assert all(0.98 * limit <= ms <= limit for ms in last.measured_ms.values())
 
@@ -147,8 +149,8 @@ def test_where_channels_go_many_at_a_time_the_nearest_network_below_is_taken(
 
 
 def test_a_resumed_search_repeats_what_the_clock_said(attached, tmp_path, monkeypatch):
-    machine = {"speed": lambda visit: 1 + visit / 3000, "noise": 0.01}
-    FakeClock(**machine).install(monkeypatch)
+    machine = FakeClock(speed=lambda visit: 1 + visit / 3000, noise=0.01)
+    machine.install(monkeypatch)
 
     class Stops(SearchProgress):
         def selected(self, state, name):
@@ -212,8 +214,9 @@ def test_a_speedup_works_with_predictions_alone(attached, tmp_path, monkeypatch)
     arguments = attached | {"speedup": 1.1}
     run = netadapt.search(**arguments, out=tmp_path / "run")
     rows = run.candidates.set_index("candidate")
-    limit = rows.loc["0", "predicted_ms"] / 1.1
-    assert 0.9 * limit <= rows.loc[run.final.stem, "predicted_ms"] <= limit * (1 + 1e-5)
+    predicted = rows["predicted_ms"].to_dict()
+    limit = predicted["0"] / 1.1
+    assert 0.9 * limit <= predicted[run.final.stem] <= limit * (1 + 1e-5)
     assert rows["measured_ms"].isna().all()
     assert set(rows["latency_source"]) == {"predicted"}
 

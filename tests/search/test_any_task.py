@@ -1,6 +1,7 @@
 """The search knows a problem through its task alone."""
 
 import json
+from typing import Any
 
 import pytest
 import timm
@@ -13,9 +14,10 @@ import netadapt
 from netadapt.errors import UserError
 from netadapt.report.run_pictures import plot_runs
 from netadapt.training import DatasetTask, TrainSettings, fit, load_model, open_task
+from netadapt.training.digits import open_digits
 
 NETWORK = "timm.models:mobilenetv3_small_050"
-OPTIONS = {"in_chans": 1, "num_classes": 10}
+OPTIONS: dict[str, Any] = {"in_chans": 1, "num_classes": 10}
 QUICK = {
     "short_steps": 2,
     "long_steps": 4,
@@ -72,9 +74,10 @@ def test_a_lower_score_can_be_the_better_one(digits, tmp_path):
 
 def reconstruction(data, input_size):
     """The user's own: the first output is the mean brightness."""
-    digits = open_task("digits", None, input_size)
-    splits = []
-    for split in digits._splits.values():
+    digits = open_digits(None, input_size)
+    splits: list[Any] = []
+    parts: Any = digits._splits.values()
+    for split in parts:
         images = torch.stack([split[index][0] for index in range(48)])
         splits.append(TensorDataset(images, images.mean((1, 2, 3))))
 
@@ -84,7 +87,10 @@ def reconstruction(data, input_size):
     def loss(outputs, targets):
         return F.mse_loss(outputs[:, 0], targets)
 
-    return DatasetTask("brightness", *splits, loss, {"error": error}, higher_is_better=False)
+    train, holdout, test = splits
+    return DatasetTask(
+        "brightness", train, holdout, test, loss, {"error": error}, higher_is_better=False
+    )
 
 
 def test_the_run_remembers_its_task(digits, tmp_path):

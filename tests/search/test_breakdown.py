@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from netadapt.search.journal import Journal
+from netadapt.search.journal import Journal, Started
 from netadapt.search.run_folder import RunFolder
 
 
@@ -22,6 +22,7 @@ def test_every_network_that_a_page_can_pin_is_broken_down(finished):
 
 def test_groups_and_kinds_are_those_of_the_network(finished):
     parts = pd.read_csv(finished.folder / "breakdown.csv", keep_default_na=False)
-    base = Journal(RunFolder(finished.folder).journal).events[0].base
-    assert set(parts["group"]) - {""} <= set(base.widths)
+    first = Journal(RunFolder(finished.folder).journal).events[0]
+    assert isinstance(first, Started)
+    assert set(parts["group"]) - {""} <= set(first.base.widths)
     assert "conv2d 1x1" in set(parts["kind"])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -42,9 +44,12 @@ def networks(prunable, count=6):
     return np.array([list(prunable.widths.values()), *rows])
 
 
+NO_TABLE: Any = None  # these costs need no predictor
+
+
 def peak_floats(operations, image):
     """The most floats alive at once, tensor by tensor: made, counted, let go of."""
-    readers = {-1: [], **{place: [] for place in range(len(operations))}}
+    readers: dict[int, list[int]] = {-1: [], **{place: [] for place in range(len(operations))}}
     for place, operation in enumerate(operations):
         for source in operation.sources:
             readers[source].append(place)
@@ -61,7 +66,7 @@ def peak_floats(operations, image):
 @pytest.mark.parametrize("name", ["branches", "thin"])
 def test_macs_parameters_and_memory_are_those_of_the_network_itself(name, request):
     prunable = request.getfixturevalue(name)
-    costs = Costs(prunable, predictor=None)
+    costs = Costs(prunable, NO_TABLE)
     rows = networks(prunable)
     macs, params, mb = (costs.batch(kind, rows) for kind in ("macs", "params", "mb"))
     image = prunable.example_input.numel()
@@ -79,7 +84,7 @@ def test_a_skip_is_counted_for_as_long_as_it_lives(branches):
     operations = branches.operations.operations
     assert peak_floats(operations, branches.example_input.numel()) >= 3 * 2 * 16 * 16 * 16
     skip = next(i for i, op in enumerate(operations) if op.kind == "add")
-    live = Costs(branches, predictor=None)._live
+    live = Costs(branches, NO_TABLE)._live
     stem = next(i for i, op in enumerate(operations) if op.kind == "activation")
     assert live[stem : skip + 1, stem + 1].all()
     assert not live[skip + 1 :, stem + 1].any()

@@ -2,8 +2,10 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,12 +25,12 @@ from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import load_checkpoint
 
 
-def job(number):
+def job(number: int) -> Job:
     proposal = Proposal(name=f"1-{number}", iteration=1, group="", widths={}, predicted_ms=1.0)
     return Job(proposal, "short", "checkpoints/0.safetensors", seed=0)
 
 
-def outcome(done, failure=None):
+def outcome(done: Job, failure: str | None = None) -> Outcome:
     return Outcome(done.name, None if failure else 0.5, failure)
 
 
@@ -38,11 +40,14 @@ IDLE = float("inf")
 class MadeUpCrew(Crew):
     """An engine in virtual time; ``fate(job, attempt)`` is seconds, IDLE, or a fault to raise."""
 
-    def __init__(self, workers, fate):
+    def __init__(self, workers: int, fate: Callable[[Job, int], Any]) -> None:
         self._workers, self._fate = workers, fate
         self._numbers, self._clock = count(), 0.0
-        self._due, self._idle_since = {}, {}
-        self.attempts, self.living, self.asked = Counter(), set(), []
+        self._due: dict[int, Any] = {}
+        self._idle_since: dict[int, float] = {}
+        self.attempts: Counter[str] = Counter()
+        self.living: set[int] = set()
+        self.asked: list[Job] = []
 
     def room(self):
         return self._workers

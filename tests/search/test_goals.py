@@ -14,7 +14,7 @@ import netadapt
 from netadapt.depth.task import DepthTask
 from netadapt.errors import UserError
 from netadapt.search.costs import Costs
-from netadapt.search.goal import Goal
+from netadapt.search.goal import Goal, Kind
 from netadapt.search.journal import IterationBegan, Journal
 from netadapt.search.progress import SearchProgress
 from netadapt.search.state import SearchState
@@ -23,7 +23,7 @@ QUICK = {
     "short_steps": 0, "long_steps": 0, "long_points": 1, "initial_reduction": 0.1,
     "saliency_batches": 1, "population": 4, "generations": 2, "recalibration_batches": 1,
 }  # fmt: skip
-KINDS = ("ms", "macs", "params", "mb")
+KINDS: tuple[Kind, ...] = ("ms", "macs", "params", "mb")
 AMOUNT = st.floats(0.01, 1e9)
 
 
@@ -96,7 +96,7 @@ def test_a_clock_slower_than_predicted_is_met_by_any_strategy(tmp_path, monkeypa
     run = netadapt.search(**arguments, strategy=strategy, out=tmp_path / "run")
     rows = run.candidates.set_index("candidate")
     final = rows.loc[run.final.stem]
-    assert final["measured_ms"] <= rows.loc["0", "measured_ms"] / 1.1
+    assert final["measured_ms"] <= rows["measured_ms"]["0"] / 1.1
     assert final["latency_source"] == "measured"
 
 

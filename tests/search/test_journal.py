@@ -4,7 +4,15 @@ from hypothesis import strategies as st
 
 from netadapt.errors import UserError
 from netadapt.search.candidate import Candidate, Proposal
-from netadapt.search.journal import Chosen, IterationBegan, Journal, Scored, Selected, Started
+from netadapt.search.journal import (
+    Chosen,
+    Event,
+    IterationBegan,
+    Journal,
+    Scored,
+    Selected,
+    Started,
+)
 from netadapt.search.state import SearchState
 
 
@@ -26,7 +34,7 @@ def proposal(name, ms):
     return Proposal(name=name, iteration=1, group="a", widths={"a": 8}, predicted_ms=ms)
 
 
-EVENTS = [
+EVENTS: list[Event] = [
     Started(base=candidate("0", 0, 10.0, 0.8, "base")),
     IterationBegan(
         iteration=1, target_ms=9.0, proposals=(proposal("1-a", 9.0), proposal("1-b", 8.5))
@@ -115,7 +123,7 @@ def test_an_event_that_is_not_known_is_an_error(written):
     with pytest.raises(UserError, match=f"line {len(EVENTS) + 1} is damaged"):
         Journal(written)
     with pytest.raises(AssertionError):
-        SearchState(higher_is_better=True).apply("magic")
+        SearchState(higher_is_better=True).apply("magic")  # type: ignore[arg-type]
 
 
 def test_whoever_only_reads_changes_nothing(written):

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netadapt.search.costs import Costs
+from netadapt.search.goal import Kind
 from netadapt.search.strategies.knapsack import Choice, _quiet_stdout, knapsack, solve_within
 
 GROUPS = st.lists(
@@ -35,8 +37,11 @@ def test_the_solver_finds_what_trying_all_finds(groups, room):
     assert sum(v[p] for v, p in zip(kept, picks, strict=True)) == pytest.approx(max(possible))
 
 
-class Interacting:
+class Interacting(Costs):
     """Costs in which each layer's is the product of two neighbours' widths, as a network's is."""
+
+    def __init__(self):
+        pass
 
     def batch(self, kind, rows):
         rows = np.asarray(rows, dtype=float)
@@ -66,7 +71,7 @@ def choices(draw):
 def test_costs_that_interact_are_met_and_little_is_lost(choice, share):
     costs = Interacting()
     full = costs.batch("ms", choice.widest[None])[0]
-    limits = {"ms": share * full}
+    limits: dict[Kind, float] = {"ms": share * full}
     every = np.array(list(itertools.product(*choice.widths)))
     within = every[costs.meet(every, limits)]
     found = solve_within(choice, costs, limits)
@@ -92,10 +97,12 @@ def test_where_nothing_interacts_the_best_is_found():
     choice = Choice(("a", "b", "c"), widths, kept)
     every = np.array(list(itertools.product(*widths)))
     for share in (0.9, 0.7, 0.5, 0.35):
-        limits = {"ms": share * Additive().batch("ms", choice.widest[None])[0]}
+        limits: dict[Kind, float] = {"ms": share * Additive().batch("ms", choice.widest[None])[0]}
         within = every[Additive().meet(every, limits)]
         best = max(choice.value(network) for network in within)
-        assert choice.value(solve_within(choice, Additive(), limits)) == pytest.approx(best)
+        found = solve_within(choice, Additive(), limits)
+        assert found is not None
+        assert choice.value(found) == pytest.approx(best)
 
 
 def test_a_group_stays_wide_where_narrowing_it_wins_nothing():

@@ -30,7 +30,16 @@ def test_its_journal_settings_and_tables_are_read(folder):
     assert run.settings().budget_ms == view.budget_ms
     assert [row.name for row in state.front()] == list(view.front["candidate"])
     chosen = view.chosen
-    assert chosen is None or chosen["candidate"] == state.finished
+    assert chosen is None or str(chosen["candidate"]) == state.finished
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_where_it_trained_was_once_called_device(folder, device):
+    path = folder / "run.json"
+    facts = json.loads(path.read_text())
+    assert "train_on" not in facts
+    path.write_text(json.dumps(facts | {"device": device}))
+    assert RunFolder.existing(folder).settings().train_on == device
 
 
 def test_info_tells_its_front(folder):

@@ -35,6 +35,7 @@ def test_the_guides_example_searches(example, elsewhere, tmp_path):
     iterations = [event for event in events if isinstance(event, IterationBegan)]
     assert iterations
     for event in iterations:
+        assert event.target_ms is not None
         assert [p.name for p in event.proposals] == [
             f"{event.iteration}-{proposal.group}" for proposal in event.proposals
         ]

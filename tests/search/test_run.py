@@ -50,6 +50,7 @@ def test_iterations_follow_the_paper(finished, elsewhere):
     picked = rows[rows["selected"] & (rows["stage"] != "long")]
     base_ms = picked["predicted_ms"].iloc[0]
     for number, event in enumerate(iterations, start=1):
+        assert event.target_ms is not None
         before = picked["predicted_ms"].iloc[number - 1]
         reduction = base_ms * 0.05 * 0.97 ** (number - 1)
         wanted = max(elsewhere["budget_ms"], before - reduction)
@@ -58,7 +59,7 @@ def test_iterations_follow_the_paper(finished, elsewhere):
         assert halvings == pytest.approx(round(halvings), abs=0.01)
         assert halvings >= -0.01
         scores = {p.name: rows.loc[p.name, "delta1_holdout"] for p in event.proposals}
-        assert picked.index[number] == max(scores, key=scores.get)
+        assert picked.index[number] == max(scores, key=lambda name: scores[name])
         for proposal in event.proposals:
             changed = {g for g in WIDTHS if proposal.widths[g] != picked[g].iloc[number - 1]}
             assert changed == {proposal.group}
@@ -94,15 +95,15 @@ def test_a_resumed_search_may_compute_elsewhere(finished, monkeypatch):
 
 def test_a_candidate_that_diverges_is_recorded_and_never_chosen(tmp_path, elsewhere, monkeypatch):
     from netadapt.search import evaluation
-    from netadapt.training.loop import TrainingDiverged
+    from netadapt.training.loop import TrainingDiverged, fit
 
-    tune, calls = evaluation.fit, []
+    calls = []
 
     def sometimes(model, task, settings, **listeners):
         calls.append(settings)
         if len(calls) == 2:
             raise TrainingDiverged("training diverged: the loss is nan at step 1")
-        return tune(model, task, settings, **listeners)
+        return fit(model, task, settings, **listeners)
 
     monkeypatch.setattr(evaluation, "fit", sometimes)
     run = netadapt.search(**elsewhere, out=tmp_path / "run")

@@ -105,7 +105,7 @@ def test_uniform_widths_keep_to_the_grid():
 
 def naive_scores(model, task, producers, readers, norms, criterion, seed):
     """The importance of a group's channels, layer by layer, from the definition."""
-    total = 0.0
+    total = torch.zeros((), dtype=torch.float64)
     for draw in range(2):
         if criterion == "magnitude":
             shares = lambda weight: weight**2  # noqa: E731

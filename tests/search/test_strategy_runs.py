@@ -46,6 +46,7 @@ def test_proposals_follow_the_schedule_and_are_cut_from_the_pick_before(runs):
         events = Journal(run.folder / "journal.jsonl").events
         iterations = [event for event in events if isinstance(event, IterationBegan)]
         for event, before in zip(iterations, picked.index, strict=False):
+            assert event.target_ms is not None
             for proposal in event.proposals:
                 assert proposal.predicted_ms <= event.target_ms
                 assert all(proposal.widths[group] <= rows.loc[before, group] for group in WIDTHS)

@@ -148,7 +148,7 @@ def _run(
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
     else:
         os.close(0)
-        sys.stdin = None  # type: ignore[assignment]  # what Python makes of a closed stdin
+        sys.stdin = None  # what Python makes of a closed stdin
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TERM"):
         os.environ.pop(name, None)
     os.environ.update(environment)

@@ -170,7 +170,7 @@ def test_what_cannot_be_saved_is_said(tmp_path):
     with pytest.raises(UserError, match=r"must be named \*\.safetensors"):
         save_checkpoint(tiny(), tmp_path / "net.pt")
     with pytest.raises(UserError, match="cannot save fastdepth: info"):
-        save_checkpoint(tiny(), path, info={"x": [1]})
+        save_checkpoint(tiny(), path, info={"x": [1]})  # type: ignore[dict-item]
     assert not path.exists()
 
 

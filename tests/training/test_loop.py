@@ -171,13 +171,13 @@ def test_divergence_is_named_with_its_step_and_rate():
         fit(model, task, settings(steps=40, lr=1e30, schedule="constant"))
 
 
-def test_an_error_in_the_data_comes_through():
+def test_an_error_in_the_data_comes_through(monkeypatch):
     task = fake_task()
 
     def broken(index, rng):
         raise UserError("frame 3 is broken")
 
-    task.data.train.training_example = broken
+    monkeypatch.setattr(task.data.train, "training_example", broken)
     with pytest.raises(UserError, match="frame 3 is broken"):
         fit(tiny(), task, settings())
 

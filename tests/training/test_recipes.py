@@ -101,7 +101,7 @@ def test_train_builds_with_the_options_given(netadapt, tmp_path, capsys):
     assert netadapt("train --resume --out", out) == 0
 
 
-opened = []
+opened: list[tuple[object, object]] = []
 
 
 def open_video(data, input_size):

@@ -1,5 +1,7 @@
 """Problems other than depth, and how they are opened."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch.utils.data import TensorDataset
 
 from netadapt.errors import UserError
 from netadapt.training import DatasetTask, TrainSettings, fit, open_task
+from netadapt.training.digits import open_digits
 
 
 def classifier() -> nn.Module:
@@ -38,9 +41,10 @@ def mean_model(scale: float) -> nn.Module:
 
 
 def test_digits_are_split_once_and_for_all_without_overlap():
-    task = open_task("digits", None, (8, 8))
+    task = open_digits(None, (8, 8))
     assert task.input_shape == (1, 8, 8)
-    splits = [[image.numpy().tobytes() for image, _ in split] for split in task._splits.values()]
+    parts: Any = task._splits.values()
+    splits = [[image.numpy().tobytes() for image, _ in split] for split in parts]
     train, holdout, test = (set(split) for split in splits)
     assert sum(map(len, splits)) == 1797
     assert not train & holdout
@@ -51,8 +55,8 @@ def test_digits_are_split_once_and_for_all_without_overlap():
 def test_digits_scores_are_those_of_scikit_learn():
     from sklearn.metrics import accuracy_score, log_loss
 
-    task, model = open_task("digits", None, (8, 8)), classifier().eval()
-    test = task._splits["test"]
+    task, model = open_digits(None, (8, 8)), classifier().eval()
+    test: Any = task._splits["test"]
     images, labels = (torch.stack(list(part)) for part in zip(*test, strict=True))
     with torch.no_grad():
         shares = model(images).double().softmax(1).numpy()
@@ -69,7 +73,7 @@ def test_digits_can_be_learnt():
 
 
 def test_batches_depend_on_their_number_and_seed_alone():
-    task = open_task("digits", None, (8, 8))
+    task = open_digits(None, (8, 8))
     first = task.train_batch(30, 50, 1)  # lies in two epochs
     task.train_batch(0, 50, 2)
     again = task.train_batch(30, 50, 1)
@@ -108,7 +112,7 @@ def test_a_score_is_the_mean_over_examples_whatever_the_batches(monkeypatch):
     [
         ("line", nn.Conv2d(1, 2, 1), "score error of 1 examples is (1, 2, 4, 4); give one value"),
         ("line", nn.Conv2d(3, 2, 1), "does not run on an input of shape (1, 1, 4, 4)"),
-        ("digits", nn.Conv2d(1, 2, 1), "Conv2d answers with (1, 2, 32, 32), of which task digits"),
+        ("digits", nn.Conv2d(1, 2, 1), "Conv2d returns (1, 2, 32, 32), from which task digits"),
     ],
 )
 def test_a_network_that_does_not_fit_the_task_is_refused(task, model, words):

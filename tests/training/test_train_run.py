@@ -36,7 +36,7 @@ def test_the_folder_holds_what_was_done(uninterrupted):
     assert read_config(uninterrupted) == config()
     history = pd.read_csv(folder.history)
     assert list(history["step"]) == [2, 4, 6, 8, 9]
-    best = int(history["delta1"].idxmax())
+    best = int(history["delta1"].argmax())
     info = checkpoint_info(folder.best)
     assert info["step"] == history["step"][best]
     assert info["delta1_holdout"] == history["delta1"][best]

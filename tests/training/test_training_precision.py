@@ -62,9 +62,9 @@ def test_whether_a_cpu_has_bfloat16_is_read_from_its_flags(tmp_path, line, has):
 
 def test_bfloat16_is_refused_where_the_cpu_has_none(monkeypatch):
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: False)
-    with pytest.raises(UserError, match="AVX512_BF16 or AMX, which this one is not; leave out --p"):
+    with pytest.raises(UserError, match="AVX512_BF16 or AMX, which this one lacks; leave out --p"):
         fit(tiny(), fake_task(), TrainSettings(steps=1, precision="bf16"))
     with pytest.raises(UserError, match="--precision int8: give one of fp32, bf16"):
-        TrainSettings(steps=1, precision="int8")
+        TrainSettings(steps=1, precision="int8")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="--ema 1: give a number of at least 0 and below 1"):
         TrainSettings(steps=1, ema=1)

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.algorithms.moo.nsga2 import NSGA2  # type: ignore[import-untyped]
-from pymoo.core.problem import Problem as Objectives  # type: ignore[import-untyped]
-from pymoo.operators.crossover.sbx import SBX  # type: ignore[import-untyped]
-from pymoo.operators.mutation.pm import PM  # type: ignore[import-untyped]
-from pymoo.operators.repair.rounding import RoundingRepair  # type: ignore[import-untyped]
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import Problem as Objectives
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
 
 from netadapt.pruning import Widths
 from netadapt.search.candidate import Candidate

@@ -149,7 +149,7 @@ def test_projection_agrees_with_a_naive_twin(known: Calibration, seed: int) -> N
     assert np.allclose(depth_image(points, known), expected, rtol=1e-5)
 
 
-def seen(split) -> set[tuple[int, int]]:  # type: ignore[no-untyped-def]
+def seen(split) -> set[tuple[int, int]]:
     """Drive and number of the frames of a split."""
     paths = [Path(split.name(index)) for index in range(len(split))]
     return {(int(path.parts[-4].split("_")[-2]), int(path.stem)) for path in paths}
@@ -193,7 +193,7 @@ def test_triplets_of_lists_are_the_frames_with_both_neighbours(with_lists: Path)
 
 
 @pytest.mark.parametrize("opened", [open_data, open_sequences])
-def test_without_lists_whole_drives_are_held_out_and_it_is_said(kitti: Path, opened) -> None:  # type: ignore[no-untyped-def]
+def test_without_lists_whole_drives_are_held_out_and_it_is_said(kitti: Path, opened) -> None:
     data = opened(f"kitti:{kitti}", (HEIGHT, WIDTH), holdout_fraction=0.3)
     drives = [{drive for drive, _ in part} for part in parts(data)]
     assert [len(part) for part in drives] == [3, 1, 1]

@@ -10,11 +10,11 @@ from netadapt.depth.data import open_data, open_sequences
 from netadapt.errors import UserError
 
 SIZE = (16, 16)
-CAMERA = {"width": 32, "height": 24, "fx": 30, "fy": 30.5, "cx": 15.5, "cy": 11.5}
+CAMERA: dict[str, float] = {"width": 32, "height": 24, "fx": 30, "fy": 30.5, "cx": 15.5, "cy": 11.5}
 
 
 def record(
-    folder: Path, frames: int, *, depth: bool = True, camera: dict[str, object] | None
+    folder: Path, frames: int, *, depth: bool = True, camera: dict[str, float] | None
 ) -> None:
     """Write a recording whose frame n is of brightness n and n + 1 metres away."""
     (folder / "rgb").mkdir(parents=True)
@@ -34,7 +34,7 @@ def video(tmp_path: Path) -> Path:
     return tmp_path / "video"
 
 
-def numbers(split) -> set[int]:  # type: ignore[no-untyped-def]
+def numbers(split) -> set[int]:
     return {int(Path(split.name(index)).stem) // 4 for index in range(len(split))}
 
 
@@ -47,7 +47,7 @@ def test_depth_has_the_unit_of_the_camera_file(video: Path) -> None:
 
 @pytest.mark.parametrize("opened", [open_data, open_sequences])
 @pytest.mark.parametrize("seed", range(5))
-def test_splits_of_a_video_share_no_neighbours(video: Path, opened, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_splits_of_a_video_share_no_neighbours(video: Path, opened, seed: int) -> None:
     data = opened(f"sequence:{video}", SIZE, seed=seed)
     train, holdout, test = (numbers(split) for split in (data.train, data.holdout, data.test))
     assert min(len(train), len(holdout), len(test)) > 1
@@ -68,7 +68,8 @@ def test_a_triplet_is_a_frame_and_its_neighbours_by_name(video: Path) -> None:
         assert np.allclose(sources[0, 0], (number - 1) / 255)
         assert np.allclose(sources[1, 0], (number + 1) / 255)
         assert np.allclose(depth, number + 1)
-        assert np.allclose(intrinsics, [[30, 0, 15.5], [0, 30.5, 11.5], [0, 0, 1]])
+        camera = np.array([[30, 0, 15.5], [0, 30.5, 11.5], [0, 0, 1]])
+        assert np.allclose(intrinsics, camera)
 
 
 def test_a_video_without_depth_gives_triplets_alone(tmp_path: Path) -> None:

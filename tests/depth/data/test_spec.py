@@ -62,7 +62,7 @@ def test_a_spec_that_gives_no_triplets_is_one_line_that_names_it(spec: str, mess
 
 
 @pytest.mark.parametrize("opened", [open_data, open_sequences])
-def test_synthetic_splits_have_the_same_sizes_either_way(opened) -> None:  # type: ignore[no-untyped-def]
+def test_synthetic_splits_have_the_same_sizes_either_way(opened) -> None:
     data = opened("synthetic:200", SIZE, holdout_fraction=0.2)
     assert [len(part) for part in (data.train, data.holdout, data.test)] == [200, 40, 20]
 
@@ -81,7 +81,7 @@ def test_an_impossible_holdout_is_an_error(fraction: float) -> None:
         open_sequences("synthetic:4", SIZE, holdout_fraction=fraction)
 
 
-def test_too_few_frames_name_the_data(tmp_path: Path, write_pair) -> None:  # type: ignore[no-untyped-def]
+def test_too_few_frames_name_the_data(tmp_path: Path, write_pair) -> None:
     for number in range(2):
         write_pair(tmp_path, str(number))
     with pytest.raises(UserError, match=r"data pairs:.*cannot be cut into two splits"):

@@ -89,7 +89,9 @@ def test_splits_of_recordings_keep_apart(lengths: list[int], fraction: float, se
     named = {"train": splits.train, "holdout": splits.holdout, "test": splits.test}
     assert all(named.values())
     lost = len(frames) - sum(map(len, named.values()))
-    moments = {name: {frame.moment for frame in part} for name, part in named.items()}
+    moments = {
+        name: {frame.moment for frame in part if frame.moment} for name, part in named.items()
+    }
     for one, other in (("train", "holdout"), ("train", "test"), ("holdout", "test")):
         for recording, number in moments[one]:
             near = {(recording, number + step) for step in range(-GAP, GAP + 1)}

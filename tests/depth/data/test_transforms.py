@@ -194,7 +194,7 @@ class FixedDraws(np.random.Generator):
     def permutation(self, *_: object, **__: object) -> np.ndarray:
         return np.array(self.order)
 
-    def uniform(self, *_: object, **__: object) -> float:
+    def uniform(self, *_: Any, **__: Any) -> Any:
         return next(self.factors)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -38,7 +40,7 @@ def test_size_at_480x640_is_that_of_the_docstring():
     parameters, macs = deployed_size("densedepth", (480, 640))
     assert parameters == pytest.approx(42.66, abs=0.005)
     assert macs == pytest.approx(122.68, abs=0.005)
-    assert "42.7 million parameters, 122.7 GMACs at 480x640" in DenseDepth.__doc__
+    assert "42.7 million parameters, 122.7 GMACs at 480x640" in str(DenseDepth.__doc__)
 
 
 def test_widths_are_those_of_the_paper(model):
@@ -62,7 +64,7 @@ def test_the_answer_is_that_of_a_twin_at_half_the_size(model, size):
 
 def test_depth_stays_between_a_tenth_and_ten_metres(model):
     answers = torch.tensor([-3.0, 0.0, 1.0, 4.0, 100.0, 1e6])
-    held = DenseDepth.forward
+    held: Any = DenseDepth.forward
     stub = type("Stub", (), {"training_outputs": lambda self, image: answers})()
     assert held(stub, None).tolist() == pytest.approx([10, 10, 10, 2.5, 0.1, 0.1])
 

@@ -5,9 +5,9 @@ import timm
 import torch
 from torch import nn
 
-from netadapt.depth.models.encoders import Normalise
 from netadapt.errors import UserError
 from netadapt.models import build
+from netadapt.models.inputs import Normalise
 
 CREATE = timm.create_model
 USERS = {

@@ -42,8 +42,10 @@ def twin(state: dict[str, Tensor], x: Tensor) -> Tensor:
         weight = state[f"{conv}.weight"]
         groups = 1 if weight.shape[1] == x.shape[1] and x.shape[1] > 1 else x.shape[1]
         x = F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
-        x = F.batch_norm(x, *(state[f"{norm}.{key}"] for key in ("running_mean", "running_var")),
-                         *(state[f"{norm}.{key}"] for key in ("weight", "bias")))  # fmt: skip
+        mean, var, scale, shift = (
+            state[f"{norm}.{key}"] for key in ("running_mean", "running_var", "weight", "bias")
+        )
+        x = F.batch_norm(x, mean, var, scale, shift)
         return x.clamp(0, ceiling)
 
     kept = {}

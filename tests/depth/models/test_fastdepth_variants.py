@@ -4,7 +4,7 @@ import pytest
 import torch
 from counting import deployed_size
 from random_norms import randomise_norms
-from torch import nn
+from torch import Tensor, nn
 
 from netadapt.depth.models import FastDepth, FastDepthVariant
 from netadapt.errors import UserError
@@ -29,15 +29,15 @@ def test_sizes_at_224x224_are_those_of_the_docstring(name, millions, gmacs):
     parameters, macs = deployed_size(name, (224, 224))
     assert parameters == pytest.approx(millions, abs=0.006)
     assert macs == pytest.approx(gmacs, abs=0.005)
-    assert f"{millions:.2f}" in FastDepthVariant.__doc__
-    assert f"{gmacs:.2f}" in FastDepthVariant.__doc__
+    assert f"{millions:.2f}" in str(FastDepthVariant.__doc__)
+    assert f"{gmacs:.2f}" in str(FastDepthVariant.__doc__)
 
 
 def test_on_mobilenet_with_additions_it_is_fastdepth():
     torch.manual_seed(0)
     variant = FastDepthVariant().eval()
     randomise_norms(variant)
-    variant.normalise = nn.Identity()
+    variant.normalise = nn.Identity()  # type: ignore[assignment]
     official = FastDepth().eval()
     initialise(official, PublishedWeights("timm", variant.encoder.state_dict()))
     state = {name: value for name, value in official.state_dict().items() if name[:4] == "conv"}
@@ -57,7 +57,7 @@ def test_concatenation_joins_what_addition_adds():
     both = FastDepthVariant(skips="concat")
     given = [next(stage.parameters()).shape[0] for stage in both.decoder.values()]
     assert given == [1024, 512, 256 + 256, 128 + 128, 64 + 64]
-    seen = {}
+    seen: dict[str, Tensor] = {}
     both.decoder["4"].register_forward_pre_hook(lambda _, inputs: seen.update(x=inputs[0]))
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
