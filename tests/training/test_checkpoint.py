@@ -161,7 +161,7 @@ def test_tensors_that_do_not_fit_are_refused(saved, tensors, message):
 
 def test_what_cannot_be_saved_is_said(tmp_path):
     path = tmp_path / "net.safetensors"
-    with pytest.raises(UserError, match="does not know how it was built"):
+    with pytest.raises(UserError, match="has no record of how it was built"):
         save_checkpoint(nn.Conv2d(3, 1, 1), path)
     smaller = tiny()
     smaller.spec = replace(smaller.spec, widths={"conv13.3": 4})

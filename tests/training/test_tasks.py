@@ -110,7 +110,7 @@ def test_a_score_is_the_mean_over_examples_whatever_the_batches(monkeypatch):
 @pytest.mark.parametrize(
     ("task", "model", "words"),
     [
-        ("line", nn.Conv2d(1, 2, 1), "score error of 1 examples is (1, 2, 4, 4); give one value"),
+        ("line", nn.Conv2d(1, 2, 1), "score error of 1 examples is (1, 2, 4, 4); return one value"),
         ("line", nn.Conv2d(3, 2, 1), "does not run on an input of shape (1, 1, 4, 4)"),
         ("digits", nn.Conv2d(1, 2, 1), "Conv2d returns (1, 2, 32, 32), from which task digits"),
     ],
