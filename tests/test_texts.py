@@ -229,7 +229,8 @@ def test_samples_that_declare_more_than_fits_are_refused_before_any_memory_is_ta
 
 def test_arrays_of_objects_are_never_loaded(tmp_path):
     names = ("rgb", "truth", "names", "base", "pruned")
-    np.savez(tmp_path / "samples.npz", **dict.fromkeys(names, np.array([{}], dtype=object)))
+    objects: dict[str, Any] = dict.fromkeys(names, np.array([{}], dtype=object))
+    np.savez(tmp_path / "samples.npz", **objects)
     with pytest.raises(UserError, match="not a file of samples, or is damaged") as caught:
         read_samples(tmp_path / "samples.npz")
     assert "load" not in str(caught.value)

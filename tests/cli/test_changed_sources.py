@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_a_change_is_named_refused_and_accepted_once(netadapt, begun, change):
 def test_every_change_is_noticed(begun, change):
     task = SimpleNamespace(data_files=files_of(f"pairs:{begun}/pairs"), spec="pairs:")
     settings = SimpleNamespace(lut=begun / "lut/board", model=str(begun / "small.safetensors"))
-    problem = SimpleNamespace(settings=settings, base=SimpleNamespace(task=task))
+    problem: Any = SimpleNamespace(settings=settings, base=SimpleNamespace(task=task))
     before = sources_of(problem)
     change(begun)
     now = sources_of(problem)
@@ -203,7 +204,7 @@ def test_a_listing_follows_links_and_ends_where_they_go_round(tmp_path):
 def test_a_task_of_ones_own_names_its_files(stock, tmp_path):
     task = open_digits(None, None)
     settings = SimpleNamespace(lut=stock / "lut/board", model="fastdepth")
-    problem = SimpleNamespace(settings=settings, base=SimpleNamespace(task=task))
+    problem: Any = SimpleNamespace(settings=settings, base=SimpleNamespace(task=task))
     assert sources_of(problem).keys() == {"table"}
     (tmp_path / "mine.bin").write_bytes(b"1")
     task.data_files = (tmp_path / "mine.bin",)

@@ -39,6 +39,7 @@ def test_the_meaning_says_which_executor_or_runtime_alone_takes_an_option():
     owned = [option for option in owned if option.option.only_for]
     assert {option.name for option in owned} >= {"address", "provider", "tune"}
     for option in owned:
+        assert option.option.only_for is not None
         assert f"({' '.join(option.option.only_for)})" in option.option.meaning
 
 
