@@ -115,6 +115,21 @@ def test_several_changes_are_named_in_one_line(netadapt, begun):
     assert f"{begun}/small.safetensors and {DATA}" in line
 
 
+def test_a_search_for_several_targets_accepts_for_all_of_them(netadapt, begun):
+    settings = json.loads((begun / "run/run.json").read_text())
+    for name in ("checksums", "score", "higher_is_better"):
+        del settings[name]
+    (begun / "several").mkdir()
+    (begun / "several/targets.json").write_text(json.dumps({"board": settings}))
+    (begun / "run").rename(begun / "several/board")
+    recalibrate(begun)
+    resume = "search --resume --out several"
+    assert f"since several/board was begun, {TABLE}" in netadapt.refused_at_once(resume)
+    assert netadapt(resume, "--accept-changed").code == 0
+    changes = json.loads((begun / "several/board/run.json").read_text())["accepted_changes"]
+    assert changes == ["table"]
+
+
 def test_what_was_stopped_goes_on_with_an_accepted_table_to_an_answer(netadapt, begun):
     journal = begun / "run/journal.jsonl"
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))

@@ -103,7 +103,7 @@ def test_several_videos_share_a_camera_or_have_their_own(tmp_path: Path) -> None
     ("content", "message"),
     [
         ("[1, 2", "camera.json is no camera file: it is not JSON"),
-        ("[]", "camera.json is no camera file: is "),
+        ("[]", "camera.json is no camera file: it is not a JSON object"),
         (json.dumps({k: v for k, v in CAMERA.items() if k != "fy"}), "fy is missing"),
         (json.dumps(CAMERA | {"fx": 0}), "fx is 0; give more than 0"),
         (json.dumps(CAMERA | {"fx": "30"}), "fx is '30'; give a number"),
