@@ -39,13 +39,9 @@ class RunFolder:
         """
         folder = cls(path)
         with provisional_folder(path, "run folder", lambda: has_scored(folder.journal)):
-            facts = {
-                "score": task.primary,
-                "higher_is_better": task.higher_is_better,
-            }
-            folder._write_run_json(
-                settings.model_dump() | facts | facts_of(sources)
-            )  # from here on it can be resumed
+            facts = {"score": task.primary, "higher_is_better": task.higher_is_better}
+            # from here on it can be resumed
+            folder._write_run_json({**settings.model_dump(), **facts, **facts_of(sources)})
             folder.checkpoints.mkdir()
             yield folder
 
