@@ -4,7 +4,7 @@ The base, 20 random networks, six of an eighth to seven eighths of every group a
 groups cut deep are timed twice in the same interleaved rounds. One common factor, the median of
 measured to predicted, is taken out: a machine that is faster or slower as a whole does not count.
 
-python benchmarks/table_accuracy.py lut/SLUG [HxW ...] [--model NAME]
+python benchmarks/table_accuracy.py lut/SLUG [HxW ...] [--model NAME] [--details FILE.csv]
 
 Bars: error at most 2 % on average (3 % at 2 threads) and 8 % for the worst network, at 96x128,
 128x160 and 224x224, onnxruntime. The table's target must be this machine, and the machine quiet.
@@ -14,8 +14,10 @@ Exits with 1 if a bar is missed.
 import argparse
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -68,11 +70,13 @@ def main() -> None:
     parser.add_argument("lut")
     parser.add_argument("sizes", nargs="*", default=SIZES)
     parser.add_argument("--model", default="fastdepth")
+    parser.add_argument("--details", type=Path, help="CSV file to write: one row per network")
     given = parser.parse_args()
     table = LatencyTable.load(given.lut)
     require_attached(table.target)
     mean_bar = MEAN_BAR if table.target.threads == 1 else MEAN_BAR_THREADS
     missed = False
+    details = []
     print(f"{table.target.slug}, {given.model}")
     print("| input | networks | factor | mean error % | largest % | repeats to % |")
     print("|---|---|---|---|---|---|")
@@ -90,12 +94,21 @@ def main() -> None:
             timing = bench.whole(rows, 2 * ROUNDS, RUNS, lambda: None)
         measured, again = (typical_ms(timing.seconds[:, half::2]) for half in (0, 1))
         factor = float(np.median(measured / predicted))
+        found = pd.DataFrame(rows, columns=list(prunable.groups))
+        found.insert(0, "input", size)
+        found.insert(1, "kind", kinds)
+        found.insert(2, "predicted_ms", predicted)
+        found.insert(3, "measured_ms", measured)
+        found.insert(4, "again_ms", again)
+        details.append(found)
         for kind, mean, largest, repeat in figures(kinds, predicted, measured, again):
             print(
                 f"| {size} | {kind} | {factor:.3f} | {mean:.2f} | {largest:.1f} | {repeat:.2f} |",
                 flush=True,
             )
             missed |= kind == "all" and (mean > mean_bar or largest > LARGEST_BAR)
+    if given.details:
+        given.details.write_text(pd.concat(details).to_csv(index=False, float_format="%.5f"))
     verdict = "missed" if missed else "met"
     print(f"bars: {mean_bar:g} % on average, {LARGEST_BAR:g} % at most: {verdict}")
     sys.exit(int(missed))
