@@ -7,7 +7,8 @@ Each method walks down to the smallest share of the base's predicted latency; th
 to the shares are fine-tuned equally long, with the same batches, as is the base; then all are
 timed on the device in interleaved rounds, and the tables are written to RESULTS (.csv, .md, .png,
 .svg). What is in WORK is not done again; processes with other seeds or methods can share it, all
-but the last with --points-only. The table's target must be this machine.
+but the last with --points-only. The table's target must be this machine. A sitting of its own for
+each seed, with a base trained anew, is joined to the earlier ones by --join.
 
 FastDepth's published widths join as two rows of one network each: cut from the base, and, with
 --weights, trained from ImageNet weights without a base, for as many steps as the base.
@@ -67,7 +68,20 @@ def main(arguments: list[str] | None = None) -> None:
     if given.points_only:
         return
     notes = [_heading(arena, given), *repeated(arena, given.seeds)]
-    print(write_tables(measured(arena), arena.shares, notes, given.results, published.SINGLE))
+    points = measured(arena)
+    if given.join:
+        points = joined(points, given.results.with_suffix(".csv"))
+    print(write_tables(points, arena.shares, notes, given.results, published.SINGLE))
+
+
+def joined(points: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Return ``points`` and those of ``file`` that are of other seeds.
+
+    A seed is measured in one sitting, against a base of its own: only shares of the base's
+    latency and scores are compared.
+    """
+    earlier = pd.read_csv(file)
+    return pd.concat([earlier[~earlier["seed"].isin(points["seed"])], points], ignore_index=True)
 
 
 def repeated(arena: Arena, seeds: Sequence[int], method: str = "netadapt") -> list[str]:
@@ -179,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=int)
     parser.add_argument("--points-only", action="store_true", help="write no tables")
+    parser.add_argument(
+        "--join", action="store_true", help="keep the rows of other seeds that RESULTS has already"
+    )
     for name in OWN:
         kind = float if name.endswith(("lr", "decay", "reduction")) else int
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
