@@ -11,6 +11,7 @@ from netadapt.latency.workloads import Family, Workload, WorkloadMap, coordinate
 from netadapt.profiling.schedule import LEVELS
 
 LOWEST_SHARE = 1 / 8
+LARGEST_SHARE = 7 / 8  # of networks whose groups are all narrowed alike
 Multiple = int | Mapping[str, int]  # one for all groups, or one for each
 POOL = 64  # random networks that each refining one is chosen from
 
@@ -100,22 +101,46 @@ def searched_networks(
     deep and the others full, as a walk leaves them; and two have random widths.
     """
     rows = random_networks(widths, count, multiple, rng)
+    groups = len(widths)
+    shares = np.linspace(LOWEST_SHARE, LARGEST_SHARE, -(-count // 4))[_spread(-(-count // 4))]
+    rows[::4] = narrowed_networks(widths, np.tile(shares, (groups, 1)).T, multiple)
+    for place in range(1, count, 4):
+        deep = rng.permutation(groups) < rng.integers(1, max(2, groups // 2 + 1))
+        share = np.where(deep, rng.uniform(LOWEST_SHARE, 0.5, groups), 1.0)
+        rows[place] = narrowed_networks(widths, share[None], multiple)[0]
+    return rows
+
+
+def uniform_networks(
+    widths: Mapping[str, int], count: int, multiple: Multiple
+) -> NDArray[np.int64]:
+    """Return ``(count, G)`` widths with all groups narrowed alike, from 7/8 down.
+
+    Their shares lie evenly between an eighth, which is left out, and 7/8.
+    """
+    shares = np.linspace(LARGEST_SHARE, LOWEST_SHARE, count, endpoint=False)
+    return narrowed_networks(widths, np.tile(shares, (len(widths), 1)).T, multiple)
+
+
+def narrowed_networks(
+    widths: Mapping[str, int], shares: NDArray[np.float64], multiple: Multiple
+) -> NDArray[np.int64]:
+    """Return the ``(N, G)`` widths nearest to ``(N, G)`` shares of the full ones."""
     lowest = extreme_networks(widths, multiple)[0]
     full = np.array(list(widths.values()))
     steps = np.array([multiple_of(multiple, name) for name in widths])
-    shares = rng.permutation(np.linspace(LOWEST_SHARE, 7 / 8, -(-count // 4)))
+    rounded = (np.rint(full * shares / steps) * steps).astype(np.int64)
+    clipped: NDArray[np.int64] = np.maximum(lowest, np.minimum(rounded, full))
+    return clipped
 
-    def narrowed(share: NDArray[np.float64] | float) -> NDArray[np.int64]:
-        rounded = (np.rint(full * share / steps) * steps).astype(np.int64)
-        clipped: NDArray[np.int64] = np.maximum(lowest, np.minimum(rounded, full))
-        return clipped
 
-    for place in range(0, count, 4):
-        rows[place] = narrowed(shares[place // 4])
-    for place in range(1, count, 4):
-        deep = rng.permutation(len(full)) < rng.integers(1, max(2, len(full) // 2 + 1))
-        rows[place] = narrowed(np.where(deep, rng.uniform(LOWEST_SHARE, 0.5, len(full)), 1.0))
-    return rows
+def _spread(count: int) -> list[int]:
+    """Return the numbers below ``count`` so that the first few lie far apart.
+
+    The golden ratio's multiples modulo 1, ranked.
+    """
+    golden = (np.arange(count) * 0.6180339887) % 1
+    return np.argsort(np.argsort(golden)).tolist()
 
 
 def refining_networks(

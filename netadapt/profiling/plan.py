@@ -13,7 +13,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from netadapt.latency.predictor import subject_of
 from netadapt.latency.workloads import Workload, WorkloadMap
-from netadapt.profiling.design import design_networks, extreme_networks, searched_networks
+from netadapt.profiling.design import (
+    design_networks,
+    extreme_networks,
+    searched_networks,
+    uniform_networks,
+)
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.pruning import PrunableModel
 
@@ -61,7 +66,12 @@ def make_plan(prunable: PrunableModel, mapped: WorkloadMap, schedule: ProfileSch
     whole[:2] = extreme_networks(prunable.widths, multiple)
     return Plan(
         groups=tuple(prunable.groups),
-        design=design_networks(mapped, prunable.widths, multiple, schedule.levels),
+        design=np.concatenate(
+            [
+                design_networks(mapped, prunable.widths, multiple, schedule.levels),
+                uniform_networks(prunable.widths, schedule.uniform, multiple),
+            ]
+        ),
         whole=whole,
         workloads=mapped.at,
         members=tuple(unit.members for unit in mapped.units),

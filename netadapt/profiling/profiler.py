@@ -235,6 +235,13 @@ def revalidate(
 
 
 def typical_ms(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ``(networks,)`` medians in ms of ``(networks, rounds, runs)`` seconds."""
-    medians: NDArray[np.float64] = np.median(seconds.reshape(len(seconds), -1), axis=1) * 1000
+    """Return the ``(networks,)`` medians in ms of ``(networks, rounds, runs)`` seconds.
+
+    A round visits every network once. How slow the machine was in a round, the median of what its
+    visits took relative to the same networks' other visits, is divided out before.
+    """
+    visits = np.median(seconds, axis=2)
+    slowdown = np.median(visits / np.median(visits, axis=1, keepdims=True), axis=0)
+    steady = seconds / (slowdown / np.median(slowdown))[None, :, None]
+    medians: NDArray[np.float64] = np.median(steady.reshape(len(seconds), -1), axis=1) * 1000
     return medians

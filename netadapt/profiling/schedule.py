@@ -11,6 +11,7 @@ class ProfileSchedule:
 
     Attributes:
         levels: widths a group in the coarse grid of ``levels ** 2`` networks, a prime.
+        uniform: networks added in which all groups are narrowed alike.
         chunk: networks timed together, operation by operation.
         rounds: visits of each, and ``runs`` timed at each visit.
         refinements: times ``chunk`` networks are added where interpolation is least sure.
@@ -23,10 +24,11 @@ class ProfileSchedule:
     """
 
     levels: int = LEVELS
+    uniform: int = 6
     chunk: int = 7
     rounds: int = 5
     runs: int = 4
-    refinements: int = 3
+    refinements: int = 2
     calibration_networks: int = 16
     validation_networks: int = 50
     validation_rounds: int = 8

@@ -20,6 +20,7 @@ from netadapt.pruning import PrunableModel
 
 BRIEF = ProfileSchedule(
     levels=3,
+    uniform=0,
     rounds=1,
     runs=2,
     refinements=0,

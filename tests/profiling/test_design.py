@@ -17,6 +17,7 @@ from netadapt.profiling.design import (
     random_networks,
     refining_networks,
     searched_networks,
+    uniform_networks,
 )
 from netadapt.pruning import PrunableModel, trace
 
@@ -184,6 +185,19 @@ def test_uniform_networks_span_an_eighth_to_seven_eighths() -> None:
     uniform = searched_networks(groups, 24, 8, np.random.default_rng(0))[::4]
     assert (uniform == uniform[:, :1]).all()
     assert sorted(uniform[:, 0].tolist()) == [64, 144, 216, 296, 368, 448]
+
+
+def test_the_first_uniform_networks_calibrate_and_lie_far_apart() -> None:
+    rows = searched_networks(dict.fromkeys("abcd", 512), 64, 8, np.random.default_rng(0))
+    first = sorted(rows[:16:4, 0].tolist())
+    assert min(np.diff(first)) > 512 / 16
+
+
+def test_a_design_has_uniform_networks_between_an_eighth_and_seven_eighths() -> None:
+    rows = uniform_networks({"a": 512, "b": 64}, 6, 8)
+    assert rows[:, 0].tolist() == [448, 384, 320, 256, 192, 128]
+    assert (rows[:, 1] == rows[:, 0] // 8).all()
+    assert uniform_networks({"a": 512, "b": 64}, 0, 8).shape == (0, 2)
 
 
 def test_a_group_of_several_channels_at_once_keeps_its_step() -> None:

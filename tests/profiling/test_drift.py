@@ -16,7 +16,7 @@ from netadapt.profiling.agent.timing import OperationRuns, Timing
 from netadapt.profiling.devices.base import Bench
 from netadapt.profiling.drift import Drift
 from netadapt.profiling.plan import make_plan
-from netadapt.profiling.profiler import Profile
+from netadapt.profiling.profiler import Profile, typical_ms
 from netadapt.pruning import PrunableModel
 
 SCHEDULE = replace(BRIEF, chunk=2)
@@ -75,6 +75,14 @@ def test_what_is_measured_is_divided_by_how_slow_the_machine_is(measured) -> Non
     )
     assert drift.slowdowns[:4] == pytest.approx(SLOWING[:4], abs=1e-3)
     assert set(none.slowdowns) == {1.0}
+
+
+def test_slow_rounds_do_not_change_what_whole_networks_take() -> None:
+    quick = np.random.default_rng(0).uniform(1e-3, 9e-3, (5, 1, 1)) * np.ones((5, 8, 3))
+    slow = quick * np.array([1, 1, 2, 2, 2, 3, 1, 1])[None, :, None]  # half of the rounds
+    slow[2, 0, 0] *= 50  # and one run that something interrupted
+    ratios = typical_ms(slow) / typical_ms(quick)
+    assert ratios == pytest.approx(np.full(5, ratios[0]))
 
 
 def test_a_profile_that_goes_on_measures_against_its_own_start(
