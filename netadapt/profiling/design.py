@@ -134,13 +134,13 @@ def narrowed_networks(
     return clipped
 
 
-def _spread(count: int) -> list[int]:
+def _spread(count: int) -> NDArray[np.intp]:
     """Return the numbers below ``count`` so that the first few lie far apart.
 
     The golden ratio's multiples modulo 1, ranked.
     """
     golden = (np.arange(count) * 0.6180339887) % 1
-    return np.argsort(np.argsort(golden)).tolist()
+    return np.argsort(np.argsort(golden))
 
 
 def refining_networks(
