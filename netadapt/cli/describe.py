@@ -30,6 +30,7 @@ def network(
     from netadapt.cli.models import load_with_input
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
+    from netadapt.latency.validation import warning_of
     from netadapt.pruning import trace
 
     model, example = load_with_input(reference, input_size)
@@ -51,6 +52,8 @@ def network(
         facts |= latency_range(prunable, table)
         if predictor.calibration_note:
             facts["note"] = predictor.calibration_note
+        if warning := warning_of(lut):
+            facts["warning"] = warning
         for module, _, milliseconds in predictor.breakdown({}):
             _add_share(shares["latency %"], module, milliseconds / whole)
     stepped = any(group.step > 1 for group in prunable.groups.values())
@@ -103,6 +106,7 @@ def table(folder: Path) -> dict[str, Any]:
     from netadapt.cli.facts import rounded
     from netadapt.latency.catalogue import coverage
     from netadapt.latency.table import LatencyTable
+    from netadapt.latency.validation import warning_of
 
     loaded = LatencyTable.load(folder)
     facts: dict[str, Any] = {
@@ -116,6 +120,8 @@ def table(folder: Path) -> dict[str, Any]:
     validation = _validation(folder)
     if validation:
         facts["validation"] = validation
+        if warning := warning_of(folder):
+            facts["warning"] = warning
     facts["coverage"] = rounded(coverage(loaded.rows).to_dict("records"))
     return facts
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 OF_THE_NETWORK = ("model", "input_size", "channel_multiple", "lock", "as_json")
-UNSTEADY = 3.0  # percent between two measurements of the same networks
 
 
 @with_options(ProfileRequest, Options)
@@ -170,11 +169,8 @@ def _show(
         f"{report.within_10:.0f} % within 10 %, Spearman {report.spearman:.4f}; "
         f"the same networks measured twice differ by {report.repeatability:.2f} %"
     )
-    if report.repeatability > UNSTEADY:
-        say(
-            "two measurements of the same networks differ: the machine is busy with something "
-            "else; for a reliable table remove the folder and profile again when it is quiet"
-        )
+    if report.warning:
+        say(f"warning: {report.warning}")
     if reach:
         say(
             f"the network takes {reach['predicted_ms']:.4g} ms (p50); budgets down to about "

@@ -12,6 +12,8 @@ from netadapt.files import existing_file, write_atomic
 from netadapt.latency.table import LONGEST_US, MAX_BYTES, MAX_COLUMNS, MAX_SIZE
 from netadapt.texts import csv_problem, require_few_columns
 
+UNSTEADY = 3.0  # percent between two measurements of the same networks
+INACCURATE = 5.0  # percent between predicted and measured
 VALIDATION_COLUMNS = ("network", "predicted_ms", "measured_ms", "repeat_ms")
 
 
@@ -35,6 +37,29 @@ class Report:
     within_10: float
     spearman: float
     repeatability: float
+
+    @property
+    def warning(self) -> str:
+        """Say what is wrong with the table; empty if nothing is."""
+        if self.repeatability > UNSTEADY:
+            return (
+                f"whole networks differed by {self.repeatability:.2f} % when they were measured "
+                "twice: the machine was busy with something else; for a reliable table remove the "
+                "folder and profile again when it is quiet"
+            )
+        if self.mape > INACCURATE:
+            return (
+                f"predictions are {self.mape:.2f} % off on average, although the machine was "
+                "steady: they rank networks, but trust only measured latencies"
+            )
+        return ""
+
+
+def warning_of(folder: Path) -> str:
+    """Return the warning of the table in ``folder``; empty if there is none, or no validation."""
+    if not (folder / "validation.csv").exists():
+        return ""
+    return summarise(load_validation(folder)).warning
 
 
 def summarise(validation: pd.DataFrame, workloads: int = 0, added: int = 0) -> Report:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from netadapt.errors import UserError
 from netadapt.interrupts import on_interrupt
+from netadapt.latency.validation import warning_of
 from netadapt.search.executors.base import Executor
 from netadapt.search.executors.registry import open_executor
 from netadapt.search.executors.sharing import SharingExecutor
@@ -113,7 +114,9 @@ def _searched(
     device = compute_device(settings.train_on)
     networks = Networks(base, folder.path, device)
     strategy = load_strategy(settings.strategy)(settings, problem.space, networks)
-    for note in (base.task.note, problem.space.costs.predictor.calibration_note):
+    predictor = problem.space.costs.predictor
+    warning = warning_of(predictor.table.folder)
+    for note in (base.task.note, predictor.calibration_note, warning and f"the table: {warning}"):
         if note:
             progress.noted(note)
     opened = open_executor(base, networks, progress)

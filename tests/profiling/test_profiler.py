@@ -123,6 +123,11 @@ def test_a_report_compares_predicted_with_measured() -> None:
     assert report.spearman == pytest.approx(1)
     assert report.repeatability == pytest.approx(5)
     assert (report.workloads, report.added) == (7, 3)
+    assert "busy with something else" in report.warning  # the clock is off by 5 %
+    steady = validation.assign(repeat_ms=validation["measured_ms"])
+    assert summarise(steady).warning.startswith("predictions are 10.25 % off on average")
+    exact = steady.assign(predicted_ms=steady["measured_ms"] * [1, 1.001, 1, 1])
+    assert summarise(exact).warning == ""
 
 
 def test_a_refined_table_knows_more_widths(small: PrunableModel, tmp_path: Path) -> None:
