@@ -44,7 +44,7 @@ PARTS: dict[str, list[tuple[object, str]]] = {
     "journal": [(Journal, "append")],
     "proposals": [(NetAdaptStrategy, "propose")],
     "tables and front": [(loop, "write_results"), (loop, "write_samples")],
-    "measuring": [(clock, "rounds_ms")],
+    "measuring": [(clock, "timed_rounds")],
 }
 WORK = ("training", "evaluation", "decoding")
 ONCE = ("measuring",)

@@ -1,12 +1,14 @@
 """Networks at the precisions that they are deployed in, side by side on this machine.
 
-python benchmarks/precision.py table OUT.jsonl base=CKPT published=CKPT ours=CKPT [--data DATA]
+python benchmarks/precision.py table OUT.jsonl base=CKPT published=CKPT pruned-fp32=CKPT ours=CKPT
+    [--data DATA]
 python benchmarks/precision.py ranges [CHECKPOINT]
 
 ``table`` times every network at every precision in interleaved rounds and prints each as a share
 of the first network's fp32 latency in onnxruntime, the median over rounds. The rounds are appended
-to OUT.jsonl; started again with the same arguments, it adds to them. With ``--data`` it also scores
-the networks in fp32 and as int8 files.
+to OUT.jsonl; started again with the same arguments, it adds to them. For each network but the first
+a line says what "prune, then quantise" gives: name one that was searched for in fp32. With
+``--data`` it also scores the networks in fp32 and as int8 files.
 
 ``ranges`` shows that the ranges of an int8 graph do not change its time: one network, quantised
 with the ranges that tables are profiled with, with those of real images, and with each of these a
@@ -113,6 +115,14 @@ def show(path: Path) -> None:
     for name, seconds in medians.items():
         low, middle, high = np.quantile(seconds / first, (0.25, 0.5, 0.75))
         print(f"{name:<40} {middle:.3f}  ({low:.3f} to {high:.3f})")
+    for network in list(dict.fromkeys(name.split()[0] for name in medians))[1:]:
+        for runtime in ("onnxruntime", "openvino"):
+            fp32, int8 = (medians[f"{network} {runtime} {p}"] for p in ("fp32", "int8"))
+            ratio = np.median(int8 / fp32)
+            print(
+                f"{network} pruned, then quantised, in {runtime}: {np.median(int8 / first):.3f} of "
+                f"the base in fp32, {ratio:.3f} of itself in fp32"
+            )
 
 
 def show_scores(networks: Mapping[str, str], data: str) -> None:

@@ -240,8 +240,9 @@ def search(
         out: the run folder: new, unless ``resume``. Default: a new one under ``search_runs/``.
         resume: go on where the run in ``out`` stopped; it remembers all other options.
         progress: listens to every step. Default: nobody does.
-        **options: see below; give ``budget_ms`` (or ``speedup``), ``budget_macs``,
-            ``budget_params`` and ``budget_mb`` alone or together, or else ``min_accuracy``.
+        **options: see below; give ``budget_ms`` (or ``speedup``), ``budget_mj``,
+            ``budget_macs``, ``budget_params`` and ``budget_mb`` alone or together, or else
+            ``min_accuracy``.
 
     Raises:
         UserError: anything that the user can fix.

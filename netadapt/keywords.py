@@ -16,6 +16,7 @@ class SearchOptions(TypedDict, total=False):
     task: str | None
     data: str | None
     task_options: Mapping[str, Any] | None
+    budget_mj: float | None
     speedup: float | None
     budget_macs: float | None
     budget_params: float | None
@@ -27,6 +28,7 @@ class SearchOptions(TypedDict, total=False):
     short_lr: float | None
     long_steps: int | None
     long_lr: float | None
+    qat: int | None
     long_points: int | None
     batch_size: int | None
     optimizer: Literal["sgd", "adamw"] | None

@@ -20,7 +20,9 @@ DOTTED = re.compile(r"`(netadapt(?:\.\w+)+)(?:\(.*?\))?`")
 OPTION = re.compile(r"`(--[a-z][\w-]*)")
 GUIDES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # words of other programs, and of ours that a reader is told no longer to use
-FOREIGN = {"--build", "--exportProfile", "--exportLayerInfo"}
+FOREIGN = {
+    "--build", "--exportProfile", "--exportLayerInfo", "--noTF32", "--fp16", "--bf16", "--int8",
+}  # fmt: skip
 
 
 def text(path: Path) -> str:

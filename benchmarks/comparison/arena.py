@@ -116,7 +116,7 @@ def compete(
             wanted = share * found[0].predicted_ms
             nearest = min(found, key=lambda row: abs(row.predicted_ms - wanted))
             job = jobs.long(search.state, nearest.name)
-            tuned = evaluate(job).candidate(job, nearest.macs, nearest.params, nearest.peak_mb)
+            tuned = evaluate(job).candidate(job, nearest.costs)
             samples = read["proposing"] + read["short"]
             arena.add(_point(tuned, method, seed, share, path.name, samples, seconds))
 

@@ -57,7 +57,7 @@ def compare_runtimes(request: BenchmarkRequest, runs: int, as_json: bool) -> Non
     from netadapt.profiling.comparison import compare
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.devices.local import LocalDevice
-    from netadapt.profiling.runtimes import RUNTIMES, load_runtime
+    from netadapt.profiling.runtimes import BUNDLE_ONLY, RUNTIMES, load_runtime
 
     here = load_device(request.device)
     if not isinstance(here, LocalDevice):
@@ -67,7 +67,7 @@ def compare_runtimes(request: BenchmarkRequest, runs: int, as_json: bool) -> Non
     # what would fail in every process fails before any is started
     target = here.target(load_runtime("torch"), request.options_of("torch"))
     load_with_input(request.checkpoint, request.input_size, request.options.batch)
-    commands = {name: request.command(name) for name in RUNTIMES}
+    commands = {name: request.command(name) for name in RUNTIMES if name not in BUNDLE_ONLY}
     with stage_progress() as progress:
         found = compare(commands, runs, progress, here.energy())
     if not any(one.stats for one in found):

@@ -116,8 +116,8 @@ def _show(made: "Exported", scores: dict[str, Any]) -> None:
         say(f"{made.precision} file: differs from fp32 by {share:.2f} % of the mean output")
     if made.precision == "int8" and problem("onnxruntime", "int8", cpu_features()):
         say(
-            "this CPU has no instructions for int8: its sums saturate, so the file is more exact "
-            "on a CPU that has them (VNNI or dotprod) than it is here"
+            "this CPU has no instructions for int8: the file is scored as a CPU computes it that has "
+            "them (VNNI or dotprod); run here, its sums saturate"
         )
     for name, value in scores.get("file", {}).items():
         say(f"{name:<8} {value:.4f} (network {scores['network'][name]:.4f})")

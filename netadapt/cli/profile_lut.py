@@ -116,7 +116,7 @@ def measure_table(model: str, *, as_json: bool = False, **given: Any) -> None:
 def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> None:
     from netadapt.cli.models import load_with_input
     from netadapt.profiling.bundle import write_bundle
-    from netadapt.profiling.runtimes import load_runtime
+    from netadapt.profiling.runtimes import BUNDLE_ONLY, load_runtime
     from netadapt.pruning import trace
 
     runtime = load_runtime(given.get("runtime", "onnxruntime"))
@@ -131,7 +131,10 @@ def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> N
     if as_json:
         print_json({"bundle": bundle})
     else:
-        say(f"on the device: python3 {bundle.name}; its README.txt says what it needs")
+        start = f"python3 {bundle.name}"
+        if runtime.name in BUNDLE_ONLY:
+            start = f"python3 -m zipfile -e {bundle.name} FOLDER; sh FOLDER/run.sh"
+        say(f"on the device: {start}; its README.txt says what it needs")
         print(bundle)
 
 
@@ -169,6 +172,8 @@ def _show(
         f"{report.within_10:.0f} % within 10 %, Spearman {report.spearman:.4f}; "
         f"the same networks measured twice differ by {report.repeatability:.2f} %"
     )
+    if report.energy_mape is not None:
+        say(f"energy of a run: error {report.energy_mape:.2f} % on average")
     if report.warning:
         say(f"warning: {report.warning}")
     if reach:

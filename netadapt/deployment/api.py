@@ -14,7 +14,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from netadapt.deployment.deployed import PRECISION_KEY
+from netadapt.deployment.deployed import PRECISION_KEY, session_options
 from netadapt.deployment.exporter import exported_program
 from netadapt.deployment.quantise import observed_ranges, quantised
 from netadapt.deployment.rewrites import commute_upsampling, simplified
@@ -160,11 +160,8 @@ def _batches(frames: Tensor, size: int) -> list[Array]:
 
 def _answers(graph: onnx.ModelProto, frames: Sequence[Array]) -> list[list[Array]]:
     """All outputs of ``graph`` for each input."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        graph.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
     name = session.get_inputs()[0].name
     return [list(session.run(None, {name: frame})) for frame in frames]

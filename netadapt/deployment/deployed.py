@@ -12,6 +12,7 @@ from netadapt.errors import UserError
 from netadapt.files import existing_file
 
 PRECISION_KEY = "netadapt.precision"
+CPUINFO = Path("/proc/cpuinfo")
 MAX_BYTES = 2**31  # of a protobuf message
 
 
@@ -102,16 +103,41 @@ def load_deployed(path: Path) -> DeployedNetwork:
 def _session(path: Path) -> Any:
     import onnxruntime  # a search on a board's table needs none
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
     if path.stat().st_size >= MAX_BYTES:
         raise UserError(f"{path} is larger than an ONNX file can be")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(path), session_options(), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # onnxruntime's own exceptions have no common base
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be run by onnxruntime: {line}") from error
+
+
+def session_options() -> Any:
+    """How files are scored in ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
+    if _saturates():
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return options
+
+
+def _saturates() -> bool:
+    """Whether this CPU's int8 products overflow, so that a file answers otherwise than elsewhere.
+
+    x86 without VNNI adds pairs of products in 16 bits. Such a CPU is no target for int8; a file is
+    scored there as other CPUs compute it, in float with every rounding.
+    """
+    try:
+        cpuinfo = CPUINFO.read_text(errors="replace")
+    except OSError:
+        return False
+    flags = set(cpuinfo.partition("\nflags")[2].partition("\n")[0].split())
+    return "sse2" in flags and flags.isdisjoint(("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 def _described(inputs: Any) -> str:

@@ -14,6 +14,8 @@ ELEMENTWISE = {
     "Relu", "Clip", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Gelu",
 }  # fmt: skip
 
+MOVING = {*ELEMENTWISE, "BatchNormalization"}
+
 
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return ``model`` with constants computed, batch norms folded and all shapes inferred."""
@@ -34,28 +36,29 @@ def commute_upsampling(model: onnx.ModelProto) -> int:
     behind it move with it.
 
     Args:
-        model: a graph as ``simplified`` returns it.
+        model: a graph. Batch norms that ``simplified`` has not folded move with the convolution.
 
     Returns:
         How many convolutions were moved.
     """
     graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
+    constants = _constants(graph)
+    computed = _computed_before(graph, constants)
     nodes = list(onnx.ModelProto.FromString(model.SerializeToString()).graph.node)
     moved = 0
     for resize in [node for node in nodes if node.op_type == "Resize"]:
         if not _is_spatial_nearest(resize, constants):
             continue
         reader = _only_reader(graph, nodes, resize)
-        if reader is None or not _is_pointwise(reader, constants):
+        if reader is None or not _is_pointwise(reader, constants, computed):
             continue
         moved += 1
         _swap(graph, nodes, resize, reader)
-        while (reader := _only_reader(graph, nodes, resize)) and reader.op_type in ELEMENTWISE:
+        while (reader := _only_reader(graph, nodes, resize)) and reader.op_type in MOVING:
             _swap(graph, nodes, resize, reader)
     if moved:
         del graph.node[:]
-        graph.node.extend(nodes)
+        graph.node.extend(_in_order(nodes))
         del graph.value_info[:]  # shapes between the swapped nodes have changed
         model.CopyFrom(onnx.shape_inference.infer_shapes(model))
     return moved
@@ -72,8 +75,45 @@ def _is_spatial_nearest(resize: Any, constants: dict[str, Any]) -> bool:
     return len(values) == 4 and bool((values[:2] == 1).all())
 
 
-def _is_pointwise(node: Any, constants: dict[str, Any]) -> bool:
-    if node.op_type != "Conv" or any(name not in constants for name in node.input[1:] if name):
+def _constants(graph: Any) -> dict[str, Any]:
+    """The tensors that nothing computes, by name."""
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            found[node.output[0]] = node.attribute[0].t
+    return found
+
+
+def _computed_before(graph: Any, constants: dict[str, Any]) -> set[str]:
+    """The names of all values that follow from constants alone."""
+    found = set(constants)
+    for node in graph.node:
+        if node.input and all(name in found for name in node.input if name):
+            found.update(node.output)
+    return found
+
+
+def _in_order(nodes: list[Any]) -> list[Any]:
+    """Return ``nodes`` such that each follows what it reads; otherwise as they are."""
+    made_by = {name: place for place, node in enumerate(nodes) for name in node.output}
+    done: dict[int, None] = {}
+    for start in range(len(nodes)):
+        waiting = [start]
+        while waiting:
+            place = waiting[-1]
+            sources = [made_by[name] for name in nodes[place].input if name in made_by]
+            missing = [source for source in sources if source not in done]
+            if missing:
+                waiting.extend(missing)
+            else:
+                done[waiting.pop()] = None
+    return [nodes[place] for place in done]
+
+
+def _is_pointwise(node: Any, constants: dict[str, Any], computed: set[str]) -> bool:
+    if node.op_type != "Conv" or node.input[1] not in constants:
+        return False
+    if any(name not in computed for name in node.input[2:] if name):
         return False
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     return (

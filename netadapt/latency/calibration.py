@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.optimize import nnls
 
+from netadapt.latency.energy import EnergyCalibration
 from netadapt.latency.fusion import FixedCost
 
 CACHES_MB = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # 0: none
@@ -48,6 +49,7 @@ class NetworkCalibration(BaseModel):
         channel_blocks: for each kind of workload (``conv2d 1x1``), how many channels the target
             computes at a time: any channel count costs what the next multiple costs. The kind
             ``""`` stands for all that are not named; kinds of which nothing is said have 1.
+        energy: what a run takes of energy, where the machine has a counter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +68,7 @@ class NetworkCalibration(BaseModel):
     channel_blocks: Annotated[dict[Name, Block], Field(max_length=1000)] = Field(
         default_factory=dict
     )
+    energy: EnergyCalibration | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -19,7 +19,9 @@ class Fusion(BaseModel):
         into: the kinds that take in what follows them.
         activated: further kinds, which take in an activation that follows them and nothing else.
         upsampling_last: whether a 1x1 convolution that alone reads a nearest upsampling is
-            computed before it.
+            computed before it, as ``netadapt export`` writes it.
+        chained: kinds that are merged with their like, where each reads the one before and
+            constants: the normalisation of an image, for one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,8 +32,9 @@ class Fusion(BaseModel):
     into: frozenset[str] = frozenset({"conv2d"})
     activated: frozenset[str] = frozenset()
     upsampling_last: bool = False
+    chained: frozenset[str] = frozenset()
 
-    @field_serializer("activations", "into", "activated")
+    @field_serializer("activations", "into", "activated", "chained")
     def _sorted(self, names: frozenset[str]) -> list[str]:
         return sorted(names)
 
@@ -44,6 +47,7 @@ FUSIONS: dict[str, Fusion] = {
         batch_norm=True,
         activations=_COMMON | {"hardsigmoid", "elu", "silu", "gelu", "hardswish"},
         add=True,
+        upsampling_last=True,
     ),
     "torch": Fusion(),
     "torch-compile": Fusion(
@@ -59,6 +63,8 @@ FUSIONS: dict[str, Fusion] = {
         add=True,
         into=frozenset({"conv2d", "add"}),
         activated=frozenset({"batch_norm", "linear", "mul", "upsample"}),
+        chained=frozenset({"sub", "div", "mul"}),
+        upsampling_last=True,
     ),
     "executorch": Fusion(
         batch_norm=True,
@@ -72,15 +78,23 @@ FUSIONS: dict[str, Fusion] = {
         into=frozenset({"conv2d", "upsample"}),
         activated=frozenset({"add"}),
     ),
+    # from NVIDIA's list of fusions, not from a device: an importer checks every layer's name
+    "tensorrt": Fusion(
+        batch_norm=True,
+        activations=_COMMON | {"hardswish", "gelu", "elu", "silu", "hardsigmoid"},
+        add=True,
+        into=frozenset({"conv2d", "add"}),
+        activated=frozenset({"batch_norm", "linear", "mul", "upsample"}),
+        upsampling_last=True,
+    ),
 }
 
-# int8 graphs are exported with the upsampling last. OpenVINO merges as it does in fp32; onnxruntime
-# adds in a kernel of its own (QLinearAdd)
+# OpenVINO merges as it does in fp32; onnxruntime adds in a kernel of its own (QLinearAdd)
 INT8_FUSIONS: dict[str, Fusion] = {
     "onnxruntime": FUSIONS["onnxruntime"].model_copy(
-        update={"add": False, "activated": frozenset({"add"}), "upsampling_last": True}
+        update={"add": False, "activated": frozenset({"add"})}
     ),
-    "openvino": FUSIONS["openvino"].model_copy(update={"upsampling_last": True}),
+    "openvino": FUSIONS["openvino"],
 }
 
 # what a network costs beyond its operations: something once a call, or with every workload
@@ -91,9 +105,10 @@ FIXED_COSTS: dict[str, FixedCost] = {
     "openvino": "call",
     "executorch": "call",
     "tvm": "call",
+    "tensorrt": "call",
 }
 
 
 def rules_of(runtime: str, precision: str) -> Fusion:
     """Return the present rules of ``runtime`` at ``precision``."""
-    return INT8_FUSIONS[runtime] if precision == "int8" else FUSIONS[runtime]
+    return INT8_FUSIONS.get(runtime, FUSIONS[runtime]) if precision == "int8" else FUSIONS[runtime]

@@ -11,7 +11,7 @@ from netadapt.latency.calibration import NetworkSums, calibrated_ms, subject_in_
 from netadapt.latency.interpolation import Grid, Surfaces
 from netadapt.latency.table import LatencyTable
 from netadapt.latency.working_set import megabytes
-from netadapt.latency.workloads import workload_map
+from netadapt.latency.workloads import block_kind, workload_map
 from netadapt.pruning import PrunableModel, Widths
 
 CHUNK = 2048  # rows at a time, so that what is in work stays in the cache
@@ -91,6 +91,29 @@ class LatencyPredictor:
             for part in self._parts_us(rows):
                 total[start : start + CHUNK] += part
         return self._calibrated(total, widths)
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether the table says what energy a run takes."""
+        return self.calibration.energy is not None
+
+    def energy_or_nan(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Predict the ``(B,)`` energies of a run in mJ, with NaN as ``batch_or_nan`` has it.
+
+        Raises:
+            UserError: the table has no energies.
+        """
+        energy = self.calibration.energy
+        if energy is None:
+            raise UserError(
+                f"{self.table.folder} says nothing of energy: its device had no counter that may "
+                "be read (RAPL in /sys/class/powercap, or NVML); profile again where it may"
+            )
+        kind_us: dict[str, NDArray[np.float64]] = {}
+        for workload, part in zip(self._full, self._parts_us(widths), strict=True):
+            kind = block_kind(workload)
+            kind_us[kind] = kind_us.get(kind, 0.0) + part
+        return energy.mj(kind_us)
 
     def breakdown(self, widths: Widths) -> list[tuple[str, str, float]]:
         """Return (module, workload, ms) for each workload, the fixed costs spread over them."""

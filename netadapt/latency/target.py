@@ -125,7 +125,8 @@ class Target(Options):
 
     ``latency_crc32`` is the checksum of the first ``latency_bytes`` of the table's rows; tables
     older than it have none. ``fusion`` records the runtime's rules at the time; older tables have
-    none, and are read by the runtime's present ones. ``calibrations`` has one for each network
+    none, and are read by the runtime's present ones, upsampling where the network does.
+    ``calibrations`` has one for each network
     profiled, the last one last.
     """
 
@@ -189,7 +190,7 @@ class Target(Options):
                 f"the table of {self.slug} records no fusion rules, and runtime {self.runtime!r} "
                 f"is unknown; known: {', '.join(FUSIONS)}"
             )
-        return FUSIONS[self.runtime]
+        return FUSIONS[self.runtime].model_copy(update={"upsampling_last": False})
 
     @property
     def slug(self) -> str:

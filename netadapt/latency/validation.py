@@ -28,6 +28,7 @@ class Report:
         within_5: share of the networks within 5 %, percent; ``within_10`` likewise.
         spearman: rank correlation of predicted and measured.
         repeatability: mean difference of the same networks measured twice, percent.
+        energy_mape: as ``mape``, of the energy of a run; ``None`` without a counter.
     """
 
     workloads: int
@@ -37,6 +38,7 @@ class Report:
     within_10: float
     spearman: float
     repeatability: float
+    energy_mape: float | None = None
 
     @property
     def warning(self) -> str:
@@ -77,7 +79,15 @@ def summarise(validation: pd.DataFrame, workloads: int = 0, added: int = 0) -> R
         within_10=float((error <= 0.10).mean() * 100),
         spearman=float(rank),
         repeatability=float(repeat.mean() * 100),
+        energy_mape=_energy_mape(validation),
     )
+
+
+def _energy_mape(validation: pd.DataFrame) -> float | None:
+    if not {"energy_mj", "energy_predicted_mj"} <= set(validation.columns):
+        return None
+    error = validation["energy_predicted_mj"] / validation["energy_mj"] - 1
+    return float(error.abs().mean() * 100)
 
 
 def drift_percent(validation: pd.DataFrame) -> float:

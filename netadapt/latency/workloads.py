@@ -169,6 +169,8 @@ def _fused_unit(
     fusion: Fusion,
 ) -> FusedOperation:
     operation = operations[place]
+    if operation.kind in fusion.chained - fusion.activated and len(operation.sources) < 2:
+        return FusedOperation(place, _chain(place, operations, readers, fusion))
     takes_in = operation.kind in fusion.into
     if not takes_in and operation.kind not in fusion.activated:
         activation = operation.detail.get("activation", "")
@@ -199,6 +201,22 @@ def _fused_unit(
                 members.append(following)
             break
     return FusedOperation(place, tuple(members), residual, activation)
+
+
+def _chain(
+    place: int,
+    operations: Sequence[Operation],
+    readers: Mapping[int, Sequence[int]],
+    fusion: Fusion,
+) -> tuple[int, ...]:
+    """The operations that are merged with the one at ``place``, which reads constants beside."""
+    members = [place]
+    while len(following := readers.get(members[-1], ())) == 1:
+        candidate = operations[following[0]]
+        if candidate.kind not in fusion.chained or len(candidate.sources) > 1:
+            break
+        members.append(following[0])
+    return tuple(members)
 
 
 def workload(

@@ -6,17 +6,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
-from netadapt.latency.fusion import FUSIONS, rules_of
+from netadapt.latency.fusion import FUSIONS, Fusion, rules_of
 from netadapt.latency.table import LatencyTable, workload_fields
 from netadapt.latency.target import Options, Target
 from netadapt.latency.validation import Report
 from netadapt.latency.workloads import Workload, workload_map
+from netadapt.profiling.agent.job import INPUT_FILE
 from netadapt.profiling.agent.offline import JOB, MANIFEST_FILE
 from netadapt.profiling.agent.precision import PRECISIONS
 from netadapt.profiling.agent.runtimes import BOARD_RUNTIMES
@@ -35,12 +37,15 @@ from netadapt.profiling.devices.remote import (
 from netadapt.profiling.drift import Drift
 from netadapt.profiling.plan import Plan, make_plan, with_typical_statistics
 from netadapt.profiling.profiler import Profile, ProfileProgress
-from netadapt.profiling.results import Results, load_results
+from netadapt.profiling.results import Results, checked_results, read_document
 from netadapt.profiling.runtimes.base import Runtime
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.profiling.shared_weights import Graphs
+from netadapt.profiling.tensorrt.results import is_of_tensorrt, tensorrt_results
+from netadapt.profiling.tensorrt.script import require_options, script_files
 from netadapt.pruning import PrunableModel
 
+TENSORRT = "tensorrt"
 README = """\
 This file is a latency profile that waits to be measured, by netadapt.
 
@@ -65,44 +70,77 @@ def write_bundle(
 ) -> None:
     """Write a zip that profiles ``prunable`` wherever ``python3 FILE.zip`` runs it.
 
+    A zip for TensorRT holds a shell script instead.
+
     Raises:
         UserError: the runtime needs PyTorch, or cannot run the network; or ``path`` cannot be
             written.
     """
-    require_board_runtime(runtime)
+    of_tensorrt = runtime.name == TENSORRT
+    if of_tensorrt:
+        require_options(options)
+    else:
+        _require_on_a_board(runtime, options)
     options.require_for(runtime.name)
+    schedule = schedule or runtime.schedule
+    plan = _unrefined_plan(prunable, runtime, options, schedule)
+    # TensorRT rounds float32 graphs itself
+    rules = rules_of(runtime.name, options.precision)
+    graphs = Graphs(
+        with_typical_statistics(prunable),
+        "fp32" if of_tensorrt else options.precision,
+        upsampling_last=rules.upsampling_last,
+    )
+    design = [graphs.at(row) for row in plan.design]
+    whole = [graphs.at(row) for row in plan.whole]
+    manifest = _manifest(plan, runtime, options, schedule, graphs.operations)
+    inside: Files = {**graphs.common_files, **dict(design), **dict(whole)}
+    designed, timed = [name for name, _ in design], [name for name, _ in whole]
+    if of_tensorrt:
+        manifest["id"] = identity(json.dumps(manifest, sort_keys=True), *designed, *timed)
+        del inside[INPUT_FILE]  # trtexec makes up its own
+        inside |= script_files(manifest, designed, timed, options, schedule, path.name)
+    else:
+        base, base_graph = graphs.base()
+        inside[base] = base_graph
+        names = designed, timed, base
+        inside = _with_agent(inside, manifest, names, runtime, options, schedule, path.name)
+    write_atomic(path, archive(inside))
+
+
+def _require_on_a_board(runtime: Runtime, options: Options) -> None:
+    require_board_runtime(runtime)
     if options.precision not in PRECISIONS[runtime.name]:
         known = ", ".join(PRECISIONS[runtime.name])
         raise UserError(
             f"--precision {options.precision} is not for {runtime.name} on a CPU; known: {known}"
         )
-    schedule = schedule or runtime.schedule
-    plan = _unrefined_plan(prunable, runtime, options, schedule)
-    graphs = Graphs(with_typical_statistics(prunable), options.precision)
-    base, base_graph = graphs.base()
-    design = [graphs.at(row) for row in plan.design]
-    whole = [graphs.at(row) for row in plan.whole]
+
+
+def _with_agent(
+    graphs: Files,
+    manifest: dict[str, object],
+    names: tuple[list[str], list[str], str],
+    runtime: Runtime,
+    options: Options,
+    schedule: ProfileSchedule,
+    archive_name: str,
+) -> Files:
+    """Return what is in a zip that Python runs: the agent, and its job on ``graphs``."""
+    design, whole, base = names
     stages = [
-        operations_stage(
-            [name for name, _ in design], base, schedule.chunk, schedule.rounds, schedule.runs
-        ),
-        whole_stage(
-            [name for name, _ in whole], 2 * schedule.validation_rounds, schedule.validation_runs
-        ),
+        operations_stage(design, base, schedule.chunk, schedule.rounds, schedule.runs),
+        whole_stage(whole, 2 * schedule.validation_rounds, schedule.validation_runs),
     ]
-    job = job_of(runtime.name, options, graphs.operations, stages)
-    manifest = _manifest(plan, runtime, options, schedule, graphs.operations)
+    job = job_of(runtime.name, options, cast(int, manifest["operations"]), stages)
     manifest["id"] = identity(*job.values(), json.dumps(manifest, sort_keys=True))
-    files: Files = {
-        **graphs.common_files, **dict(design), base: base_graph, **dict(whole), **job
-    }  # fmt: skip
-    files[MANIFEST_FILE] = json.dumps(manifest).encode()
+    files: Files = {**graphs, **job, MANIFEST_FILE: json.dumps(manifest).encode()}
     readme = README.format(
-        package=BOARD_RUNTIMES[runtime.name].package, name=path.name, id=manifest["id"]
+        package=BOARD_RUNTIMES[runtime.name].package, name=archive_name, id=manifest["id"]
     )
     inside = {**agent_files(), "README.txt": readme.encode()}
     inside.update({JOB + name: content for name, content in files.items()})
-    write_atomic(path, archive(inside))
+    return inside
 
 
 def _unrefined_plan(
@@ -148,6 +186,7 @@ def _manifest(
         "members": [list(unit) for unit in plan.members],
         "operations": operations,
         "schedule": dict(vars(schedule)),
+        "fusion": rules_of(runtime.name, options.precision).model_dump(),
     }
 
 
@@ -158,7 +197,9 @@ def import_results(path: Path, lut: Path, progress: ProfileProgress) -> tuple[La
         UserError: the file is damaged, or the folder there is another target's. Nothing is
             written then.
     """
-    results = load_results(path)
+    document = read_document(path)
+    read = tensorrt_results if is_of_tensorrt(document) else checked_results
+    results = read(document, path)
     into = LatencyTable.open(lut, _target(results))
     folder = into.folder
     with into.locked(), tempfile.TemporaryDirectory(prefix="netadapt-import-") as temporary:
@@ -188,17 +229,24 @@ def _target(results: Results) -> Target:
     runtime = results.manifest.runtime
     if runtime not in FUSIONS:
         raise UserError(f"unknown runtime {runtime!r}; known: {', '.join(FUSIONS)}")
+    precision = results.manifest.options.precision
     return Target(
-        device="cpu",
+        device="cuda" if runtime == TENSORRT else "cpu",
         hardware=results.hardware,
         system=results.system,
         runtime=runtime,
         runtime_version=results.runtime_version,
         clock=dict(results.clock),
         date=results.date,
-        fusion=rules_of(runtime, results.manifest.options.precision),
+        fusion=results.manifest.fusion or _older_rules(runtime, precision),
         **results.manifest.options.model_dump(),
     )
+
+
+def _older_rules(runtime: str, precision: str) -> Fusion:
+    """The rules of bundles that say none: float graphs upsampled where the network does."""
+    rules = rules_of(runtime, precision)
+    return rules.model_copy(update={"upsampling_last": precision == "int8"})
 
 
 def _plan(results: Results) -> Plan:

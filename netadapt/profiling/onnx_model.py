@@ -71,12 +71,16 @@ class OnnxTemplate:
         network: the full network.
         precision: ``int8`` for a quantised graph; any other for a float32 one, which the runtime
             may round.
+        upsampling_last: whether 1x1 convolutions move before nearest upsamplings, as the fusion
+            rules of a target say; in int8 they always do.
 
     Raises:
         UserError: the graph cannot be matched with the traced operations.
     """
 
-    def __init__(self, network: TracedNetwork, precision: str = "fp32") -> None:
+    def __init__(
+        self, network: TracedNetwork, precision: str = "fp32", *, upsampling_last: bool = False
+    ) -> None:
         self.example = network.example_input.detach().cpu().numpy()
         self.operation_count = len(network.operations)
         program = exported_program(network.model, network.example_input, optimize=False)
@@ -86,6 +90,11 @@ class OnnxTemplate:
         del self._proto.graph.value_info[:]  # shapes of the full widths
         _cast_plainly(self._proto.graph)
         _name_after_operations(self._proto.graph, network.operations)
+        if upsampling_last:
+            from netadapt.deployment.rewrites import commute_upsampling  # needs onnxruntime
+
+            commute_upsampling(self._proto)
+            del self._proto.graph.value_info[:]
         self._parameters = {
             tensor.name: place for place, tensor in enumerate(self._proto.graph.initializer)
         }

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from netadapt.errors import UserError
 from netadapt.latency import working_set
 from netadapt.latency.calibration import CalibrationFit, NetworkSums, calibrated_ms
+from netadapt.latency.energy import EnergyCalibration, fit_energy, times_by_kind
 from netadapt.latency.fusion import FIXED_COSTS
 from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import SHORTEST_US, Latency, LatencyTable
 from netadapt.latency.validation import Report, load_validation, save_validation, summarise
 from netadapt.latency.workloads import Workload, WorkloadMap, block_kind, workload_map
+from netadapt.profiling.agent.timing import Timing
 from netadapt.profiling.design import refining_networks
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.devices.base import Bench
@@ -142,8 +144,9 @@ class Profile:
         latencies = table.p50_us()
         blocks = best_blocks(latencies)
         weights_mb, inputs_mb = working_set.of_networks(networks)
+        surfaces = Surfaces(latencies, blocks)
         sums = NetworkSums(
-            Surfaces(latencies, blocks).sums(networks),
+            surfaces.sums(networks),
             weights_mb,
             weights_mb + inputs_mb,
             len(plan.members),
@@ -157,9 +160,9 @@ class Profile:
             FIXED_COSTS[table.target.runtime], most_lengthened_us(networks[0], latencies), blocks
         )
         calibration = fit(sums.part(np.arange(known)), first[:known])
-        calibration = calibration.model_copy(
-            update={**plan.subject, "slowdowns": self.drift.slowdowns}
-        )
+        energy, energies = self._energy(networks, surfaces, timing)
+        facts = {**plan.subject, "slowdowns": self.drift.slowdowns, "energy": energy}
+        calibration = calibration.model_copy(update=facts)
         target = table.target.model_copy(update={"protocol": dict(vars(schedule))})
         table.save_target(target.calibrated(calibration))
         predicted = calibrated_ms(calibration, sums)
@@ -171,12 +174,26 @@ class Profile:
                 "repeat_ms": repeat[known:],
             }
         )
-        if timing.energy_mj is not None:
-            validation["energy_mj"] = np.median(timing.energy_mj, axis=1)[known:]
+        for name, column in energies.items():
+            validation[name] = column[known:]
         for name, column in zip(plan.groups, plan.whole[known:].T, strict=True):
             validation[name] = column
         save_validation(table.folder, validation)
         return summarise(validation, len(plan.designed()), added)
+
+    def _energy(
+        self, networks: Sequence[Sequence[Workload]], surfaces: Surfaces, timing: Timing
+    ) -> tuple[EnergyCalibration | None, dict[str, NDArray[np.float64]]]:
+        """Return how energy is predicted, and the columns of the validation that it gives."""
+        if timing.energy_mj is None:
+            return None, {}
+        known = self.schedule.calibration_networks
+        measured_mj = np.median(timing.energy_mj, axis=1)
+        kind_us = times_by_kind(surfaces, networks)
+        fitted = fit_energy({kind: us[:known] for kind, us in kind_us.items()}, measured_mj[:known])
+        if fitted is None:
+            return None, {"energy_mj": measured_mj}
+        return fitted, {"energy_mj": measured_mj, "energy_predicted_mj": fitted.mj(kind_us)}
 
 
 def most_lengthened_us(network: Sequence[Workload], latencies: Mapping[Workload, float]) -> float:
@@ -226,7 +243,7 @@ def revalidate(
     ) as bench:
         progress.started("validation", len(rows) + rounds)
         timing = bench.whole(rows, rounds, schedule.validation_runs, progress.advanced)
-    now = before.drop(columns=[name for name in ("energy_mj",) if name in before.columns])
+    now = before.drop(columns=[name for name in before.columns if name.startswith("energy_")])
     now["predicted_ms"] = LatencyPredictor(prunable, table).batch(rows)
     now["measured_ms"] = typical_ms(timing.seconds[:, 0::2])
     now["repeat_ms"] = typical_ms(timing.seconds[:, 1::2])

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from netadapt.options import LOCK, NETWORK, PROFILING, TARGET, Option, check
 
-RUNTIME = "onnxruntime, torch, torch-compile, openvino, executorch or tvm"
+RUNTIME = "onnxruntime, torch, torch-compile, openvino, executorch, tvm or, with --bundle, tensorrt"
 
 
 @dataclass(frozen=True)

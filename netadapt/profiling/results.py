@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.latency.fusion import Fusion
 from netadapt.latency.table import WORKLOAD_COLUMNS, parse_workload
 from netadapt.latency.target import Options, Text
 from netadapt.latency.workloads import Workload
@@ -51,6 +52,7 @@ class Manifest(BaseModel):
         members: for each workload of a network, the places of its operations.
         operations: how many a network has.
         schedule: how it was timed.
+        fusion: the rules by which operations were merged; older bundles say none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +70,7 @@ class Manifest(BaseModel):
     members: Annotated[list[Places], Field(min_length=1, max_length=100_000)]
     operations: Annotated[int, Field(ge=1, le=100_000)]
     schedule: ProfileSchedule
+    fusion: Fusion | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -188,13 +191,29 @@ def load_results(path: Path) -> Results:
     Raises:
         UserError: it is missing, damaged, changed, or not what a bundle writes.
     """
+    return checked_results(read_document(path), path)
+
+
+def read_document(path: Path) -> Any:
+    """Read a JSON file of finite numbers.
+
+    Raises:
+        UserError: it is missing, too large, or no such file.
+    """
     existing_file(path, "results")
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{path} is larger than {MAX_BYTES} bytes; it is no results file")
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_refuse, parse_float=_finite)
+        # not strict: TensorRT separates names with control characters
+        return json.loads(
+            path.read_bytes(), parse_constant=_refuse, parse_float=_finite, strict=False
+        )
     except (ValueError, RecursionError):
         raise UserError(f"{path} is cut off or is no results file of a bundle") from None
+
+
+def checked_results(document: Any, path: Path) -> Results:
+    """Check the document of a results file. Raises as :func:`load_results` does."""
     if not isinstance(document, dict) or set(document) != {"sha256", "content"}:
         raise UserError(f"{path} is no results file of a bundle")
     content = document["content"]

@@ -39,3 +39,12 @@ class ProfileSchedule:
 
 # where loading a network takes seconds
 SLOW_TO_LOAD = ProfileSchedule(refinements=0, calibration_networks=10, validation_networks=20)
+# where building an engine takes tens of seconds, and a call reports the average of many runs
+BUILT_ON_THE_DEVICE = ProfileSchedule(
+    refinements=0,
+    runs=1,
+    calibration_networks=10,
+    validation_networks=20,
+    validation_rounds=3,
+    validation_runs=20,
+)

@@ -66,9 +66,12 @@ def _strip_notes(model: onnx.ModelProto) -> None:
 class Graphs:
     """The graphs of a traced network at any widths, by names that follow from their content."""
 
-    def __init__(self, prunable: PrunableModel, precision: str = "fp32") -> None:
+    def __init__(
+        self, prunable: PrunableModel, precision: str = "fp32", *, upsampling_last: bool = False
+    ) -> None:
         self._prunable = prunable
-        self._template = OnnxTemplate(TracedNetwork.of(prunable), precision)
+        network = TracedNetwork.of(prunable)
+        self._template = OnnxTemplate(network, precision, upsampling_last=upsampling_last)
         full = self._template.filled(prunable.model)
         self._weights = SharedWeights(full, list(prunable.model.state_dict()))
         self.operations = self._template.operation_count

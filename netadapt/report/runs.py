@@ -21,8 +21,8 @@ _TEXTS = ("candidate", "stage", "checkpoint", "selected")
 _NUMBERS = ("iteration", "predicted_ms", "measured_ms", "macs", "params")
 _EXTRA_NUMBERS = ("training_samples", "peak_mb")  # not in every run
 _TEXT_SUFFIXES = ("_from", "_source")
-_OTHER_SUFFIXES = ("_ms", "_us", "_mb")
-_UNITS = {"macs": "MACs", "params": "parameters", "peak_mb": "MB"}
+_OTHER_SUFFIXES = ("_ms", "_us", "_mb", "_mj")
+_UNITS = {"energy_mj": "mJ", "macs": "MACs", "params": "parameters", "peak_mb": "MB"}
 _SCORE_SUFFIXES = (HOLDOUT, "_test")
 
 
@@ -241,6 +241,8 @@ def _read_rows(path: Path, also: tuple[str, ...]) -> pd.DataFrame:
     if "latency_source" in frame:
         timed = (frame["latency_source"] == "measured") & frame["measured_ms"].notna()
         frame.loc[timed, "latency_ms"] = frame.loc[timed, "measured_ms"]
+    if "predicted_mj" in frame and "measured_mj" in frame:
+        frame["energy_mj"] = frame["measured_mj"].fillna(frame["predicted_mj"])
     return frame
 
 

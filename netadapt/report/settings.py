@@ -35,6 +35,7 @@ class RunSettings(BaseModel):
     budget_macs: _Limit = None
     budget_params: _Limit = None
     budget_mb: _Limit = None
+    budget_mj: _Limit = None
     min_accuracy: float | None = None
     score: str
     higher_is_better: bool
@@ -43,6 +44,7 @@ class RunSettings(BaseModel):
     def limits(self) -> dict[str, float]:
         """The budgets beside the latency, by the column of ``candidates.csv`` they limit."""
         given = {
+            "energy_mj": self.budget_mj,
             "macs": self.budget_macs, "params": self.budget_params, "peak_mb": self.budget_mb
         }  # fmt: skip
         return {column: limit for column, limit in given.items() if limit is not None}

@@ -24,11 +24,13 @@ class BaseNetwork:
         settings: of the search.
         weights: what ``load_model`` takes.
         batch: inputs per run on the target; the network is traced at it.
+        precision: of the target; candidates are scored in int8 where it is ``int8``.
     """
 
     settings: SearchSettings
     weights: Path | str
     batch: int
+    precision: str = "fp32"
 
     @cached_property
     def model(self) -> nn.Module:

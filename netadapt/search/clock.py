@@ -23,10 +23,23 @@ MAX_READINGS = 6
 
 @dataclass(frozen=True)
 class Times:
-    """p50 in ms of the base and of other networks; their ratios are those of shared rounds."""
+    """p50 in ms of the base and of other networks; their ratios are those of shared rounds.
+
+    Likewise the mJ of a run; ``None``, and nothing, without an energy counter.
+    """
 
     base_ms: float
     ms: tuple[float, ...]
+    base_mj: float | None = None
+    mj: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """``(models, rounds)`` of interleaved rounds: median ms of each visit, and mJ of a run."""
+
+    ms: NDArray[np.float64]
+    mj: NDArray[np.float64] | None = None
 
 
 class Clock:
@@ -58,24 +71,30 @@ class Clock:
         models = [prunable.pruned({}), *(prunable.pruned(widths) for widths in networks)]
         start = time.monotonic()
         readings: list[NDArray[np.float64]] = []
+        energies: list[NDArray[np.float64]] = []
         agreement = AGREEMENT if len(networks) <= FEW else 2 * AGREEMENT
         while len(readings) < 2 or (
             len(readings) < MAX_READINGS and not _agree(np.stack(readings)[:, 1:], agreement)
         ):
-            rounds = rounds_ms(models, prunable.example_input, self._target, prunable)
-            readings.append(_reading(rounds))
+            rounds = timed_rounds(models, prunable.example_input, self._target, prunable)
+            readings.append(_reading(rounds.ms))
+            if rounds.mj is not None:
+                energies.append(rounds.mj)
         self.seconds += time.monotonic() - start
         base_ms, *ratios = _agreed(np.stack(readings))
-        return Times(base_ms, tuple(base_ms * ratio for ratio in ratios))
+        ms = tuple(base_ms * ratio for ratio in ratios)
+        if not energies or not (np.concatenate(energies, axis=1)[0] > 0).all():
+            return Times(base_ms, ms)
+        base_mj, *shares = _reading(np.concatenate(energies, axis=1))
+        return Times(base_ms, ms, float(base_mj), tuple(float(base_mj * one) for one in shares))
 
 
-def rounds_ms(
+def timed_rounds(
     models: Sequence[nn.Module], example_input: Tensor, target: Target, traced: PrunableModel
-) -> NDArray[np.float64]:
-    """Return ``(models, rounds)`` median ms of each visit, in interleaved rounds."""
+) -> Rounds:
+    """Time ``models`` in interleaved rounds."""
     timing = load_device(target.device).time(models, example_input, target, RUNS, traced)
-    medians: NDArray[np.float64] = np.median(timing.seconds, axis=2) * 1000
-    return medians
+    return Rounds(np.median(timing.seconds, axis=2) * 1000, timing.energy_mj)
 
 
 def _reading(rounds: NDArray[np.float64]) -> NDArray[np.float64]:

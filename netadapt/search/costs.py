@@ -1,4 +1,4 @@
-"""What networks cost, as functions of the widths: latency, MACs, parameters, memory."""
+"""What networks cost, as functions of the widths: latency, energy, MACs, parameters, memory."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -24,10 +24,14 @@ class Costs:
         self.prunable = prunable
         self.predictor = predictor
         self._scale = 1.0
+        self._energy_scale = 1.0
 
-    def anchor(self, widths: Widths, measured_ms: float) -> None:
-        """From now on predict latencies relative to this network, which took ``measured_ms``."""
+    def anchor(self, widths: Widths, measured_ms: float, measured_mj: float | None = None) -> None:
+        """From now on predict relative to this network: its latency and, if known, its energy."""
         self._scale = measured_ms / self.predictor(widths)
+        if measured_mj and self.predictor.has_energy:
+            predicted = self.predictor.energy_or_nan(self.prunable.vector(widths)[None])
+            self._energy_scale = measured_mj / float(predicted[0])
 
     def predict_ms(self, widths: Widths) -> float:
         """Return the latency of one network. Raises ``UserError`` outside the table."""
@@ -36,7 +40,8 @@ class Costs:
     def batch(self, kind: Kind, rows: Rows) -> Values:
         """Return ``(B,)`` costs of ``(B, G)`` widths; NaN ms outside what the table has measured.
 
-        ``ms`` is the predicted latency, by the table and the anchor. ``macs`` and ``params`` are
+        ``ms`` is the predicted latency and ``mj`` the predicted energy of a run in mJ, by the table
+        and the anchor. ``macs`` and ``params`` are
         counts. ``mb`` is memory in 10^6 bytes with everything in fp32: all parameters, and the
         most that activations take at once. Operations run in the order of the trace, each into a
         tensor of its own (nothing is fused, nothing done in place); a tensor, the network's input
@@ -45,6 +50,8 @@ class Costs:
         """
         if kind == "ms":
             return self._scale * self.predictor.batch_or_nan(rows)
+        if kind == "mj":
+            return self._energy_scale * self.predictor.energy_or_nan(rows)
         if kind == "macs":
             return self._macs(rows)
         if kind == "params":

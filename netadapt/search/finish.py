@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from netadapt.errors import UserError
-from netadapt.search.candidate import Candidate
+from netadapt.search.candidate import LONG, QAT, Candidate
 from netadapt.search.goal import Goal
 from netadapt.search.problem import UNITS
 from netadapt.search.state import SearchState, best
@@ -43,7 +43,9 @@ def pick_final(state: SearchState, goal: Goal) -> str:
     latency or, without one, the prediction. With a minimal accuracy it is the fastest point that
     keeps it; a point that lost it by its long-term fine-tune counts as the walk left it.
     """
-    tuned = [state.candidates[f"{name}-long"] for name in state.chosen]
+    ends = (LONG, LONG + QAT)
+    named = [name + end for end in ends for name in state.chosen if name + end in state.candidates]
+    tuned = [state.candidates[name] for name in named]
     if goal.minimum is not None:
         left = [state.candidates[name] for name in state.chosen]
         kept = [row for row in (*tuned, *left) if goal.accurate(row.score)]

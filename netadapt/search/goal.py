@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["ms", "macs", "params", "mb"]
+Kind = Literal["ms", "mj", "macs", "params", "mb"]
 Limits = Mapping[Kind, float]
 
 

@@ -1,6 +1,8 @@
 """How candidates are evaluated, as the strategy's attributes say."""
 
-from netadapt.search.candidate import Proposal
+from dataclasses import replace
+
+from netadapt.search.candidate import LONG, Proposal
 from netadapt.search.evaluation import Job
 from netadapt.search.saliency import OF_WEIGHTS, Criterion
 from netadapt.search.seeds import derive_seed
@@ -52,6 +54,13 @@ class Jobs:
         )
         seed = derive_seed(self._settings.seed, 0, "long")
         return Job(proposal, "long", row.checkpoint, seed, teacher=self._teacher(state))
+
+    def qat(self, state: SearchState, name: str) -> Job:
+        """Return how the candidate called ``name``, fine-tuned long, learns on in int8."""
+        long = self.long(state, name)
+        checkpoint = state.candidates[name + LONG].checkpoint
+        seed = derive_seed(self._settings.seed, 0, "qat")
+        return replace(long, parent=checkpoint, seed=seed, adaptation="qat")
 
     @property
     def channel_order(self) -> Criterion:

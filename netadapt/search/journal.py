@@ -21,6 +21,7 @@ SEAL = re.compile(rb',"(crc32|chain)":"([0-9a-f]{8})"}$')
 
 
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Millijoules = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Event(BaseModel):
@@ -67,12 +68,16 @@ class Anchored(_Event):
         name: of the current network.
         base_ms: p50 of the base.
         ms: p50 of the current network.
+        base_mj: energy of a run of the base, where the machine has a counter.
+        mj: likewise of the current network.
     """
 
     event: Literal["anchored"] = "anchored"
     name: Name
     base_ms: Milliseconds
     ms: Milliseconds
+    base_mj: Millijoules | None = None
+    mj: Millijoules | None = None
 
 
 class Scored(_Event):
@@ -111,10 +116,14 @@ class Chosen(_Event):
 
 
 class Measured(_Event):
-    """The chosen points were timed in one round: p50 in ms, or ``None`` if there is no clock."""
+    """The chosen points were timed in one round: p50 in ms, or ``None`` if there is no clock.
+
+    ``energy_mj`` is the energy of a run of each, where the machine has a counter.
+    """
 
     event: Literal["measured"] = "measured"
     p50_ms: Mapping[Name, Milliseconds] | None
+    energy_mj: Mapping[Name, Millijoules] | None = None
 
 
 class Tightened(_Event):

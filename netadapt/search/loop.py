@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from netadapt.errors import UserError
 from netadapt.search.breakdown import write_breakdown
-from netadapt.search.candidate import Candidate, Proposal
+from netadapt.search.candidate import LONG, QAT, Candidate, Proposal
 from netadapt.search.course import course_of
 from netadapt.search.deployed import deployed_scores
 from netadapt.search.evaluation import Job, Outcome
 from netadapt.search.executors.base import Executor
 from netadapt.search.finish import already_met, choose_points, pick_final, shown, why_ended
-from netadapt.search.goal import Goal
+from netadapt.search.goal import Goal, Kind
 from netadapt.search.jobs import Jobs
 from netadapt.search.journal import (
     Anchored,
@@ -153,7 +153,10 @@ class Search:
         others = [] if current is self.state.base else [current.widths]
         times = self._problem.clock.time(others)
         ms = times.ms[0] if others else times.base_ms
-        self._record(Anchored(name=current.name, base_ms=times.base_ms, ms=ms))
+        mj = times.mj[0] if others and times.mj else times.base_mj
+        self._record(
+            Anchored(name=current.name, base_ms=times.base_ms, ms=ms, base_mj=times.base_mj, mj=mj)
+        )
 
     def _anchor_is_due(self) -> bool:
         """Whether to ask the clock now: at the start, near the budget, and as often as asked."""
@@ -208,7 +211,10 @@ class Search:
         others = [name for name in state.chosen if name != state.base.name]
         times = clock.time([state.candidates[name].widths for name in others])
         p50_ms = {state.base.name: times.base_ms, **dict(zip(others, times.ms, strict=True))}
-        self._record(Measured(p50_ms=p50_ms))
+        energy_mj = None
+        if times.base_mj is not None:
+            energy_mj = {state.base.name: times.base_mj, **dict(zip(others, times.mj, strict=True))}
+        self._record(Measured(p50_ms=p50_ms, energy_mj=energy_mj))
 
     def _met(self) -> bool:
         """Whether a chosen point is within budget: by the clock, or as predicted without one."""
@@ -226,13 +232,21 @@ class Search:
                 f"{self._settings.lut}"
             )
         self._corrections += 1
-        self._record(Anchored(name=state.current.name, base_ms=base_ms, ms=ms))
+        base_mj, mj = state.base_mj, state.measured_mj(state.current)
+        self._record(
+            Anchored(name=state.current.name, base_ms=base_ms, ms=ms, base_mj=base_mj, mj=mj)
+        )
 
     def _tune(self) -> None:
         state = self.state
         waiting = [n for n in state.chosen if f"{n}-long" not in state.candidates]
         for candidate in self._evaluated([self._jobs.long(state, name) for name in waiting]):
             self._record(Tuned(candidate=candidate))
+        if self._settings.qat:
+            tuned = [n for n in state.chosen if state.candidates[n + LONG].score is not None]
+            waiting = [n for n in tuned if n + LONG + QAT not in state.candidates]
+            for candidate in self._evaluated([self._jobs.qat(state, name) for name in waiting]):
+                self._record(Tuned(candidate=candidate))
 
     def _finish(self, final: str, why: str) -> None:
         """Write the results and end the run."""
@@ -264,14 +278,13 @@ class Search:
 
     def _candidate(self, job: Job, outcome: Outcome) -> Candidate:
         widths, space = job.proposal.widths, self._space
-        limited = "mb" in self._settings.budgets
-        candidate = outcome.candidate(
-            job,
-            macs=int(space.cost("macs", widths)),
-            params=int(space.cost("params", widths)),
-            peak_mb=space.cost("mb", widths) if limited else None,
-        )
-        return self._deployed(candidate)
+        kinds: list[Kind] = ["macs", "params"]
+        if "mb" in self._settings.budgets:
+            kinds.append("mb")
+        if space.costs.predictor.has_energy:
+            kinds.append("mj")
+        costs = {kind: space.cost(kind, widths) for kind in kinds}
+        return self._deployed(outcome.candidate(job, costs))
 
     def _deployed(self, candidate: Candidate) -> Candidate:
         """Score the file of a point that may be deployed, where the target is int8."""
@@ -280,8 +293,7 @@ class Search:
             return candidate
         checkpoint = self._folder.path / candidate.checkpoint
         found = deployed_scores(self._problem.base, checkpoint)
-        score = found.holdout if candidate.stage == "long" else candidate.score
-        return candidate.model_copy(update={"deployed": found.test, "score": score})
+        return candidate.model_copy(update={"deployed": found.test, "score": found.holdout})
 
     def _record(self, event: Event) -> None:
         """Journal ``event``, move the state on, and report it."""
@@ -293,7 +305,8 @@ class Search:
 
     def _use(self, anchor: Anchored) -> None:
         """Predict relative to the network that ``anchor`` measured."""
-        self._space.costs.anchor(self.state.candidates[anchor.name].widths, anchor.ms)
+        widths = self.state.candidates[anchor.name].widths
+        self._space.costs.anchor(widths, anchor.ms, anchor.mj)
 
     def _write_results(self, ending: Ending | None = None) -> None:
         problem = self._problem

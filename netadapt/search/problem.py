@@ -15,7 +15,10 @@ from netadapt.search.proposals import WidthGrid
 from netadapt.search.settings import SearchSettings
 from netadapt.search.space import Space
 
-UNITS: dict[Kind, str] = {"ms": "ms", "macs": "MACs", "params": "parameters", "mb": "MB"}
+UNITS: dict[Kind, str] = {
+    "ms": "ms", "mj": "mJ", "macs": "MACs", "params": "parameters", "mb": "MB"
+}  # fmt: skip
+MEASURED: tuple[Kind, ...] = ("ms", "mj")  # on the target, not counted
 SLACK = 1.25  # predictions may be this far off where the clock decides
 
 
@@ -39,7 +42,8 @@ class Problem:
     @cached_property
     def base(self) -> BaseNetwork:
         """The network to prune, and its task."""
-        return BaseNetwork(self.settings, self.weights, self.table.target.batch)
+        target = self.table.target
+        return BaseNetwork(self.settings, self.weights, target.batch, target.precision)
 
     @cached_property
     def space(self) -> Space:
@@ -75,6 +79,9 @@ class Problem:
         unknown = [name for name in self.reported if name not in known]
         if unknown:
             raise UserError(f"unknown metric {unknown[0]!r}; known: {', '.join(known)}")
+        precision = self.table.target.precision
+        if self.settings.qat and precision != "int8":
+            raise UserError(f"--qat is for int8 tables; {self.settings.lut} is {precision}")
         self._check_widths()
 
     def _check_widths(self) -> None:
@@ -95,7 +102,7 @@ class Problem:
             return
         for kind, budget in self.goal().limits.items():
             least = self.space.cost(kind, narrowest)
-            clocked = kind == "ms" and not self.clock.not_attached
+            clocked = kind in MEASURED and not self.clock.not_attached
             if least > budget * (SLACK if clocked else 1):
                 raise UserError(
                     f"budget {budget:.6g} {UNITS[kind]} cannot be met: at the smallest widths that "

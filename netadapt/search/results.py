@@ -43,6 +43,9 @@ def results_frame(
         record |= {f"{name}_test": row.test.get(name) for name in metrics}
         if any(other.deployed for other in state.candidates.values()):
             record[f"{primary}_test_deployed"] = row.deployed.get(primary)
+        if any(other.predicted_mj is not None for other in state.candidates.values()):
+            energies = {"predicted_mj": row.predicted_mj, "measured_mj": state.measured_mj(row)}
+            record |= energies
         record |= {"macs": row.macs, "params": row.params, "checkpoint": row.checkpoint}
         record["latency_source"] = state.latency(row).source
         records.append(record | dict(row.widths))

@@ -43,8 +43,8 @@ Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RAY = ("executor", "ray")
 
 NO_GOAL = (
-    "a search needs --budget-ms (or --speedup, --budget-macs, --budget-params, --budget-mb, "
-    "--min-accuracy)"
+    "a search needs --budget-ms (or --speedup, --budget-mj, --budget-macs, --budget-params, "
+    "--budget-mb, --min-accuracy)"
 )
 NO_BUDGET = 1e-6  # the load to walk to where an accuracy ends the walk: no network is so small
 
@@ -115,6 +115,15 @@ class SearchSettings(BaseModel):
             one_each=True,
         ),
     ] = None
+    budget_mj: Annotated[
+        Budget | None,
+        Option(
+            "Energy of a run to reach, in mJ, where the table's device has a counter (RAPL, NVML); "
+            "measured where the target is attached.",
+            BUDGET,
+            unit="mJ",
+        ),
+    ] = None
     speedup: Annotated[
         Annotated[float, Field(gt=1, le=1000)] | None,
         Option(
@@ -175,6 +184,15 @@ class SearchSettings(BaseModel):
         Rate,
         Option("Highest learning rate of the long-term fine-tune.", FINE_TUNING, unit="rate"),
     ] = 5e-4
+    qat: Annotated[
+        Count,
+        Option(
+            "Steps of a last fine-tune of each chosen point with int8 simulated, at a tenth of the "
+            "long-term rate (int8 tables only). The better file counts.",
+            FINE_TUNING,
+            unit="steps",
+        ),
+    ] = 0
     long_points: Annotated[
         Positive,
         Option(
@@ -374,6 +392,7 @@ class SearchSettings(BaseModel):
         """The budgets given, by kind."""
         given: dict[Kind, float | None] = {
             "ms": self.budget_ms,
+            "mj": self.budget_mj,
             "macs": self.budget_macs,
             "params": self.budget_params,
             "mb": self.budget_mb,

@@ -16,7 +16,7 @@ class Space:
 
     Attributes:
         grid: the widths that each group may have.
-        costs: widths to latency (ms), MACs, parameters and memory.
+        costs: widths to latency (ms), energy (mJ), MACs, parameters and memory.
     """
 
     grid: WidthGrid

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from netadapt.errors import UserError
-from netadapt.search.candidate import Candidate, Proposal
+from netadapt.search.candidate import LONG, QAT, Candidate, Proposal
 from netadapt.search.front import pareto_front
 from netadapt.search.goal import Kind
 from netadapt.search.journal import (
@@ -42,10 +42,19 @@ class Latency:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the clock said of a network, and of the base in the same round (``None``: unknown)."""
+    """What the clock said of a network, and of the base in the same round (``None``: unknown).
 
-    ms: float
-    base_ms: float | None
+    Latencies are in ms. Energies, which an energy counter tells, are in mJ.
+    """
+
+    value: float
+    base: float | None
+
+    def at(self, base_now: float | None) -> float:
+        """Return what it would be if the base were as it is now: ratios hold, values drift."""
+        if self.base is None or base_now is None:
+            return self.value
+        return self.value / self.base * base_now
 
 
 @dataclass
@@ -63,6 +72,8 @@ class SearchState:
         chosen: the points to fine-tune long.
         anchor: the last time that the current network was measured; ``None`` without a clock.
         readings: what the clock said last, by the name of the short-term candidate.
+        energies: likewise of the energy of a run.
+        base_mj: the base's energy of a run in the last round that told one.
         base_ms: the base's latency in the last round.
         first_base_ms: and in the first one.
         bases_ms: the base's latency when each iteration began, by iteration.
@@ -81,6 +92,8 @@ class SearchState:
     chosen: tuple[str, ...] = ()
     anchor: Anchored | None = None
     readings: dict[str, Reading] = field(default_factory=dict)
+    energies: dict[str, Reading] = field(default_factory=dict)
+    base_mj: float | None = None
     base_ms: float | None = None
     first_base_ms: float | None = None
     bases_ms: dict[int, float] = field(default_factory=dict)
@@ -123,15 +136,19 @@ class SearchState:
             case Anchored(name=name, ms=ms, base_ms=base_ms):
                 self.anchor = event
                 self._timed({self.base.name: base_ms, self._known(name): ms}, base_ms)
+                if event.base_mj is not None and event.mj is not None:
+                    self._metered({self.base.name: event.base_mj, name: event.mj})
                 self.chosen, self.was_measured = (), False
             case Measured(p50_ms=measured):
                 self._timed(measured or {}, (measured or {}).get(self.base.name))
+                self._metered(event.energy_mj or {})
                 self.was_measured = True
             case Tightened():
                 self.chosen, self.was_measured = (), False
             case Finished(name=name):
                 self.finished = self._known(name)
-                self._order([f"{chosen}-long" for chosen in self.chosen])
+                for end in (LONG, LONG + QAT):
+                    self._order([c + end for c in self.chosen if c + end in self.candidates])
             case _:
                 assert_never(event)
 
@@ -141,6 +158,11 @@ class SearchState:
             self.base_ms = base_ms
             self.first_base_ms = self.first_base_ms or base_ms
         self.readings |= {name: Reading(ms, base_ms) for name, ms in measured_ms.items()}
+
+    def _metered(self, measured_mj: Mapping[str, float]) -> None:
+        """Keep what the energy counter said in one round."""
+        self.base_mj = measured_mj.get(self.base.name, self.base_mj)
+        self.energies |= {name: Reading(mj, self.base_mj) for name, mj in measured_mj.items()}
 
     @property
     def base(self) -> Candidate:
@@ -196,12 +218,13 @@ class SearchState:
         It is the ratio to the base in the round of its own, times the base's latency in the last
         round: ratios stay true on a machine whose speed drifts, so that all of them compare.
         """
-        reading = self.readings.get(candidate.name.removesuffix("-long"))
-        if reading is None:
-            return None
-        if reading.base_ms is None or self.base_ms is None:
-            return reading.ms
-        return reading.ms / reading.base_ms * self.base_ms
+        reading = self.readings.get(candidate.before_long)
+        return None if reading is None else reading.at(self.base_ms)
+
+    def measured_mj(self, candidate: Candidate) -> float | None:
+        """Return the measured energy of a run of ``candidate``'s widths, as ``measured_ms``."""
+        reading = self.energies.get(candidate.before_long)
+        return None if reading is None else reading.at(self.base_mj)
 
     def predicted(self, candidate: Candidate) -> Latency:
         """Return the prediction of ``candidate``'s latency, anchored where the clock allows it."""
@@ -218,8 +241,10 @@ class SearchState:
         return self.predicted(candidate) if measured is None else Latency(measured, "measured")
 
     def costs(self, candidate: Candidate) -> dict[Kind, float]:
-        """Return what ``candidate`` costs, with its latency as ``latency`` has it."""
-        return {**candidate.costs, "ms": self.latency(candidate).ms}
+        """Return what ``candidate`` costs: latency and energy as measured, if they were."""
+        costs = {**candidate.costs, "ms": self.latency(candidate).ms}
+        measured_mj = self.measured_mj(candidate)
+        return costs if measured_mj is None else {**costs, "mj": measured_mj}
 
     def better(self, one: float, other: float) -> bool:
         """Whether score ``one`` is better than ``other``."""

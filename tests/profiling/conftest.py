@@ -9,7 +9,7 @@ from netadapt.pruning import PrunableModel
 @pytest.fixture(scope="session")
 def graphs(small: PrunableModel) -> Graphs:
     """The tiny network's graphs for a board."""
-    return Graphs(small)
+    return Graphs(small, upsampling_last=True)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ def packed(small: PrunableModel, graphs: Graphs, tmp_path_factory: pytest.TempPa
     """A bundle of the tiny network."""
     path = tmp_path_factory.mktemp("packed") / "tiny.zip"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundle, "Graphs", lambda *_: graphs)
+        patch.setattr(bundle, "Graphs", lambda *_, **__: graphs)
         write_bundle(small, load_runtime("onnxruntime"), Options(), path, BRIEF)
     return path
 

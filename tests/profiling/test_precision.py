@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from quick_profile import BRIEFEST, Stages
+from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
@@ -20,7 +21,7 @@ from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.profiling.shared_weights import Graphs
 from netadapt.profiling.traced import TracedNetwork
-from netadapt.pruning import PrunableModel
+from netadapt.pruning import PrunableModel, trace
 
 ON_CPU = [
     (runtime, precision)
@@ -100,6 +101,39 @@ def test_every_operation_is_timed_and_the_network_too(
     microseconds = np.median(session.operation_us(), axis=0)
     assert all(microseconds[list(unit.members)].sum() > 0 for unit in mapped.units)
     assert measure(small.model, small.example_input, here, runs=5).p50_ms > 0
+
+
+class Normalised(nn.Module):
+    """Normalises the image itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.2, 0.21, 0.22]).view(1, 3, 1, 1))
+        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 32, 1))
+        self.head = nn.Conv2d(32, 1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(torch.relu(self.stem((image - self.mean) / self.std)))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision"), [("onnxruntime", "int8"), ("openvino", "int8"), ("openvino", "fp32")]
+)
+def test_the_normalisation_of_an_image_is_timed(runtime: str, precision: str) -> None:
+    prunable = trace(Normalised().eval(), torch.rand(1, 3, 32, 32))
+    here = target(runtime, precision)
+    assert here.fusion is not None
+    mapped = workload_map(prunable.operations, here.fusion, here.dtype)
+    kinds = [one.kind for one in mapped.at(prunable.vector({}))]
+    merged = ["sub"] if runtime == "openvino" else ["sub", "div"]
+    assert kinds[: kinds.index("conv2d")] == merged
+    loader = load_runtime(runtime).loader(TracedNetwork.of(prunable), here)
+    session = loader.profiled_session(prunable.pruned(dict.fromkeys(prunable.widths, 16)))
+    for _ in range(4):
+        session.run()
+    microseconds = np.median(session.operation_us(), axis=0)
+    assert all(microseconds[list(unit.members)].sum() > 0 for unit in mapped.units)
 
 
 def test_an_int8_table_is_filled_and_predicts(small: PrunableModel, tmp_path: Path) -> None:

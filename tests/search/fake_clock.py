@@ -33,7 +33,7 @@ def true_ms(model: nn.Module) -> float:
 
 
 class FakeClock:
-    """Stands in for ``rounds_ms``; the machine's speed changes with every visit.
+    """Stands in for ``timed_rounds``; the machine's speed changes with every visit.
 
     Args:
         speed: how much longer everything takes, by the number of the visit.
@@ -48,7 +48,7 @@ class FakeClock:
         self._speed, self._noise, self._slow_loads = speed, noise, slow_loads
         self._random = np.random.default_rng(0)
 
-    def __call__(self, models: Sequence[nn.Module], *_: object) -> np.ndarray:
+    def __call__(self, models: Sequence[nn.Module], *_: object) -> clock.Rounds:
         self.calls += 1
         factors = []
         for _model in models:
@@ -62,11 +62,11 @@ class FakeClock:
                 error = 1 + self._noise * abs(self._random.standard_normal())
                 ms = true_ms(models[place]) * factors[place]
                 found[place, visit] = ms * self._speed(self.visits) * error
-        return found
+        return clock.Rounds(found)
 
     def install(self, patch: pytest.MonkeyPatch) -> "FakeClock":
         """Take the place of the machine's clock, which is attached then."""
-        patch.setattr(clock, "rounds_ms", self)
+        patch.setattr(clock, "timed_rounds", self)
         patch.setattr(clock, "why_not_attached", lambda target: None)
         return self
 

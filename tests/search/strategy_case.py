@@ -51,4 +51,4 @@ class Case:
         job = Job(proposal, "base", "checkpoints/0.safetensors", 0)
         outcome = Evaluator(base, Networks(base, self.folder))(job)
         macs, params = (int(space.cost(kind, {})) for kind in ("macs", "params"))
-        return outcome.candidate(job, macs, params, None)
+        return outcome.candidate(job, {"macs": macs, "params": params})

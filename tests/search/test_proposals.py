@@ -42,3 +42,22 @@ def test_widths_are_multiples_and_not_below_the_lowest_share():
     assert grid.below("b", 30) == [24, 16, 8]
     assert grid.below("c", 8) == []
     assert grid.narrowest() == {"a": 16, "b": 8, "c": 8}
+
+
+def test_proposals_stop_at_the_blocks_that_the_table_found(predictor):
+    """24 channels cost what 32 do where 16 are computed at a time: nobody proposes them."""
+    prunable, table = predictor.prunable, predictor.table
+    (calibration,) = table.target.calibrations
+    blocked = calibration.model_copy(update={"channel_blocks": {"": 16}})
+    target = table.target.model_copy(update={"calibrations": (blocked,)})
+    in_blocks = LatencyPredictor(prunable, LatencyTable(table.folder, target, table.rows))
+    grid = WidthGrid(WIDTHS, 8, 0.125)
+    wide = [group for group, width in WIDTHS.items() if width == 32]
+    found = {}
+    for name, one in {"plain": predictor, "blocked": in_blocks}.items():
+        limits = {"ms": 0.995 * one({})}
+        proposals = one_group_each(WIDTHS, grid, Costs(prunable, one), limits)
+        found[name] = {proposals[group][group] for group in wide if group in proposals}
+    assert 24 in found["plain"]
+    assert found["blocked"]
+    assert found["blocked"] <= {16, 8}

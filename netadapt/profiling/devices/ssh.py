@@ -104,7 +104,8 @@ class SshDevice(Device):
     @contextmanager
     def bench(self, prunable: PrunableModel, target: Target) -> Iterator[Bench]:
         """Bring the network's weights there; its folder is removed once all went well."""
-        graphs = Graphs(prunable, target.precision)
+        last = target.fusion_rules.upsampling_last
+        graphs = Graphs(prunable, target.precision, upsampling_last=last)
         with self._board(target, graphs.full, graphs.common_files) as board:
             board.bring(graphs.common_files)
             yield RemoteBench(graphs, board, target.runtime, target)
@@ -120,7 +121,9 @@ class SshDevice(Device):
         """Time any networks whole, with their own weights, in interleaved rounds."""
 
         def template_of(model: nn.Module) -> OnnxTemplate:
-            return OnnxTemplate(TracedNetwork.recorded(model, example_input), target.precision)
+            network = TracedNetwork.recorded(model, example_input)
+            last = target.fusion_rules.upsampling_last
+            return OnnxTemplate(network, target.precision, upsampling_last=last)
 
         def graph_of(model: nn.Module) -> bytes:
             if isinstance(model, DeployedNetwork):

@@ -1,3 +1,3 @@
-from netadapt.profiling.runtimes.registry import RUNTIMES, load_runtime
+from netadapt.profiling.runtimes.registry import BUNDLE_ONLY, RUNTIMES, load_runtime
 
-__all__ = ["RUNTIMES", "load_runtime"]
+__all__ = ["BUNDLE_ONLY", "RUNTIMES", "load_runtime"]

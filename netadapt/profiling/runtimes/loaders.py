@@ -25,10 +25,20 @@ def loader_for(model: nn.Module, example_input: Tensor, target: Target) -> Loade
 
 
 def as_exported(model: nn.Module, target: Target) -> Target:
-    """Return ``target`` with the precision that ``model`` has been exported in, if it has been."""
-    if isinstance(model, DeployedNetwork) and model.precision != "fp32":
-        return target.model_copy(update={"precision": model.precision})
-    return target
+    """Return ``target`` with the precision that ``model`` has been exported in, if it has been.
+
+    What an int8 file leaves in float runs in fp32, as in the int8 tables.
+
+    Raises:
+        UserError: another precision was asked for.
+    """
+    if not isinstance(model, DeployedNetwork) or model.precision == "fp32":
+        return target
+    if target.precision not in ("fp32", model.precision):
+        raise UserError(
+            f"{model.path} is {model.precision}; --precision {target.precision} is for fp32 files"
+        )
+    return target.model_copy(update={"precision": model.precision})
 
 
 class _FileLoader(Loader):

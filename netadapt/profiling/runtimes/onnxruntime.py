@@ -38,7 +38,9 @@ class OnnxRuntime(Runtime):
             agent.providers(target.provider)
         except ValueError as error:
             raise UserError(f"--provider {target.provider}: {error}") from None
-        return _OnnxLoader(OnnxTemplate(network, target.precision), target)
+        last = target.fusion_rules.upsampling_last
+        template = OnnxTemplate(network, target.precision, upsampling_last=last)
+        return _OnnxLoader(template, target)
 
 
 class _OnnxLoader(Loader):

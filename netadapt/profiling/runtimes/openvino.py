@@ -31,7 +31,8 @@ class OpenVinoRuntime(Runtime):
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
         """Export ``network`` to ONNX once; networks pruned from it reuse the graph."""
-        template = OnnxTemplate(network, target.precision)
+        last = target.fusion_rules.upsampling_last
+        template = OnnxTemplate(network, target.precision, upsampling_last=last)
         return _OpenVinoLoader(template, network.operations, target)
 
 

@@ -15,7 +15,9 @@ RUNTIMES = {
     "openvino": "netadapt.profiling.runtimes.openvino:OpenVinoRuntime",
     "executorch": "netadapt.profiling.runtimes.executorch:ExecuTorchRuntime",
     "tvm": "netadapt.profiling.runtimes.tvm:TvmRuntime",
+    "tensorrt": "netadapt.profiling.runtimes.tensorrt:TensorRtRuntime",
 }
+BUNDLE_ONLY = {"tensorrt"}  # never run by this process
 EXTRAS = {"openvino", "executorch", "tvm"}  # pip install netadapt[...]; the others come with it
 
 

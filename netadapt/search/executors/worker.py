@@ -26,6 +26,7 @@ class WorkerRecipe:
         settings: of the search.
         weights: the base's checkpoint.
         batch: inputs per run on the target.
+        precision: of the target.
         folder: where the search was started; paths in ``settings`` start there.
         import_path: where the search finds modules.
         trusted: code of the user's own that files may ask for.
@@ -34,6 +35,7 @@ class WorkerRecipe:
     settings: SearchSettings
     weights: bytes
     batch: int
+    precision: str
     folder: str
     import_path: tuple[str, ...]
     trusted: tuple[str, ...] = ()
@@ -42,7 +44,8 @@ class WorkerRecipe:
     def of(cls, base: BaseNetwork, weights: Path) -> "WorkerRecipe":
         """Return the recipe for evaluating what is cut from ``base``, with its ``weights``."""
         content, folder, path = weights.read_bytes(), str(Path.cwd()), tuple(sys.path)
-        return cls(base.settings, content, base.batch, folder, path, tuple(trusted()))
+        of_target = base.batch, base.precision
+        return cls(base.settings, content, *of_target, folder, path, tuple(trusted()))
 
 
 class Worker:
@@ -59,7 +62,7 @@ class Worker:
         self._own = tempfile.TemporaryDirectory(prefix="netadapt-")
         self._folder = Path(self._own.name)
         self._keep({BASE: recipe.weights})
-        base = BaseNetwork(recipe.settings, self._folder / BASE, recipe.batch)
+        base = BaseNetwork(recipe.settings, self._folder / BASE, recipe.batch, recipe.precision)
         base.prunable  # noqa: B018  (built now, not in the first candidate's time)
         self._evaluate = Evaluator(base, Networks(base, self._folder, device))
 
