@@ -30,7 +30,9 @@ def export(
             metavar="CHECKPOINT", help="A checkpoint, a registry name or package.module:factory."
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="File to write.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.onnx", help="File to write; FILE.pte for ExecuTorch.")
+    ],
     precision: Annotated[
         str,
         typer.Option(
@@ -72,7 +74,6 @@ def export(
     """Write a network as one ONNX file in the precision it will run in, and check the file."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.deployment.api import check_request, export
-    from netadapt.deployment.deployed import load_deployed
     from netadapt.training.calibration import calibration_frames as frames_of
     from netadapt.training.tasks import open_task
 
@@ -86,12 +87,21 @@ def export(
         frames = frames_of(problem, calibration_frames)
     made = export(model, example, out, precision=wanted, calibration=frames, rewrite=rewrite)
     say_if_fresh(checkpoint)
-    scores = _scores(problem, model, load_deployed(out)) if problem else {}
+    scores = _scores(problem, model, _deployed(out, len(example))) if problem else {}
     if as_json:
         print_json({**asdict(made), "checkpoint": checkpoint, "scores": scores})
     else:
         print(out)
         _show(made, scores)
+
+
+def _deployed(path: Path, batch: int) -> "nn.Module":
+    """The written file as a network."""
+    from netadapt.deployment.api import EXECUTORCH
+    from netadapt.deployment.deployed import load_deployed
+    from netadapt.deployment.executorch import LoweredNetwork
+
+    return LoweredNetwork(path, batch) if path.suffix == EXECUTORCH else load_deployed(path)
 
 
 def _scores(problem: "Task", model: "nn.Module", deployed: "nn.Module") -> dict[str, "Scores"]:
@@ -116,8 +126,8 @@ def _show(made: "Exported", scores: dict[str, Any]) -> None:
         say(f"{made.precision} file: differs from fp32 by {share:.2f} % of the mean output")
     if made.precision == "int8" and problem("onnxruntime", "int8", cpu_features()):
         say(
-            "this CPU has no instructions for int8: the file is scored as a CPU computes it that has "
-            "them (VNNI or dotprod); run here, its sums saturate"
+            "this CPU has no instructions for int8: the file is scored as CPUs compute it that "
+            "have them (VNNI or dotprod); run here, its sums saturate"
         )
     for name, value in scores.get("file", {}).items():
         say(f"{name:<8} {value:.4f} (network {scores['network'][name]:.4f})")

@@ -20,8 +20,10 @@ from netadapt.deployment.quantise import observed_ranges, quantised
 from netadapt.deployment.rewrites import commute_upsampling, simplified
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
+from netadapt.pruning.surgery import plain_copy
 
 FilePrecision = Literal["fp32", "fp16", "int8"]
+EXECUTORCH = ".pte"
 EXACT = 1e-4  # of the largest value: how far rounding may take an exact rewrite
 
 Array = NDArray[Any]
@@ -61,14 +63,14 @@ def export(
     calibration: Tensor | None = None,
     rewrite: bool = True,
 ) -> Exported:
-    """Write ``model`` as one ONNX file, whole or not at all.
+    """Write ``model`` as one ONNX or ExecuTorch file, whole or not at all.
 
     Batch norms are folded into the convolutions before them.
 
     Args:
         model: the network, exported in eval mode.
         example_input: ``(N, C, H, W)``; the file takes inputs of this shape alone.
-        path: where to, ``.onnx``.
+        path: where to, ``.onnx``, or ``.pte`` for ExecuTorch.
         precision: ``fp32``; ``fp16`` (half the size, for GPUs); or ``int8`` (a quarter of the
             size, static quantisation).
         calibration: ``(frames, C, H, W)`` typical inputs, which set the int8 ranges; 32 to 128
@@ -81,6 +83,8 @@ def export(
     """
     path = Path(path)
     check_request(path, precision, calibrated=calibration is not None)
+    if path.suffix == EXECUTORCH:
+        return _export_lowered(model, example_input, path, precision, calibration)
     if calibration is not None and calibration.shape[1:] != example_input.shape[1:]:
         raise UserError(
             f"the calibration inputs are {tuple(calibration.shape[1:])}, the network takes "
@@ -109,6 +113,38 @@ def export(
     return Exported(path, precision, len(content), graph.ByteSize(), moved, rewrite_error, error)
 
 
+def _export_lowered(
+    model: nn.Module,
+    example_input: Tensor,
+    path: Path,
+    precision: FilePrecision,
+    calibration: Tensor | None,
+) -> Exported:
+    """As ``export``, for ExecuTorch; its lowering folds batch norms and moves nothing."""
+    from netadapt.deployment.executorch import LoweredNetwork, lowered
+
+    training = model.training
+    plain = plain_copy(model.eval()).requires_grad_(False)
+    model.train(training)
+    batches = _batches(example_input if calibration is None else calibration, len(example_input))
+    frames = [torch.from_numpy(batch) for batch in batches]
+    full = bytes(lowered(plain, example_input, None).to_executorch().buffer)
+    content = full
+    if precision == "int8":
+        content = bytes(lowered(plain, example_input, frames).to_executorch().buffer)
+    write_atomic(path, content)
+    network = LoweredNetwork(path, len(example_input))
+    with torch.no_grad():
+        got = [[network(frame).numpy()] for frame in frames]
+    wanted = [_torch_answers(plain, frame)[:1] for frame in frames]
+    rewrite_error = precision_error = 0.0
+    if precision == "fp32":
+        rewrite_error = max(map(_largest_difference, got, wanted))
+    else:
+        precision_error = _mean_difference(got, wanted)
+    return Exported(path, precision, len(content), len(full), 0, rewrite_error, precision_error)
+
+
 def check_request(path: Path, precision: str, *, calibrated: bool) -> FilePrecision:
     """Return ``precision`` if such a file can be written to ``path``.
 
@@ -120,8 +156,10 @@ def check_request(path: Path, precision: str, *, calibrated: bool) -> FilePrecis
     Raises:
         UserError: it cannot.
     """
-    if path.suffix != ".onnx":
-        raise UserError(f"--out {path} does not end in .onnx")
+    if path.suffix not in (".onnx", EXECUTORCH):
+        raise UserError(f"--out {path} ends neither in .onnx nor, for ExecuTorch, in {EXECUTORCH}")
+    if path.suffix == EXECUTORCH and precision == "fp16":
+        raise UserError(f"--precision fp16 is not for {path}; known: fp32, int8")
     if precision == "bf16":
         raise UserError(
             "--precision bf16 needs no file of its own: export fp32 and run it with --runtime "

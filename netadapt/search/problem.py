@@ -79,7 +79,12 @@ class Problem:
         unknown = [name for name in self.reported if name not in known]
         if unknown:
             raise UserError(f"unknown metric {unknown[0]!r}; known: {', '.join(known)}")
-        precision = self.table.target.precision
+        precision, runtime = self.table.target.precision, self.table.target.runtime
+        if precision == "int8" and runtime not in ("onnxruntime", "openvino"):
+            raise UserError(
+                f"searches score the int8 files of onnxruntime and openvino, not of {runtime}; "
+                "search on a table of one of these"
+            )
         if self.settings.qat and precision != "int8":
             raise UserError(f"--qat is for int8 tables; {self.settings.lut} is {precision}")
         self._check_widths()

@@ -27,7 +27,7 @@ ON_CPU = [
     (runtime, precision)
     for runtime, known in PRECISIONS.items()
     for precision in known
-    if precision not in ("fp32", "fp16")
+    if precision not in ("fp32", "fp16") and runtime != "executorch"  # in its own file
 ]
 
 

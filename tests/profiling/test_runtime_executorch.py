@@ -142,6 +142,22 @@ def test_a_table_is_profiled_and_predicts(tmp_path: Path) -> None:
     assert_profiles(branches, "executorch", tmp_path)
 
 
+def test_int8_is_timed_operation_by_operation(small: PrunableModel) -> None:
+    program = lower(TracedNetwork.of(small), "int8")
+    weights = sum(parameter.numel() for parameter in small.model.parameters())
+    assert len(program.data) < 3 * weights
+    whole = ExecuTorchSession(program, small.example_input, 1)
+    with torch.no_grad():
+        wanted = small.model(small.example_input).numpy()
+    assert 0 < np.abs(whole.output() - wanted).mean() / np.abs(wanted).mean() < 0.1
+    session = profiled(small, program)
+    for _ in range(3):
+        session.run()
+    microseconds = np.median(session.operation_us(), axis=0)
+    units = fuse(small.operations.operations, FUSION)
+    assert all(microseconds[list(unit.members)].sum() > 0 for unit in units)
+
+
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "executorch", None)
     for name in [*sys.modules]:

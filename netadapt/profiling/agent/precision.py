@@ -11,6 +11,7 @@ PRECISIONS = {
     "onnxruntime": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "fp16", "int8"),
     "torch": ("fp32", "bf16"),
+    "executorch": ("fp32", "int8"),
 }
 # without one of these, a runtime computes in fp32 behind the user's back, or far slower
 INSTRUCTIONS = {

@@ -17,7 +17,7 @@ from netadapt.profiling.traced import TracedNetwork
 
 
 class ExecuTorchRuntime(Runtime):
-    """ExecuTorch's own runtime and kernels, with the XNNPACK delegate, in float32."""
+    """ExecuTorch's own runtime and kernels, with the XNNPACK delegate, in float32 or int8."""
 
     name = "executorch"
     schedule = SLOW_TO_LOAD
@@ -28,14 +28,15 @@ class ExecuTorchRuntime(Runtime):
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
         """Lower ``network``; networks pruned from it are lowered one by one."""
-        return _ExecuTorchLoader(network, target.threads)
+        return _ExecuTorchLoader(network, target.threads, target.precision)
 
 
 class _ExecuTorchLoader(Loader):
-    def __init__(self, network: TracedNetwork, threads: int) -> None:
+    def __init__(self, network: TracedNetwork, threads: int, precision: str) -> None:
         self._network = network
         self._threads = threads
-        self._first_program = lower(network)
+        self._precision = precision
+        self._first_program = lower(network, precision)
 
     def session(self, model: nn.Module) -> Session:
         return ExecuTorchSession(self._program(model), self._network.example_input, self._threads)
@@ -51,4 +52,4 @@ class _ExecuTorchLoader(Loader):
     def _program(self, model: nn.Module) -> Program:
         if model is self._network.model:
             return self._first_program
-        return lower(replace(self._network, model=model))
+        return lower(replace(self._network, model=model), self._precision)

@@ -1,11 +1,8 @@
 """Networks lowered for ExecuTorch, and the order in which they then execute."""
 
 import copy
-import os
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from netadapt.errors import UserError
+from netadapt.deployment.executorch import lowered
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.workloads import fuse
 from netadapt.profiling.traced import TracedNetwork
@@ -41,30 +38,19 @@ class Program:
     order: tuple[int, ...]
 
 
-def lower(network: TracedNetwork) -> Program:
-    """Lower ``network`` for XNNPACK.
+def lower(network: TracedNetwork, precision: str = "fp32") -> Program:
+    """Lower ``network`` for XNNPACK, in fp32 or int8.
+
+    Int8 ranges are those on the example input: time does not depend on them.
 
     Raises:
         UserError: it cannot be exported.
     """
-    with silent_stderr():
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
-
     folded = folded_batch_norms(network.model, network.operations)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exported = torch.export.export(folded, (network.example_input,))
-            edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
-            order = _execution_order(edge.exported_program().graph_module, network.operations)
-            return Program(bytes(edge.to_executorch().buffer), order)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(
-            f"cannot export {type(network.model).__name__} to ExecuTorch: {line}; "
-            "use --runtime torch"
-        ) from error
+    frames = [network.example_input] if precision == "int8" else None
+    edge = lowered(folded, network.example_input, frames)
+    order = _execution_order(edge.exported_program().graph_module, network.operations)
+    return Program(bytes(edge.to_executorch().buffer), order)
 
 
 def folded_batch_norms(model: nn.Module, operations: Sequence[Operation]) -> nn.Module:
@@ -127,17 +113,3 @@ def _kind(target: Any) -> str:
     if name in ACTIVATIONS:
         return "activation"
     return {**KINDS, **EDGE_KINDS}.get(name, "")
-
-
-@contextmanager
-def silent_stderr() -> Iterator[None]:
-    """Keep what the C++ side logs off the user's terminal."""
-    kept = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)

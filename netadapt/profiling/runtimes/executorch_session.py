@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netadapt.deployment.executorch import silent_stderr
 from netadapt.errors import UserError
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.workloads import FusedOperation, fuse
 from netadapt.profiling.runtimes.base import ProfiledSession, Session
-from netadapt.profiling.runtimes.executorch_program import Program, silent_stderr
+from netadapt.profiling.runtimes.executorch_program import Program
 from netadapt.pruning import Operation
 from netadapt.pruning.operations import ACTIVATIONS, KINDS
 
@@ -47,9 +48,9 @@ XNNPACK_KINDS = {
     "ApproxGELU": ("activation",),
     "ELU": ("activation",),
 }
-# changes of layout, which belong to the operation before or, first of all, to the one after
+# changes of layout or type, which belong to the operation before or, first of all, to the one after
 LAYOUT = {
-    "Transpose", "Static Reshape", "permute_copy", "view_copy", "_to_dim_order_copy",
+    "Convert", "Transpose", "Static Reshape", "permute_copy", "view_copy", "_to_dim_order_copy",
     "_clone_dim_order", "clone", "squeeze_copy", "unsqueeze_copy", "expand_copy",
 }  # fmt: skip
 NATIVE = "native_call_"
