@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -79,8 +80,12 @@ def _constants(graph: Any) -> dict[str, Any]:
     """The tensors that nothing computes, by name."""
     found = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            found[node.output[0]] = node.attribute[0].t
+        if node.op_type != "Constant":
+            continue
+        value = onnx.helper.get_attribute_value(node.attribute[0])
+        if not isinstance(value, onnx.TensorProto):
+            value = numpy_helper.from_array(np.asarray(value))
+        found[node.output[0]] = value
     return found
 
 

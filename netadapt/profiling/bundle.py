@@ -219,7 +219,8 @@ def _fill(table: LatencyTable, results: Results, progress: ProfileProgress) -> R
     plan = _plan(results)
     added = len(table.missing(plan.designed()))
     bench = ResultsBench(results)
-    drift = Drift.since(table, plan)
+    # without times of the base network there is no drift to be seen
+    drift = Drift() if results.reference_us is None else Drift.since(table, plan)
     measurement = Profile(bench, plan, results.manifest.schedule, table, progress, drift)
     measurement.measure_workloads(plan.design)
     return measurement.validate(added)

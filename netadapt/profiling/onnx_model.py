@@ -12,6 +12,7 @@ from torch import nn
 
 from netadapt.deployment.exporter import exported_program
 from netadapt.errors import UserError
+from netadapt.latency.reordering import moved_before
 from netadapt.profiling.onnx_splits import split_plainly
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
@@ -93,8 +94,13 @@ class OnnxTemplate:
         if upsampling_last:
             from netadapt.deployment.rewrites import commute_upsampling  # needs onnxruntime
 
-            commute_upsampling(self._proto)
+            moved, wanted = commute_upsampling(self._proto), moved_before(network.operations)
             del self._proto.graph.value_info[:]
+            if moved != len(wanted):
+                raise UserError(
+                    f"cannot time this network as it is exported: {moved} of its 1x1 layers move "
+                    f"before an upsampling, not {len(wanted)}; use --runtime torch"
+                )
         self._parameters = {
             tensor.name: place for place, tensor in enumerate(self._proto.graph.initializer)
         }
