@@ -7,7 +7,7 @@ about that.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,51 +15,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from netadapt.deployment.rounding import ROUNDED, WEIGHTED, Node, float_nodes, rounded_nodes
 from netadapt.errors import UserError
 
 MARK = "_netadapt_int8_node"
 HIGHEST = 255  # of an unsigned activation
 WEIGHT = 127  # of a signed weight
-# the dimension of a weight's output channels
-WEIGHTED = {
-    "conv1d": 0, "conv2d": 0, "conv3d": 0, "linear": 0, "addmm": 0,
-    "conv_transpose1d": 1, "conv_transpose2d": 1,
-}  # fmt: skip
-ROUNDED = {  # rounded before and after
-    *WEIGHTED, "add", "add_", "mul", "mul_", "cat", "concat", "concatenate", "sigmoid", "sigmoid_",
-    "leaky_relu", "leaky_relu_", "softmax", "matmul", "bmm",
-}  # fmt: skip
-# what is left out where what it reads is rounded: the rounding cuts off as it does
-CUTTING = {"relu", "relu_", "relu6", "hardtanh", "hardtanh_", "clamp", "clamp_"}
-FOLDED = {"batch_norm"}
-# keep the ranges of what they read
-KEEPING = {
-    "max_pool2d", "avg_pool2d", "interpolate", "reshape", "view", "flatten", "transpose", "permute",
-    "squeeze", "unsqueeze", "pad", "__getitem__", "chunk", "split", "contiguous", "dropout",
-}  # fmt: skip
-REPEATING = KEEPING - {"avg_pool2d", "interpolate"}  # give values that are rounded already
-
-
-@dataclass
-class _Node:
-    """One function of a forward pass that computes tensors.
-
-    Attributes:
-        kind: its name.
-        sources: the nodes whose results it reads; 0 is the network's input.
-        lowest: of its result, over all frames.
-        highest: likewise.
-    """
-
-    kind: str
-    sources: tuple[int, ...]
-    lowest: float = 0.0  # 0 is in every range
-    highest: float = 0.0
-
-    def observe(self, result: Tensor) -> None:
-        """Widen the range by ``result``."""
-        low, high = torch.aminmax(result.detach())
-        self.lowest, self.highest = min(self.lowest, float(low)), max(self.highest, float(high))
 
 
 @dataclass(frozen=True)
@@ -85,7 +46,7 @@ class Int8Simulation:
         Raises:
             UserError: no frames, or a network whose forward passes differ.
         """
-        nodes: list[_Node] = []
+        nodes: list[Node] = []
         results: tuple[int, ...] = ()
         modes = {module: module.training for module in model.modules()}
         model.eval()
@@ -99,9 +60,9 @@ class Int8Simulation:
                 module.training = training
         if not nodes:
             raise UserError("int8 needs typical inputs to set its ranges; there are none")
-        rounded = _rounded(nodes, results)
+        rounded = rounded_nodes(nodes, results)
         ranges = {place: (nodes[at].lowest, nodes[at].highest) for place, at in rounded.items()}
-        kept = _float_nodes(nodes, results)
+        kept = float_nodes(nodes, results)
         weighted = {p for p, node in enumerate(nodes) if node.kind in WEIGHTED} - kept
         combined = {p for p, node in enumerate(nodes) if node.kind in ROUNDED} - weighted - kept
         return cls(ranges, frozenset(weighted), frozenset(combined), len(nodes))
@@ -190,7 +151,7 @@ class _Following(TorchFunctionMode):
 class _Observer(_Following):
     """Notes every node, and widens its range."""
 
-    def __init__(self, nodes: list[_Node]) -> None:
+    def __init__(self, nodes: list[Node]) -> None:
         super().__init__()
         self._nodes = nodes
 
@@ -205,7 +166,7 @@ class _Observer(_Following):
     def finished(self, kind: str, sources: tuple[int, ...], results: Any) -> Any:
         place = self.count if sources else 0
         if place == len(self._nodes):
-            self._nodes.append(_Node(kind, sources))
+            self._nodes.append(Node(kind, sources))
         node = self._nodes[place]
         if node.kind != kind:
             raise UserError(f"cannot simulate int8: {kind} where there was {node.kind} before")
@@ -271,61 +232,3 @@ def rounded_weight(weight: Tensor, channel_dim: int) -> Tensor:
     scale = weight.detach().abs().amax(dim=others).clamp_min(1e-12) / WEIGHT
     zero = torch.zeros_like(scale, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, scale, zero, channel_dim, -WEIGHT, WEIGHT)
-
-
-def _float_nodes(nodes: list[_Node], results: tuple[int, ...]) -> set[int]:
-    """The last nodes with weights, and what follows them: as ``quantise.float_nodes``."""
-    found: set[int] = set()
-    waiting = list(results)
-    while waiting:
-        place = waiting.pop()
-        if place in found or place == 0:
-            continue
-        found.add(place)
-        if nodes[place].kind not in WEIGHTED:
-            waiting.extend(nodes[place].sources)
-    return found
-
-
-@dataclass
-class _Plan:
-    """Which results are rounded, and by the range of which node."""
-
-    nodes: list[_Node]
-    readers: dict[int, list[int]]
-    by: dict[int, int] = field(default_factory=dict)
-
-    def round(self, place: int) -> None:
-        """Round the result of a node, or what of it is read in the file."""
-        end = self.end(place)
-        self.by.setdefault(end, end)
-
-    def end(self, place: int) -> int:
-        """The node whose result stands in the file where that of ``place`` would."""
-        while len(readers := self.readers.get(place, [])) == 1:
-            kind = self.nodes[readers[0]].kind
-            folded = kind in FOLDED and self.nodes[place].kind in WEIGHTED
-            if not folded and kind not in CUTTING:
-                break
-            place = readers[0]
-        return place
-
-
-def _rounded(nodes: list[_Node], results: tuple[int, ...]) -> dict[int, int]:
-    """For each node that is rounded, the node whose range it has."""
-    readers: dict[int, list[int]] = {}
-    for place, node in enumerate(nodes):
-        for source in set(node.sources):
-            readers.setdefault(source, []).append(place)
-    kept = _float_nodes(nodes, results)
-    plan = _Plan(nodes, readers)
-    for place, node in enumerate(nodes):
-        if place in kept:
-            continue
-        if node.kind in ROUNDED:
-            for source in node.sources:
-                plan.round(source)
-            plan.round(place)
-        elif node.kind in KEEPING and node.sources and node.sources[0] in plan.by:
-            plan.by[place] = plan.by[node.sources[0]]
-    return {p: at for p, at in plan.by.items() if at == p or nodes[p].kind not in REPEATING}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from netadapt.search.candidate import Candidate, Proposal
+from netadapt.search.candidate import LONG, QAT, Candidate, Proposal
 from netadapt.search.journal import (
     Anchored,
     Chosen,
@@ -68,8 +68,8 @@ def _wrong(state: SearchState, event: Event, full: Mapping[str, int] | None) -> 
                 yield f"it measured {name} where the walk stands at {state.current.name}"
         case Chosen(names=names):
             yield from _of_choice(state, names)
-        case Measured(p50_ms=measured):
-            yield from _of_measurement(state, measured or {})
+        case Measured(p50_ms=measured, energy_mj=energies):
+            yield from _of_measurement(state, [*(measured or {}), *(energies or {})])
         case Tightened():
             if not state.chosen:
                 yield "it tightens the budget before points were chosen"
@@ -94,7 +94,7 @@ def _of_base(state: SearchState, base: Candidate, full: Mapping[str, int] | None
 
 def _of_retry(state: SearchState, event: Retried) -> Iterator[str]:
     known = {proposal.name for proposal in state.proposals}
-    known |= {f"{name}-long" for name in state.chosen}
+    known |= {name + end for name in state.chosen for end in (LONG, LONG + QAT)}
     if event.name not in (known if state.walk else {"0"}):
         yield f"it retries {event.name}, which was not to be evaluated"
 
@@ -124,7 +124,9 @@ def _of_iteration(state: SearchState, event: IterationBegan) -> Iterator[str]:
 def _of_proposal(state: SearchState, proposal: Proposal) -> Iterator[str]:
     if proposal.iteration != state.iteration:
         yield f"{proposal.name} is of iteration {proposal.iteration}, not {state.iteration}"
-    if not proposal.name.startswith(f"{state.iteration}-") or proposal.name.endswith("-long"):
+    if not proposal.name.startswith(f"{state.iteration}-") or proposal.name.endswith(
+        (LONG, LONG + QAT)
+    ):
         yield f"{proposal.name} is no name of iteration {state.iteration}"
     if proposal.group and proposal.group not in state.base.widths:
         yield f"{proposal.name} narrows {proposal.group}, which the base network does not have"
@@ -161,7 +163,7 @@ def _of_choice(state: SearchState, names: tuple[str, ...]) -> Iterator[str]:
     yield from _unscored(state, names)
 
 
-def _of_measurement(state: SearchState, measured: Mapping[str, float]) -> Iterator[str]:
+def _of_measurement(state: SearchState, measured: Iterable[str]) -> Iterator[str]:
     if not state.chosen or state.was_measured:
         yield "it measures where no points wait for it"
     for name in measured:
@@ -170,11 +172,14 @@ def _of_measurement(state: SearchState, measured: Mapping[str, float]) -> Iterat
 
 
 def _of_tuning(state: SearchState, candidate: Candidate) -> Iterator[str]:
-    name = candidate.name.removesuffix("-long")
+    name = candidate.before_long
+    learnt_on = candidate.name.endswith(QAT)
     if name not in state.chosen or candidate.stage != "long" or candidate.name == name:
         yield f"it fine-tuned {candidate.name}, which was not chosen"
     elif candidate.name in state.candidates:
         yield f"it fine-tuned {candidate.name} twice"
+    elif learnt_on and name + LONG not in state.candidates:
+        yield f"it fine-tuned {candidate.name} before {name + LONG}"
     else:
         yield from _same_network(candidate, state.candidates[name])
 

@@ -72,6 +72,8 @@ SOUND: list[Event] = [
     Measured(p50_ms=None),
     Tuned(candidate=candidate("1-a-long")),
     Tuned(candidate=candidate("0-long")),
+    Retried(name="1-a-long-qat", attempt=1, reason="its worker died"),
+    Tuned(candidate=candidate("1-a-long-qat", stage="long")),
     Finished(name="1-a-long"),
 ]
 BEGUN, PROPOSED, SCORED, SELECTED, CHOSEN = (
@@ -153,6 +155,15 @@ IMPOSSIBLE: dict[str, tuple[list[Event], Event]] = {
     ),
     "fine-tuned 1-a, which": (CHOSEN, Tuned(candidate=candidate("1-a"))),
     "fine-tuned 1-a-long twice": (TUNED, Tuned(candidate=candidate("1-a-long"))),
+    "fine-tuned 1-a-long-qat before 1-a-long": (
+        CHOSEN,
+        Tuned(candidate=candidate("1-a-long-qat", stage="long")),
+    ),
+    "1-a-long-qat is no name of iteration 1": (BEGUN, iteration(1, proposal("1-a-long-qat"))),
+    "measured 1-z, which was not chosen": (
+        CHOSEN,
+        Measured(p50_ms={"0": 10.0}, energy_mj={"1-z": 3.0}),
+    ),
     "1-a-long has other widths": (CHOSEN, Tuned(candidate=candidate("1-a-long", widths=OTHER))),
     "names 1-x, which has no score": (TUNED, Finished(name="1-x")),
     "finished after the search was finished by 1-a-long": (SOUND, Finished(name="1-a-long")),
