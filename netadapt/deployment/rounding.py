@@ -1,4 +1,4 @@
-"""Which results of a forward pass an int8 file rounds: the rules of ``quantise.py``, for PyTorch."""
+"""Which results of a forward pass an int8 file rounds: the rules of ``quantise.py`` in PyTorch."""
 
 from dataclasses import dataclass, field
 
