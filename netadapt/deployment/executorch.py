@@ -101,7 +101,7 @@ class LoweredNetwork(nn.Module):
         """Return the output for ``(N, C, H, W)`` images, batch by batch of the file's own size."""
         missing = -len(images) % self._batch
         filled = torch.cat([images, images[-1:].expand(missing, *images.shape[1:])])
-        parts = filled.detach().contiguous().split(self._batch)
+        parts = torch.split(filled.detach().contiguous(), self._batch)
         answers = [self._program.forward([part.contiguous()])[0].clone() for part in parts]
         return torch.cat(answers)[: len(images)]
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import netadapt
+from netadapt.deployment.api import FilePrecision
 from netadapt.deployment.executorch import LoweredNetwork
 from netadapt.errors import UserError
 
@@ -28,7 +29,7 @@ def frames() -> Tensor:
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_written_file_is_run_and_compared(
-    tmp_path: Path, frames: Tensor, precision: str
+    tmp_path: Path, frames: Tensor, precision: FilePrecision
 ) -> None:
     model = network()
     path = tmp_path / "new" / "net.pte"

@@ -6,6 +6,7 @@ from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
 from netadapt.pruning import trace
 from netadapt.search.costs import Costs
+from netadapt.search.goal import Limits
 from netadapt.search.proposals import WidthGrid, one_group_each
 from netadapt.training.checkpoint import load_checkpoint
 
@@ -55,7 +56,7 @@ def test_proposals_stop_at_the_blocks_that_the_table_found(predictor):
     wide = [group for group, width in WIDTHS.items() if width == 32]
     found = {}
     for name, one in {"plain": predictor, "blocked": in_blocks}.items():
-        limits = {"ms": 0.995 * one({})}
+        limits: Limits = {"ms": 0.995 * one({})}
         proposals = one_group_each(WIDTHS, grid, Costs(prunable, one), limits)
         found[name] = {proposals[group][group] for group in wide if group in proposals}
     assert 24 in found["plain"]
