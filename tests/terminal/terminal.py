@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import pyte
 
-PATIENCE = 120.0  # seconds; only a command that hangs takes them
+PATIENCE = 500.0  # seconds; only a command that hangs takes them
 ROWS = 50
 LOCAL_FLAGS = 3  # of what tcgetattr returns
 

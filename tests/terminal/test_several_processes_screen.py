@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from test_search_screen import SEARCH, STAGES, flowing
 
+pytestmark = pytest.mark.timeout(600)  # processes take seconds to start, on a busy machine many
+
 HERE = Path(__file__).parent
 MODULES = os.pathsep.join([str(HERE.parent / "cli"), os.environ.get("PYTHONPATH", "")])
 DEVICES = """
