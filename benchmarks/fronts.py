@@ -171,7 +171,7 @@ def measured(arena: Arena) -> pd.DataFrame:
 def _heading(arena: Arena, given: argparse.Namespace) -> str:
     settings = arena.problem(given.seeds[0]).settings
     base = [point.test["delta1"] for point in arena.points if point.method == BASE]
-    height, width = arena.shared.base.input_size
+    height, width = arena.shared.base.example_input.shape[-2:]
     return (
         f"Base: δ1 {sum(base) / len(base):.3f} on the test split (fine-tuned as long as the "
         f"points, mean over seeds), {height}x{width}. "

@@ -146,8 +146,8 @@ def compare_ranges(reference: str, rounds: int) -> None:
     images = calibration_frames(open_task("depth", "synthetic:32", SIZE), 16)
     graph = simplified(exported_program(model, noise, optimize=True).model_proto)
     commute_upsampling(graph)
-    profiled = observed_ranges(graph, [noise.numpy()])
-    real = observed_ranges(graph, [image[None].numpy() for image in images])
+    profiled = observed_ranges(graph, [(noise.numpy(),)])
+    real = observed_ranges(graph, [(image[None].numpy(),) for image in images])
     ways = {"as profiled": profiled, "of images": real}
     ways |= {"of images, x100": scaled(real, 100), "of images, /100": scaled(real, 0.01)}
     sessions: dict[str, Session] = {

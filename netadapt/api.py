@@ -16,12 +16,13 @@ from netadapt.search.settings import SearchSettings
 from netadapt.training.settings import DEFAULT_TASK, TrainConfig, TrainRequest, TrainSettings
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from netadapt.latency.table import LatencyTable
     from netadapt.latency.validation import Report
     from netadapt.profiling.profiler import ProfileProgress
     from netadapt.pruning import PrunableModel
+    from netadapt.pruning.examples import Example
     from netadapt.search.progress import SearchProgress
     from netadapt.training.progress import Progress
     from netadapt.training.task import Task
@@ -89,6 +90,8 @@ def evaluate(
     task: "Task | str" = DEFAULT_TASK,
     split: Literal["test", "holdout"] = "test",
     input_size: tuple[int, int] | None = None,
+    inputs: Sequence[str] = (),
+    output: str | None = None,
     task_options: Mapping[str, Any] | None = None,
     train_on: str = "cpu",
 ) -> dict[str, float]:
@@ -100,6 +103,8 @@ def evaluate(
         task: the task's name, ``package.module:factory``, or a ``Task``.
         split: ``test`` or ``holdout``.
         input_size: ``(H, W)``. Default: the checkpoint's own.
+        inputs: as ``--input``, of a network that takes anything but one image.
+        output: which map of its answer is meant, where it answers with several.
         task_options: options of the task, by name, such as depth's ``protocol``.
         train_on: where the network runs: ``cpu``, ``cuda[:N]`` or ``auto``.
 
@@ -114,7 +119,7 @@ def evaluate(
     if split not in ("test", "holdout"):
         raise UserError(f"unknown split {split!r}; known: test, holdout")
     device = compute_device(train_on)
-    network, opened = open_evaluation(model, data, task, input_size, task_options)
+    network, opened = open_evaluation(model, data, task, input_size, task_options, inputs, output)
     return opened.score(network.to(device), split)
 
 
@@ -124,23 +129,27 @@ def open_evaluation(
     task: "Task | str" = DEFAULT_TASK,
     input_size: tuple[int, int] | None = None,
     task_options: Mapping[str, Any] | None = None,
+    inputs: Sequence[str] = (),
+    output: str | None = None,
 ) -> "tuple[nn.Module, Task]":
     """Return the network and the task of ``evaluate``."""
+    from netadapt.models.inputs import image_size
     from netadapt.training.task import Task
     from netadapt.training.tasks import open_task
     from netadapt.training.trial import with_example_input
 
-    network, example = with_example_input(_network(model), input_size)
+    network, example = with_example_input(
+        _network(model, output, deployed=True), input_size, inputs=inputs
+    )
     if isinstance(task, Task):
         return network, task
-    height, width = example.shape[-2:]
-    return network, open_task(task, data, (height, width), task_options)
+    return network, open_task(task, data, image_size(example), task_options)
 
 
 @keyword_options(Options, ProfileRequest)
 def profile(
     model: "nn.Module | str | Path",
-    example_input: "Tensor | None" = None,
+    example_input: "Example | None" = None,
     *,
     target: "Target | Options | str | Path | None" = None,
     progress: "ProfileProgress | None" = None,
@@ -150,7 +159,8 @@ def profile(
 
     Args:
         model: a network, a checkpoint, a registry name or ``package.module:factory``.
-        example_input: ``(N, C, H, W)``. Default: random, of the input size.
+        example_input: ``(N, C, H, W)``, or several inputs as ``trace`` takes them. Default:
+            random, as input size or inputs say.
         target: a target; the folder or the slug of a table of it; its options; or what is timed,
             as ``device``. Default: what the options say.
         progress: told of every step. Default: nobody is.
@@ -167,29 +177,36 @@ def profile(
 
 def filled_table(
     model: "nn.Module | str | Path",
-    example_input: "Tensor | None",
+    example_input: "Example | None",
     target: "Target | Options | str | Path | None",
     progress: "ProfileProgress | None",
     given: Mapping[str, Any],
 ) -> "tuple[LatencyTable, Report, PrunableModel]":
     """Profile as ``profile`` says; return the network and how good the table is as well."""
     from netadapt.latency.table import LatencyTable
+    from netadapt.models.inputs import named_batch
     from netadapt.profiling.profiler import profile as fill
     from netadapt.profiling.runtimes import load_runtime
     from netadapt.pruning import trace
-    from netadapt.training.trial import with_example_input
+    from netadapt.pruning.examples import batch_of, with_batch
+    from netadapt.training.trial import trial_run, with_example_input
 
     known = {field.name for field in fields(ProfileRequest)}
     stated = _given(given)
     request = ProfileRequest(**{name: stated[name] for name in stated if name in known})
     chosen = {name: stated[name] for name in stated if name not in known}
+    network = _network(model, request.output)
     if example_input is not None:
-        chosen.setdefault("batch", example_input.shape[0])
+        chosen.setdefault("batch", batch_of(example_input))
+    elif request.inputs:
+        chosen.setdefault("batch", named_batch(request.inputs))
     found = _target(target, request, chosen)
-    size = request.input_size if example_input is None else _size(example_input)
-    network, example = with_example_input(_network(model), size, found.batch)
-    if example_input is not None and len(example_input) == found.batch:
-        example = example_input
+    if example_input is None:
+        size, inputs = request.input_size, request.inputs
+        network, example = with_example_input(network, size, found.batch, inputs)
+    else:
+        example = with_batch(example_input, found.batch)
+        trial_run(network.eval(), example)
     prunable = trace(network, example, request.lock)
     table = LatencyTable.open(Path(request.lut), found)
     schedule = load_runtime(found.runtime).schedule
@@ -323,20 +340,19 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if isinstance(value, Path):
             given[name] = str(value)
-        elif name in ("lock", "metrics") and isinstance(value, str):
+        elif name in ("lock", "metrics", "inputs") and isinstance(value, str):
             given[name] = (value,)
     return given
 
 
-def _network(model: "nn.Module | str | Path") -> "nn.Module":
+def _network(
+    model: "nn.Module | str | Path", output: str | None, *, deployed: bool = False
+) -> "nn.Module":
+    from netadapt.models import with_output
     from netadapt.training.checkpoint import load_seeded
 
-    return load_seeded(model, 0) if isinstance(model, str | Path) else model
-
-
-def _size(example_input: "Tensor") -> tuple[int, int]:
-    height, width = example_input.shape[-2:]
-    return height, width
+    network = load_seeded(model, 0, deployed=deployed) if isinstance(model, str | Path) else model
+    return network if output is None else with_output(network, output)
 
 
 class _Silent:

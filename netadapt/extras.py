@@ -14,6 +14,7 @@ EXTRA_OF = {
     "pymoo": "evolution",
     "ray": "ray",
     "tensorboard": "tensorboard",
+    "onnx2pytorch": "onnx",
     "openvino": "openvino",
     "executorch": "executorch",
     "tvm": "tvm",

@@ -13,6 +13,8 @@ class SearchOptions(TypedDict, total=False):
     """Options of ``netadapt.search`` and ``netadapt.search_targets``."""
 
     input_size: tuple[int, int] | None
+    inputs: Sequence[str] | None
+    output: str | None
     task: str | None
     data: str | None
     task_options: Mapping[str, Any] | None
@@ -64,6 +66,8 @@ class TrainOptions(TypedDict, total=False):
     task: str | None
     task_options: Mapping[str, Any] | None
     init_from: str | Path | None
+    inputs: Sequence[str] | None
+    output: str | None
     steps: int | None
     batch_size: int | None
     optimizer: Literal["sgd", "adamw", "amsgrad"] | None
@@ -87,6 +91,8 @@ class ProfileOptions(TypedDict, total=False):
     device: str | None
     runtime: str | None
     input_size: tuple[int, int] | None
+    inputs: Sequence[str] | None
+    output: str | None
     lut: str | Path | None
     channel_multiple: int | None
     lock: Sequence[str] | None

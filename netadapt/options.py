@@ -44,6 +44,15 @@ DATA = (
     "kitti:DIR or sequence:DIR."
 )
 
+INPUTS = (
+    "One input of a network that takes anything but a single image: its name in forward, its sizes "
+    "and, unless float32, its type, as in left=1x3x64x64 or tokens=1x128:int64; repeatable."
+)
+OUTPUT_OF = (
+    "Which map of its answer counts, where a network gives several: a field, key or place, such as "
+    "predicted_depth or 0."
+)
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

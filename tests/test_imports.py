@@ -33,7 +33,7 @@ ROOMS_BELOW = {
     "deployment": {"pruning"},
     "training": {"models", "pruning"},
     "latency": {"pruning"},
-    "models": set(),
+    "models": {"pruning"},
     "pruning": set(),
 }
 FOUNDATION = {

@@ -11,11 +11,12 @@ from netadapt.options import TARGET
 from netadapt.profiling.request import ProfileRequest
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from netadapt.latency.target import Target
     from netadapt.profiling.loading import Footprint
     from netadapt.profiling.measurement import LatencyStats
+    from netadapt.pruning.examples import Example
 
 ALL = "all"
 MAX_RUNS = 100_000
@@ -45,22 +46,28 @@ def benchmark(
     """
     from netadapt.cli import comparison
     from netadapt.cli.models import load_with_input, say_if_fresh
+    from netadapt.models.inputs import named_batch
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.runtimes import load_runtime
     from netadapt.profiling.runtimes.loaders import as_exported
 
-    input_size = given.pop("input_size", None)
+    input_size, inputs = given.pop("input_size", None), given.pop("inputs", ())
+    output = given.pop("output", None)
+    if inputs and "batch" not in given:
+        given["batch"] = named_batch(inputs)
     request = ProfileRequest(**{name: given.pop(name) for name in ("device", "runtime")
                                 if name in given})  # fmt: skip
     device, runtime, options = request.device, request.runtime, Options.parse(**given)
-    asked = comparison.BenchmarkRequest(checkpoint, device, options, input_size)
+    asked = comparison.BenchmarkRequest(checkpoint, device, options, input_size, inputs, output)
     if serve:
         comparison.serve_runtime(asked, runtime)
     elif runtime == ALL:
         comparison.compare_runtimes(asked, runs, as_json)
     else:
         target = load_device(device).target(load_runtime(runtime), options)
-        model, example = load_with_input(checkpoint, input_size, options.batch)
+        model, example = load_with_input(
+            checkpoint, input_size, options.batch, inputs, output, deployed=True
+        )
         target = as_exported(model, target)
         stats, footprint = _measured(model, example, target, runs)
         say_if_fresh(checkpoint)
@@ -71,7 +78,7 @@ def benchmark(
 
 
 def _measured(
-    model: "nn.Module", example: "Tensor", target: "Target", runs: int
+    model: "nn.Module", example: "Example", target: "Target", runs: int
 ) -> "tuple[LatencyStats, Footprint | None]":
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.devices.local import LocalDevice

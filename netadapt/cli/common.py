@@ -12,16 +12,18 @@ import typer
 from netadapt.cli.screen import say
 from netadapt.cli.streams import holds_all_text
 from netadapt.errors import UserError
-from netadapt.options import NETWORK
+from netadapt.options import INPUTS, NETWORK, OUTPUT_OF
 
 __all__ = [
     "MAX_BATCH",
     "MAX_SIDE",
     "BadSample",
     "InputSize",
+    "Inputs",
     "Json",
     "Loss",
     "NoDevice",
+    "Output",
     "TaskOption",
     "counted",
     "key_values",
@@ -63,6 +65,18 @@ InputSize = Annotated[
         metavar="HxW",
         help="Height and width of the network's input. [default: the checkpoint's own]",
     ),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=SIZES",
+        help=f"{INPUTS} [default: the checkpoint's own]",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"{OUTPUT_OF} [default: the checkpoint's own, or all]"),
 ]
 Json = typer.Option(
     "--json",

@@ -33,6 +33,8 @@ class BenchmarkRequest:
     device: str
     options: "Options"
     input_size: tuple[int, int] | None
+    inputs: tuple[str, ...] = ()
+    output: str | None = None
 
     def options_of(self, runtime: str) -> "Options":
         """The options that ``runtime`` knows."""
@@ -45,6 +47,10 @@ class BenchmarkRequest:
         words += ["--runtime", runtime, "--device", self.device]
         if self.input_size is not None:
             words += ["--input-size", "x".join(map(str, self.input_size))]
+        for one in self.inputs:
+            words += ["--input", one]
+        if self.output is not None:
+            words += ["--output", self.output]
         for name, value in self.options_of(runtime).model_dump().items():
             words += [f"--{name}", str(value)]
         return words
@@ -66,7 +72,14 @@ def compare_runtimes(request: BenchmarkRequest, runs: int, as_json: bool) -> Non
         )
     # what would fail in every process fails before any is started
     target = here.target(load_runtime("torch"), request.options_of("torch"))
-    load_with_input(request.checkpoint, request.input_size, request.options.batch)
+    load_with_input(
+        request.checkpoint,
+        request.input_size,
+        request.options.batch,
+        request.inputs,
+        request.output,
+        deployed=True,
+    )
     commands = {name: request.command(name) for name in RUNTIMES if name not in BUNDLE_ONLY}
     with stage_progress() as progress:
         found = compare(commands, runs, progress, here.energy())
@@ -129,7 +142,12 @@ def serve_runtime(request: BenchmarkRequest, runtime: str) -> None:
             return
         target = load_device(request.device).target(found, request.options)
         model, example = load_with_input(
-            request.checkpoint, request.input_size, request.options.batch
+            request.checkpoint,
+            request.input_size,
+            request.options.batch,
+            request.inputs,
+            request.output,
+            deployed=True,
         )
         with loaded(model, example, target) as network:
             serve(network, target.runtime_version, sys.stdin, answers)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from netadapt.latency.calibration import NetworkCalibration
     from netadapt.latency.table import LatencyTable
     from netadapt.pruning import PrunableModel
+    from netadapt.pruning.examples import Example
 
 HIDDEN = {"protocol", "calibrations", "fusion", "latency_bytes", "latency_crc32"}
 FIGURES = (
@@ -25,6 +26,8 @@ def network(
     input_size: tuple[int, int] | None,
     lut: Path | None,
     lock: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    output: str | None = None,
 ) -> dict[str, Any]:
     """Groups, widths, locked layers, parameters and MACs, by group; with a table, latency too."""
     from netadapt.cli.models import load_with_input
@@ -33,11 +36,11 @@ def network(
     from netadapt.latency.validation import warning_of
     from netadapt.pruning import trace
 
-    model, example = load_with_input(reference, input_size)
+    model, example = load_with_input(reference, input_size, inputs=inputs, output=output)
     prunable = trace(model, example, lock)
     facts: dict[str, Any] = {
         "model": reference,
-        "input_size": f"{example.shape[-2]}x{example.shape[-1]}",
+        **_input(example),
         "parameters": prunable.parameter_count(),
         "macs": prunable.operations.macs(prunable.vector({})),
     }
@@ -74,6 +77,15 @@ def network(
         {"layer": name, "reason": reason} for name, reason in prunable.locked.items()
     ]
     return facts
+
+
+def _input(example: "Example") -> dict[str, str]:
+    """The size of an image, or what else a network takes."""
+    from netadapt.pruning.examples import described
+
+    if getattr(example, "ndim", 0) == 4:
+        return {"input_size": described(example).split("x", maxsplit=2)[2]}
+    return {"input": described(example)}
 
 
 def latency_range(

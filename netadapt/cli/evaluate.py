@@ -5,9 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from netadapt.cli.common import (
+    Inputs,
     InputSize,
     Json,
     NoDevice,
+    Output,
     TaskOption,
     key_values,
     parse_size,
@@ -48,6 +50,8 @@ def evaluate(
         ),
     ] = None,
     input_size: InputSize = None,
+    inputs: Inputs = None,
+    output: Output = None,
     task_option: TaskOption = None,
     train_on: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where the network runs: cpu, cuda[:N] or auto.")
@@ -68,7 +72,9 @@ def evaluate(
     options = key_values("--task-option", task_option or [])
     if protocol is not None:
         options["protocol"] = protocol
-    model, problem = open_evaluation(checkpoint, data, task, parse_size(input_size), options)
+    model, problem = open_evaluation(
+        checkpoint, data, task, parse_size(input_size), options, inputs or (), output
+    )
     problem.check(model)
     scores = problem.score(model.to(where), "test" if split == "test" else "holdout")
     say_if_fresh(checkpoint)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netadapt.cli.common import (
+    Inputs,
     InputSize,
     Json,
+    Output,
     TaskOption,
     key_values,
     parse_size,
@@ -69,21 +71,25 @@ def export(
         ),
     ] = True,
     input_size: InputSize = None,
+    inputs: Inputs = None,
+    output: Output = None,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Write a network as one ONNX file in the precision it will run in, and check the file."""
     from netadapt.cli.models import load_with_input, say_if_fresh
     from netadapt.deployment.api import check_request, export
+    from netadapt.models.inputs import image_size
     from netadapt.training.calibration import calibration_frames as frames_of
     from netadapt.training.tasks import open_task
 
     wanted = check_request(out, precision, calibrated=calibration_data is not None)
-    model, example = load_with_input(checkpoint, parse_size(input_size))
+    model, example = load_with_input(
+        checkpoint, parse_size(input_size), inputs=inputs or (), output=output
+    )
     problem = frames = None
     if calibration_data is not None:
-        height, width = example.shape[-2:]
         options = key_values("--task-option", task_option or [])
-        problem = open_task(task, calibration_data, (height, width), options)
+        problem = open_task(task, calibration_data, image_size(example), options)
         frames = frames_of(problem, calibration_frames)
     made = export(model, example, out, precision=wanted, calibration=frames, rewrite=rewrite)
     say_if_fresh(checkpoint)

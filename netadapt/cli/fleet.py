@@ -30,7 +30,7 @@ def measure_fleet(
     from netadapt.profiling.fleet import profile_fleet, read_fleet
 
     fleet = read_fleet(devices)
-    load_with_input(model, request.input_size)
+    load_with_input(model, request.input_size, inputs=request.inputs, output=request.output)
     say_if_fresh(model)
     outcomes = profile_fleet(
         fleet,
@@ -57,7 +57,8 @@ def _traced(model: str, request: ProfileRequest, batch: int) -> "PrunableModel":
     from netadapt.cli.models import load_with_input
     from netadapt.pruning import trace
 
-    return trace(*load_with_input(model, request.input_size, batch), request.lock)
+    network = load_with_input(model, request.input_size, batch, request.inputs, request.output)
+    return trace(*network, request.lock)
 
 
 def _facts(outcome: "Outcome") -> dict[str, Any]:

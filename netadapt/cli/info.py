@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from netadapt.cli.common import InputSize, Json, parse_size, print_json
+from netadapt.cli.common import Inputs, InputSize, Json, Output, parse_size, print_json
 from netadapt.cli.facts import show_facts
 from netadapt.options import LOCK
 
@@ -20,6 +20,8 @@ def info(
         ),
     ],
     input_size: InputSize = None,
+    inputs: Inputs = None,
+    output: Output = None,
     lut: Annotated[
         Path | None,
         typer.Option(
@@ -42,7 +44,9 @@ def info(
     elif (path / "run.json").is_file():
         facts = describe.run(path)
     else:
-        facts = describe.network(subject, parse_size(input_size), lut, lock or ())
+        facts = describe.network(
+            subject, parse_size(input_size), lut, lock or (), inputs or (), output
+        )
         say_if_fresh(subject)
     if as_json:
         print_json(facts)

@@ -186,7 +186,9 @@ def validate(
     size = parse_size(input_size)
     if size is None and remembered and remembered[0].image_size:
         size = remembered[0].image_size
-    prunable = trace(*load_with_input(name, size, table.target.batch), lock or ())
+    inputs = () if size is not None or not remembered else remembered[0].inputs
+    network = load_with_input(name, size, table.target.batch, inputs)
+    prunable = trace(*network, lock or ())
     with stage_progress() as progress:
         now = revalidate(prunable, table, progress)
     report = summarise(now)

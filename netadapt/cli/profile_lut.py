@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from netadapt.latency.validation import Report
 
 
-OF_THE_NETWORK = ("model", "input_size", "channel_multiple", "lock", "as_json")
+OF_THE_NETWORK = (
+    "model",
+    "input_size",
+    "inputs",
+    "output",
+    "channel_multiple",
+    "lock",
+    "as_json",
+)
 
 
 @with_options(ProfileRequest, Options)
@@ -74,6 +82,8 @@ def profile_lut(
         of_the_fleet = {
             "model",
             "input_size",
+            "inputs",
+            "output",
             "lut",
             "channel_multiple",
             "lock",
@@ -87,6 +97,8 @@ def profile_lut(
         of_the_network = {
             "model",
             "input_size",
+            "inputs",
+            "output",
             "channel_multiple",
             "lock",
             "runtime",
@@ -115,6 +127,7 @@ def measure_table(model: str, *, as_json: bool = False, **given: Any) -> None:
 
 def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> None:
     from netadapt.cli.models import load_with_input
+    from netadapt.models.inputs import named_batch
     from netadapt.profiling.bundle import write_bundle
     from netadapt.profiling.runtimes import BUNDLE_ONLY, load_runtime
     from netadapt.pruning import trace
@@ -123,8 +136,13 @@ def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> N
     chosen = Options.parse(
         **{name: value for name, value in given.items() if name in Options.model_fields}
     )
-    example = load_with_input(model, given.get("input_size"), chosen.batch)
-    prunable = trace(*example, given.get("lock", ()))
+    inputs = given.get("inputs", ())
+    if inputs and "batch" not in given:
+        chosen = chosen.model_copy(update={"batch": named_batch(inputs)})
+    network = load_with_input(
+        model, given.get("input_size"), chosen.batch, inputs, given.get("output")
+    )
+    prunable = trace(*network, given.get("lock", ()))
     multiple = given.get("channel_multiple", runtime.schedule.channel_multiple)
     schedule = replace(runtime.schedule, channel_multiple=multiple)
     write_bundle(prunable, runtime, chosen, bundle, schedule)

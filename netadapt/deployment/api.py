@@ -12,14 +12,23 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from netadapt.deployment.deployed import PRECISION_KEY, session_options
 from netadapt.deployment.exporter import exported_program
-from netadapt.deployment.quantise import observed_ranges, quantised
+from netadapt.deployment.quantise import feed, observed_ranges, quantised
 from netadapt.deployment.rewrites import commute_upsampling, simplified
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
+from netadapt.pruning.examples import (
+    Arrays,
+    Example,
+    arrays,
+    batch_of,
+    mapped,
+    output_tensors,
+    run,
+    tensors_in,
+)
 from netadapt.pruning.surgery import plain_copy
 
 FilePrecision = Literal["fp32", "fp16", "int8"]
@@ -56,11 +65,11 @@ class Exported:
 
 def export(
     model: nn.Module,
-    example_input: Tensor,
+    example_input: Example,
     path: Path | str,
     *,
     precision: FilePrecision = "fp32",
-    calibration: Tensor | None = None,
+    calibration: Example | None = None,
     rewrite: bool = True,
 ) -> Exported:
     """Write ``model`` as one ONNX or ExecuTorch file, whole or not at all.
@@ -69,12 +78,13 @@ def export(
 
     Args:
         model: the network, exported in eval mode.
-        example_input: ``(N, C, H, W)``; the file takes inputs of this shape alone.
+        example_input: ``(N, C, H, W)``, or several inputs as ``trace`` takes them; the file takes
+            inputs of these shapes alone.
         path: where to, ``.onnx``, or ``.pte`` for ExecuTorch.
         precision: ``fp32``; ``fp16`` (half the size, for GPUs); or ``int8`` (a quarter of the
             size, static quantisation).
-        calibration: ``(frames, C, H, W)`` typical inputs, which set the int8 ranges; 32 to 128
-            are enough.
+        calibration: ``(frames, C, H, W)`` typical inputs (several, as ``example_input``), which
+            set the int8 ranges; 32 to 128 are enough.
         rewrite: whether 1x1 convolutions move before nearest upsamplings, which is exact.
 
     Raises:
@@ -83,17 +93,14 @@ def export(
     """
     path = Path(path)
     check_request(path, precision, calibrated=calibration is not None)
+    if calibration is not None:
+        _check_alike(calibration, example_input)
     if path.suffix == EXECUTORCH:
         return _export_lowered(model, example_input, path, precision, calibration)
-    if calibration is not None and calibration.shape[1:] != example_input.shape[1:]:
-        raise UserError(
-            f"the calibration inputs are {tuple(calibration.shape[1:])}, the network takes "
-            f"{tuple(example_input.shape[1:])}"
-        )
     graph = simplified(exported_program(model, example_input, optimize=True).model_proto)
     moved = commute_upsampling(graph) if rewrite else 0
     rewrite_error = _largest_difference(
-        _answers(graph, [example_input.detach().cpu().numpy()])[0],
+        _answers(graph, [arrays(example_input)])[0],
         _torch_answers(model, example_input),
     )
     if rewrite_error > EXACT:
@@ -102,7 +109,8 @@ def export(
             f"by {rewrite_error:.2g} of the largest output"
             + ("; export it with --no-rewrite" if moved else "")
         )
-    frames = _batches(example_input if calibration is None else calibration, len(example_input))
+    typical = example_input if calibration is None else calibration
+    frames = _batches(typical, batch_of(example_input))
     final = _converted(graph, precision, frames)
     _note(final, precision)
     content = final.SerializeToString()
@@ -115,19 +123,21 @@ def export(
 
 def _export_lowered(
     model: nn.Module,
-    example_input: Tensor,
+    example_input: Example,
     path: Path,
     precision: FilePrecision,
-    calibration: Tensor | None,
+    calibration: Example | None,
 ) -> Exported:
     """As ``export``, for ExecuTorch; its lowering folds batch norms and moves nothing."""
     from netadapt.deployment.executorch import LoweredNetwork, lowered
 
+    if not isinstance(example_input, Tensor):
+        raise UserError(f"{path}: ExecuTorch files take one input; export to .onnx")
     training = model.training
     plain = plain_copy(model.eval()).requires_grad_(False)
     model.train(training)
     batches = _batches(example_input if calibration is None else calibration, len(example_input))
-    frames = [torch.from_numpy(batch) for batch in batches]
+    frames = [torch.from_numpy(batch) for (batch,) in batches]
     full = bytes(lowered(plain, example_input, None).to_executorch().buffer)
     content = full
     if precision == "int8":
@@ -175,7 +185,7 @@ def check_request(path: Path, precision: str, *, calibrated: bool) -> FilePrecis
     return cast(FilePrecision, precision)
 
 
-def _converted(graph: onnx.ModelProto, precision: str, frames: Sequence[Array]) -> onnx.ModelProto:
+def _converted(graph: onnx.ModelProto, precision: str, frames: Sequence[Arrays]) -> onnx.ModelProto:
     if precision == "int8":
         return quantised(graph, observed_ranges(graph, frames))
     copied = onnx.ModelProto()
@@ -187,32 +197,43 @@ def _converted(graph: onnx.ModelProto, precision: str, frames: Sequence[Array]) 
     return copied
 
 
-def _batches(frames: Tensor, size: int) -> list[Array]:
+def _check_alike(calibration: Example, example_input: Example) -> None:
+    """Raise a ``UserError`` unless one input of both has the same shapes."""
+    got, wanted = ([t.shape[1:] for t in tensors_in(one)] for one in (calibration, example_input))
+    if got != wanted:
+        shown = (" and ".join(str(tuple(shape)) for shape in one) for one in (got, wanted))
+        raise UserError("the calibration inputs are {}, the network takes {}".format(*shown))
+
+
+def _batches(frames: Example, size: int) -> list[Arrays]:
     """Cut ``(N, C, H, W)`` frames into inputs of ``size``; the rest is left out."""
-    whole = len(frames) // size * size
-    if not whole:
-        raise UserError(f"{len(frames)} calibration inputs do not fill a batch of {size}")
-    parts = torch.split(frames[:whole].detach().cpu(), size)
-    return [part.numpy() for part in parts]
+    count = batch_of(frames)
+    if count < size:
+        raise UserError(f"{count} calibration inputs do not fill a batch of {size}")
+
+    def part(start: int) -> Arrays:
+        cut = mapped(lambda t: t[start : start + size] if len(t) == count else t, frames)
+        return arrays(cut)
+
+    return [part(start) for start in range(0, count // size * size, size)]
 
 
-def _answers(graph: onnx.ModelProto, frames: Sequence[Array]) -> list[list[Array]]:
+def _answers(graph: onnx.ModelProto, frames: Sequence[Arrays]) -> list[list[Array]]:
     """All outputs of ``graph`` for each input."""
     session = onnxruntime.InferenceSession(
         graph.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
-    name = session.get_inputs()[0].name
-    return [list(session.run(None, {name: frame})) for frame in frames]
+    return [list(session.run(None, feed(graph, frame))) for frame in frames]
 
 
-def _torch_answers(model: nn.Module, example_input: Tensor) -> list[Array]:
+def _torch_answers(model: nn.Module, example_input: Example) -> list[Array]:
     training = model.training
     try:
         with torch.no_grad():
-            leaves = tree_leaves(model.eval()(example_input))
+            answers = output_tensors(run(model.eval(), example_input))
     finally:
         model.train(training)
-    return [leaf.float().cpu().numpy() for leaf in leaves if isinstance(leaf, Tensor)]
+    return [answer.float().cpu().numpy() for answer in answers]
 
 
 def _largest_difference(got: Sequence[Array], wanted: Sequence[Array]) -> float:

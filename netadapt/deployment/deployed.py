@@ -1,6 +1,6 @@
 """An exported ONNX file as a network: it is scored, drawn and timed exactly as it is deployed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.pruning.examples import Example, batch_of, by_path, tensors_in
 
 PRECISION_KEY = "netadapt.precision"
 CPUINFO = Path("/proc/cpuinfo")
@@ -20,12 +21,13 @@ class DeployedNetwork(nn.Module):
     """Runs an ONNX file with ONNX Runtime on the CPU; it can be neither trained nor pruned.
 
     Args:
-        path: the file, with one input ``(N, C, H, W)`` and one output.
+        path: the file; of several outputs the first is the answer.
 
     Attributes:
         path: the file.
         precision: of its weights and activations: fp32, fp16 or int8.
-        deployed_shape: ``(C, H, W)`` of one input.
+        deployed_shape: ``(C, H, W)`` of an image, or what else the first input is.
+        inputs: ``--input`` options, empty for one image.
 
     Raises:
         UserError: no such file, no ONNX graph, or one that ONNX Runtime cannot run.
@@ -37,15 +39,16 @@ class DeployedNetwork(nn.Module):
         # tasks ask a network's first parameter where to compute
         self.register_parameter("where", nn.Parameter(torch.empty(0), requires_grad=False))
         self._session = _session(path)
-        given = self._session.get_inputs()
-        if len(given) != 1 or len(given[0].shape) != 4:
-            raise UserError(f"{path} takes {_described(given)}; one input (N, C, H, W) is needed")
-        batch, *shape = given[0].shape
-        if not all(isinstance(size, int) for size in shape):
+        self._given = self._session.get_inputs()
+        if not self._given or not all(one.shape for one in self._given):
+            raise UserError(f"{path} takes {_described(self._given)}; no input may be a number")
+        batch, *shape = self._given[0].shape
+        if not all(isinstance(size, int) for one in self._given for size in one.shape[1:]):
             raise UserError(f"{path} takes inputs of any size; export it with a fixed one")
         self._batch = batch if isinstance(batch, int) else None
-        self._name = given[0].name
-        self.deployed_shape: tuple[int, int, int] = (shape[0], shape[1], shape[2])
+        self.deployed_shape: tuple[int, ...] = tuple(shape)
+        is_image = len(self._given) == 1 and len(shape) == 3
+        self.inputs = () if is_image else tuple(map(_as_option, self._given))
         notes = self._session.get_modelmeta().custom_metadata_map
         self.precision: str = notes.get(PRECISION_KEY, "fp32")
 
@@ -57,19 +60,38 @@ class DeployedNetwork(nn.Module):
     def __deepcopy__(self, memo: object) -> NoReturn:
         raise self._refusal()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the output for ``(N, C, H, W)`` images, batch by batch of the file's own size."""
-        self._require_size(images.shape)
-        array = images.detach().cpu().numpy()
-        size = self._batch or len(array)
-        parts = [self._answer(array[start : start + size]) for start in range(0, len(array), size)]
-        return torch.from_numpy(np.concatenate(parts)).to(images.device)
+    def forward(self, *images: Tensor, **named: Any) -> Tensor:
+        """Return the output for ``(N, C, H, W)`` images, batch by batch of the file's own size.
 
-    def _answer(self, batch: Any) -> Any:
+        Several inputs are given in the order of the file's, or by name.
+        """
+        device = next(tensors_in([images, named])).device
+        feed = self._feed(images) if images else self._by_name(named)
+        size = self._batch or len(feed[0])
+        starts = range(0, len(feed[0]), size)
+        parts = [self._answer([array[start : start + size] for array in feed]) for start in starts]
+        return torch.from_numpy(np.concatenate(parts)).to(device)
+
+    def _by_name(self, named: Mapping[str, Any]) -> list[Any]:
+        """The arrays in the file's order; ``batch.left`` is the file's input ``batch_left``."""
+        found = {name.replace(".", "_"): tensor for name, tensor in by_path(named)}
+        missing = [one.name for one in self._given if one.name not in found]
+        if missing or len(found) != len(self._given):
+            got, wanted = ", ".join(found), ", ".join(one.name for one in self._given)
+            raise UserError(f"{self.path} takes the inputs {wanted}, not {got}")
+        return self._feed([found[one.name] for one in self._given])
+
+    def _feed(self, tensors: Sequence[Tensor]) -> list[Any]:
+        self._require_sizes([tensor.shape for tensor in tensors])
+        return [tensor.detach().cpu().numpy() for tensor in tensors]
+
+    def _answer(self, batch: list[Any]) -> Any:
         """The answers to one batch, which is filled up with its last image if it is too short."""
-        missing = (self._batch or len(batch)) - len(batch)
-        filled = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
-        return self._session.run(None, {self._name: filled})[0][: len(batch)]
+        count = len(batch[0])
+        missing = (self._batch or count) - count
+        filled = [np.concatenate([one, np.repeat(one[-1:], missing, axis=0)]) for one in batch]
+        names = [one.name for one in self._given]
+        return self._session.run(None, dict(zip(names, filled, strict=True)))[0][:count]
 
     def train(self, mode: bool = True) -> "DeployedNetwork":
         """Stay in eval mode. Raises ``UserError`` if asked to train."""
@@ -77,16 +99,22 @@ class DeployedNetwork(nn.Module):
             raise self._refusal()
         return super().train(mode)
 
-    def require_input(self, shape: Sequence[int]) -> None:
-        """Raise a ``UserError`` unless the file takes inputs of ``shape`` as they are."""
-        self._require_size(shape)
-        if self._batch not in (None, shape[0]):
-            raise UserError(f"{self.path} takes batches of {self._batch}, not {shape[0]}")
+    def require_input(self, example: Example) -> None:
+        """Raise a ``UserError`` unless the file takes ``example`` as it is."""
+        self._require_sizes([tensor.shape for tensor in tensors_in(example)])
+        if self._batch not in (None, batch_of(example)):
+            raise UserError(f"{self.path} takes batches of {self._batch}, not {batch_of(example)}")
 
-    def _require_size(self, shape: Sequence[int]) -> None:
-        if tuple(shape[1:]) != self.deployed_shape:
-            wanted, got = ("x".join(map(str, one)) for one in (self.deployed_shape, shape[1:]))
-            raise UserError(f"{self.path} was exported for inputs of {wanted}, not {got}")
+    def _require_sizes(self, shapes: Sequence[Sequence[int]]) -> None:
+        wanted, got = (
+            [tuple(shape[1:]) for shape in those]
+            for those in ([one.shape for one in self._given], shapes)
+        )
+        if wanted != got:
+            shown = (
+                " and ".join("x".join(map(str, one)) for one in many) for many in (wanted, got)
+            )
+            raise UserError("{} was exported for inputs of {}, not {}".format(self.path, *shown))
 
     def _refusal(self) -> UserError:
         return UserError(
@@ -142,3 +170,12 @@ def _saturates() -> bool:
 
 def _described(inputs: Any) -> str:
     return " and ".join(str(tuple(one.shape)) for one in inputs) or "no input"
+
+
+def _as_option(given: Any) -> str:
+    """The ``--input`` option of an input of the file; a batch of any size is one example."""
+    batch, *rest = given.shape
+    sizes = "x".join(map(str, [batch if isinstance(batch, int) else 1, *rest]))
+    kind = given.type.removeprefix("tensor(").removesuffix(")")
+    kind = {"float": "float32", "double": "float64"}.get(kind, kind)
+    return f"{given.name}={sizes}" + ("" if kind == "float32" else f":{kind}")

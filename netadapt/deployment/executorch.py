@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.pruning.examples import Example, call_arguments
 
 MAX_BYTES = 2**31
 
 
-def lowered(model: nn.Module, example_input: Tensor, frames: Sequence[Tensor] | None) -> Any:
+def lowered(model: nn.Module, example_input: Example, frames: Sequence[Tensor] | None) -> Any:
     """Lower ``model``, in eval mode, for XNNPACK.
 
     Args:
@@ -39,7 +40,7 @@ def lowered(model: nn.Module, example_input: Tensor, frames: Sequence[Tensor] | 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exported = torch.export.export(model, (example_input,))
+            exported = torch.export.export(model, *call_arguments(example_input))
             if frames is not None:
                 quantised = _quantised(exported.module(), frames)
                 exported = torch.export.export(quantised, (example_input,))

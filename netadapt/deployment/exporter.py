@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
+from netadapt.pruning.examples import Example, call_arguments
 from netadapt.pruning.surgery import plain_copy
 
 
-def exported_program(model: nn.Module, example_input: Tensor, *, optimize: bool) -> Any:
+def exported_program(model: nn.Module, example_input: Example, *, optimize: bool) -> Any:
     """Export ``model``, in eval mode, with the shapes fixed to ``example_input``.
 
     Args:
         model: the network; its mode is restored.
-        example_input: ``(N, C, H, W)``.
+        example_input: ``(N, C, H, W)``; several tensors are the graph's inputs in their order.
         optimize: whether PyTorch's exporter may fold and merge nodes.
 
     Returns:
@@ -30,9 +31,10 @@ def exported_program(model: nn.Module, example_input: Tensor, *, optimize: bool)
     training = model.training
     try:
         plain = plain_copy(model.eval())  # a weight that is computed would be at every run
+        args, kwargs = call_arguments(example_input)
         with _quiet():
             return torch.onnx.export(
-                plain, (example_input,), dynamo=True, verbose=False, optimize=optimize
+                plain, args, kwargs=kwargs, dynamo=True, verbose=False, optimize=optimize
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         reason = error.__cause__ or error  # the exporter wraps the cause in its own advice

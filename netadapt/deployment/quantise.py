@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType
@@ -21,13 +20,15 @@ from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibra
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+from netadapt.pruning.examples import Arrays
+
 WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 Ranges = Any  # onnxruntime's TensorsData: the smallest and the largest value of every tensor
 
 
-def observed_ranges(graph: onnx.ModelProto, frames: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Return the range of every tensor of ``graph`` over ``frames``, each an input of the graph.
+def observed_ranges(graph: onnx.ModelProto, frames: Iterable[Arrays]) -> Ranges:
+    """Return the range of every tensor of ``graph`` over ``frames``, the graph's inputs in order.
 
     The tensors' names decide what the ranges fit: a pruned version of the same graph can be
     quantised with them too.
@@ -42,8 +43,13 @@ def observed_ranges(graph: onnx.ModelProto, frames: Iterable[NDArray[np.float32]
             calibrate_method=CalibrationMethod.MinMax,
         )
         for frame in frames:  # one at a time: the calibrator keeps what it has collected
-            calibrator.collect_data(_Reader(graph.graph.input[0].name, frame))
+            calibrator.collect_data(_Reader(feed(graph, frame)))
         return calibrator.compute_data()
+
+
+def feed(graph: onnx.ModelProto, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    """Return the inputs of ``graph``, given in order, by name."""
+    return dict(zip((one.name for one in graph.graph.input), inputs, strict=True))
 
 
 def quantised(graph: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
@@ -99,10 +105,10 @@ def _quantised_kinds() -> list[str]:
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     """Hands one frame to the calibrator."""
 
-    def __init__(self, name: str, frame: NDArray[np.float32]) -> None:
-        self._waiting: Iterator[dict[str, NDArray[np.float32]]] = iter([{name: frame}])
+    def __init__(self, frame: dict[str, NDArray[Any]]) -> None:
+        self._waiting: Iterator[dict[str, NDArray[Any]]] = iter([frame])
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self._waiting, None)
 
 

@@ -16,6 +16,8 @@ CACHES_MB = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # 0: none
 PAYS = 0.9  # of the error without a cache
 FOLDS = 4
 CREDIBLE_SCALE = 3.0  # whole networks against the sum of their operations
+SIZES = r"[1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){0,9}"
+NAMED = rf"[A-Za-z0-9_.]{{1,200}}={SIZES}(:[a-z0-9]{{1,20}})?"
 LONGEST_US = 1e9  # no cost of a network is larger
 MOST_CHUNKS = 10_000
 
@@ -35,7 +37,8 @@ class NetworkCalibration(BaseModel):
 
     Attributes:
         model: the network's name; empty where a table does not say.
-        input: the shape of its input, ``1x3x224x224``; empty likewise.
+        input: the shape of its input, ``1x3x224x224``, or ``left=1x3x64x64,right=1x3x64x64``; empty
+            likewise.
         scale: whole networks against the sum of their operations.
         call_us: cost of a run beyond its operations.
         workload_us: cost of a workload beyond its operations; negative where the profiler
@@ -55,7 +58,7 @@ class NetworkCalibration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Name = ""
-    input: Annotated[str, Field(pattern=r"^([1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){0,9})?$")] = ""
+    input: Annotated[str, Field(max_length=4000, pattern=rf"^({SIZES}|{NAMED}(,{NAMED})*)?$")] = ""
     scale: Annotated[float, Field(gt=0, lt=10)]
     call_us: Annotated[float, Field(ge=0, le=LONGEST_US)]
     workload_us: Annotated[float, Field(ge=-LONGEST_US, le=LONGEST_US)]
@@ -84,6 +87,11 @@ class NetworkCalibration(BaseModel):
         """``(height, width)`` of the input, or ``None`` if it is no image."""
         sizes = self.input.split("x")
         return (int(sizes[-2]), int(sizes[-1])) if len(sizes) == 4 else None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The input as ``--input`` options, where it is several."""
+        return tuple(self.input.split(",")) if "=" in self.input else ()
 
     def names(self) -> dict[str, str]:
         """The ``model`` and the ``input``."""

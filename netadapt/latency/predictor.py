@@ -1,6 +1,6 @@
 """Predicted latency: widths -> milliseconds, by table look-ups alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 import numpy as np
@@ -13,6 +13,7 @@ from netadapt.latency.table import LatencyTable
 from netadapt.latency.working_set import megabytes
 from netadapt.latency.workloads import block_kind, workload_map
 from netadapt.pruning import PrunableModel, Widths
+from netadapt.pruning.examples import described, input_options
 
 CHUNK = 2048  # rows at a time, so that what is in work stays in the cache
 
@@ -174,16 +175,26 @@ class LatencyPredictor:
             )
         return latency
 
-    def _remedy(self) -> str:
+    def profile_command(self) -> str:
+        """The command that measures what the table lacks of this network."""
         target = self.table.target
-        height, width = self.prunable.example_input.shape[-2:]
+        example = self.prunable.example
+        options = input_options(self.prunable.model, example)
+        if options:
+            asked = " ".join(f"--input {option}" for option in options)
+        else:
+            asked = f"--input-size {described(example).partition('x')[2].partition('x')[2]}"
         spec = getattr(self.prunable.model, "spec", None)
         model = spec.name if spec else "MODEL"
+        precision = "" if target.precision == "fp32" else f"--precision {target.precision} "
         return (
-            f"run: netadapt profile-lut --device {target.device} --runtime {target.runtime} "
-            f"--threads {target.threads} --batch {target.batch} "
-            f"--model {model} --input-size {height}x{width} --lut {self.table.folder.parent}"
+            f"netadapt profile-lut --device {target.device} --runtime {target.runtime} "
+            f"--threads {target.threads} --batch {target.batch} {precision}"
+            f"--model {model} {asked} --lut {self.table.folder.parent}"
         )
+
+    def _remedy(self) -> str:
+        return f"run: {self.profile_command()}"
 
 
 def subject_of(prunable: PrunableModel) -> dict[str, str]:
@@ -191,5 +202,14 @@ def subject_of(prunable: PrunableModel) -> dict[str, str]:
     spec = getattr(prunable.model, "spec", None)
     return {
         "model": spec.name if spec else type(prunable.model).__name__,
-        "input": "x".join(map(str, prunable.example_input.shape)),
+        "input": _named(prunable),
     }
+
+
+def _named(prunable: PrunableModel) -> str:
+    """The input in a calibration: ``1x3x64x64``, or ``left=1x3x64x64,right=1x3x64x64``."""
+    example = prunable.example
+    if isinstance(example, Mapping | tuple):
+        options = input_options(prunable.model, example)
+        return ",".join(options) or described(example)
+    return described(example)

@@ -1,4 +1,5 @@
+from netadapt.models.outputs import with_output
 from netadapt.models.registry import MODELS, build, read_weights
 from netadapt.models.spec import ModelSpec
 
-__all__ = ["MODELS", "ModelSpec", "build", "read_weights"]
+__all__ = ["MODELS", "ModelSpec", "build", "read_weights", "with_output"]

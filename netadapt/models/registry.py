@@ -47,6 +47,7 @@ MODELS: dict[str, Entry] = {
     "fastdepth-timm": Entry(_VARIANT, recipe=_FASTDEPTH_RECIPE),
     "monodepth2": Entry(f"{_DEPTH}.monodepth2:Monodepth2", recipe=f"{_RECIPES}:MONODEPTH2"),
     "densedepth": Entry(f"{_DEPTH}.densedepth:DenseDepth", recipe=f"{_RECIPES}:DENSEDEPTH"),
+    "onnx": Entry("netadapt.models.onnx_file:from_onnx"),
     "lapdepth": Entry(f"{_DEPTH}.lapdepth:LapDepth", recipe=f"{_RECIPES}:LAPDEPTH"),
 }
 

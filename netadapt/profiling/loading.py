@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.latency.target import Target
 from netadapt.profiling.agent.host import pinned
@@ -17,6 +17,7 @@ from netadapt.profiling.measurement import LatencyStats, require_attached
 from netadapt.profiling.memory import PeakMemory
 from netadapt.profiling.runtimes.base import Session
 from netadapt.profiling.runtimes.loaders import loader_for
+from netadapt.pruning.examples import Example
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class LoadedNetwork:
 
 
 @contextmanager
-def loaded(model: nn.Module, example_input: Tensor, target: Target) -> Iterator[LoadedNetwork]:
+def loaded(model: nn.Module, example_input: Example, target: Target) -> Iterator[LoadedNetwork]:
     """Load ``model`` into the target's runtime, on the target's cores; it must be this machine.
 
     Raises:
@@ -77,7 +78,7 @@ def loaded(model: nn.Module, example_input: Tensor, target: Target) -> Iterator[
 
 
 def measure_loaded(
-    model: nn.Module, example_input: Tensor, target: Target, *, runs: int = 60
+    model: nn.Module, example_input: Example, target: Target, *, runs: int = 60
 ) -> tuple[LatencyStats, Footprint]:
     """As ``measure``, for a target that is this machine, with what loading took."""
     require_attached(target)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.examples import Example, batch_of
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class LatencyStats:
 
 
 def measure(
-    model: nn.Module, example_input: Tensor, target: Target, *, runs: int = 60
+    model: nn.Module, example_input: Example, target: Target, *, runs: int = 60
 ) -> LatencyStats:
     """Measure ``model`` on ``target``.
 
     Args:
         model: any network; timed in eval mode.
-        example_input: ``(N, C, H, W)``, N the target's batch.
+        example_input: ``(N, C, H, W)``, N the target's batch; or several, as ``trace`` takes them.
         target: device, runtime, threads; it must be the machine at hand.
         runs: timed runs, after a warm-up.
 
@@ -56,7 +57,7 @@ def measure(
 
 def measure_all(
     models: Sequence[nn.Module],
-    example_input: Tensor,
+    example_input: Example,
     target: Target,
     *,
     runs: int = 60,
@@ -72,9 +73,9 @@ def measure_all(
         traced: the network that all of them were pruned from, if so: it is exported once.
     """
     require_attached(target)
-    if example_input.shape[0] != target.batch:
+    if batch_of(example_input) != target.batch:
         raise UserError(
-            f"the example input has batch {example_input.shape[0]}; the target {target.batch}"
+            f"the example input has batch {batch_of(example_input)}; the target {target.batch}"
         )
     timing = load_device(target.device).time(models, example_input, target, runs, traced)
     energy = timing.energy_mj

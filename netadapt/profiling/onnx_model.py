@@ -16,6 +16,7 @@ from netadapt.latency.reordering import moved_before
 from netadapt.profiling.onnx_splits import split_plainly
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
+from netadapt.pruning.examples import arrays
 from netadapt.pruning.operations import VIEWS, kind_of
 from netadapt.pruning.surgery import plain_copy
 
@@ -82,11 +83,11 @@ class OnnxTemplate:
     def __init__(
         self, network: TracedNetwork, precision: str = "fp32", *, upsampling_last: bool = False
     ) -> None:
-        self.example = network.example_input.detach().cpu().numpy()
+        self.example = arrays(network.example_input)
         self.operation_count = len(network.operations)
         program = exported_program(network.model, network.example_input, optimize=False)
         self._proto: onnx.ModelProto = program.model_proto
-        self.input_name: str = self._proto.graph.input[0].name
+        self.input_names: tuple[str, ...] = tuple(one.name for one in self._proto.graph.input)
         split_plainly(self._proto.graph)
         del self._proto.graph.value_info[:]  # shapes of the full widths
         _cast_plainly(self._proto.graph)

@@ -21,6 +21,7 @@ from netadapt.profiling.design import (
 )
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.examples import Example, batch_of, mapped, run
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ def with_typical_statistics(prunable: PrunableModel) -> PrunableModel:
     With untrained statistics activations can fade into denormal numbers, which are slow.
     """
     settled = copy.copy(prunable)
-    settled.model = _settled(prunable.model, prunable.example_input)
+    settled.model = _settled(prunable.model, prunable.example)
     return settled
 
 
-def _settled(model: nn.Module, example_input: Tensor) -> nn.Module:
+def _settled(model: nn.Module, example: Example) -> nn.Module:
     settled = copy.deepcopy(model).train()
     for module in settled.modules():
         if isinstance(module, _BatchNorm):
@@ -107,7 +108,16 @@ def _settled(model: nn.Module, example_input: Tensor) -> nn.Module:
         elif isinstance(module, nn.Dropout):
             module.eval()
     random = torch.Generator().manual_seed(0)
+    batch = batch_of(example)
+
+    def drawn(tensor: Tensor) -> Tensor:
+        """Two examples, of random numbers where they are no indices."""
+        shape = (2, *tensor.shape[1:]) if len(tensor) == batch else tensor.shape
+        if tensor.is_floating_point():
+            return torch.rand(shape, generator=random).to(tensor.dtype)
+        return tensor[:1].expand(shape) if len(tensor) == batch else tensor
+
     if any(isinstance(module, _BatchNorm) for module in settled.modules()):
         with torch.no_grad():
-            settled(torch.rand((2, *example_input.shape[1:]), generator=random))
+            run(settled, mapped(drawn, example))
     return settled.eval()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from netadapt.options import LOCK, NETWORK, PROFILING, TARGET, Option, check
+from netadapt.options import INPUTS, LOCK, NETWORK, OUTPUT_OF, PROFILING, TARGET, Option, check
 
 RUNTIME = "onnxruntime, torch, torch-compile, openvino, executorch, tvm or, with --bundle, tensorrt"
 
@@ -26,6 +26,13 @@ class ProfileRequest:
             unit="HxW",
             usual="the checkpoint's own",
         ),
+    ] = None
+    inputs: Annotated[
+        tuple[str, ...],
+        Option(INPUTS, NETWORK, unit="NAME=SIZES", usual="the checkpoint's own", flag="--input"),
+    ] = ()
+    output: Annotated[
+        str | None, Option(OUTPUT_OF, NETWORK, unit="NAME", usual="the checkpoint's own, or all")
     ] = None
     lut: Annotated[str, Option("Folder that holds the tables.", PROFILING, is_path=True)] = "lut"
     channel_multiple: Annotated[

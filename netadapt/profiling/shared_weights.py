@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from netadapt.profiling.agent.job import INPUT_FILE
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.examples import Arrays
 
 WEIGHTS_FILE = "weights.bin"
 ALIGNMENT = 64
@@ -96,8 +98,12 @@ def named(graph: bytes) -> tuple[str, bytes]:
     return f"{hashlib.sha256(graph).hexdigest()[:32]}.onnx", graph
 
 
-def input_file(example: NDArray[np.generic]) -> bytes:
-    """The example input as a board reads it."""
+def input_file(example: Arrays) -> bytes:
+    """The example input as a board reads it; several inputs are an archive, in order of name."""
     content = io.BytesIO()
-    np.save(content, example, allow_pickle=False)
+    if len(example) == 1:
+        np.save(content, example[0], allow_pickle=False)
+    else:
+        named: dict[str, Any] = {f"{place:03}": array for place, array in enumerate(example)}
+        np.savez(content, **named)
     return content.getvalue()

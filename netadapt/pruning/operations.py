@@ -52,11 +52,15 @@ KINDS = {
     "upsample_bilinear2d": "upsample",
     "max_pool2d_with_indices": "pool",
     "avg_pool2d": "pool",
+    "max_pool3d_with_indices": "pool",
+    "avg_pool3d": "pool",
+    "_adaptive_avg_pool3d": "pool",
     "_adaptive_avg_pool2d": "pool",
     "mean": "pool",
     "constant_pad_nd": "pad",
     "reflection_pad2d": "pad",
 }
+POOLS = {"max_pool2d_with_indices", "avg_pool2d", "max_pool3d_with_indices", "avg_pool3d"}
 # operations that move no data: the tensor they return is the one they were given
 VIEWS = {
     "view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "t", "transpose", "permute",
@@ -263,7 +267,7 @@ def _detail(name: str, args: Any, output: Tensor) -> tuple[dict[str, Any], int]:
         return {"activation": kind}, 1
     if name.startswith("upsample_"):
         return {"mode": name.removeprefix("upsample_").removesuffix("2d")}, 1
-    if name in ("max_pool2d_with_indices", "avg_pool2d"):
+    if name in POOLS:
         kernel = tuple(args[1])
         stride = tuple(args[2]) if len(args) > 2 and args[2] else kernel
         padding = tuple(args[3]) if len(args) > 3 else (0,) * len(kernel)

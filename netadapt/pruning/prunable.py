@@ -5,16 +5,17 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.pruning import surgery
 from netadapt.pruning.channel_order import Importance, channel_order
 from netadapt.pruning.check import Suspects, failures
-from netadapt.pruning.examples import Example, shapes
+from netadapt.pruning.examples import Example, input_options
 from netadapt.pruning.groups import (
     ChannelGroup,
     Coupling,
@@ -56,7 +57,7 @@ class PrunableModel:
         origin: Origin,
     ) -> None:
         self.model = model
-        self.example = example
+        self.example: Any = example
         self.groups = groups
         self.locked = locked
         self.operations = operations
@@ -64,17 +65,8 @@ class PrunableModel:
         self._origin = origin
 
     @property
-    def example_input(self) -> Tensor:
-        """The input it was traced with, ``(N, C, H, W)`` for images.
-
-        Raises:
-            UserError: it has more than one.
-        """
-        if not isinstance(self.example, Tensor):
-            raise UserError(
-                f"{type(self.model).__name__} takes several inputs ({shapes(self.example)}); it "
-                "can be traced and pruned, but only networks of one input are profiled and run"
-            )
+    def example_input(self) -> Any:
+        """What it was traced with, ``(N, C, H, W)`` for images; another name for ``example``."""
         return self.example
 
     @property
@@ -115,7 +107,8 @@ class PrunableModel:
         remember(smaller, self._origin, surgery.removed_channels(self._slots, kept))
         spec = getattr(smaller, "spec", None)
         if spec is not None:
-            smaller.spec = replace(spec, widths={**(spec.widths or {}), **complete})
+            named = input_options(self.model, self.example) or spec.inputs
+            smaller.spec = replace(spec, widths={**(spec.widths or {}), **complete}, inputs=named)
         return smaller
 
     def masked(self, widths: Widths, importance: Importance = "l2") -> nn.Module:

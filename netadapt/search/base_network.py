@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.models import ModelSpec
+from netadapt.models.inputs import named_example, remembered_inputs
 from netadapt.pruning import PrunableModel, trace
 from netadapt.search.settings import SearchSettings
 from netadapt.training.checkpoint import load_seeded
 from netadapt.training.recipes import recipe_for
 from netadapt.training.task import Task
 from netadapt.training.tasks import open_task
+from netadapt.training.trial import remember_inputs
 
 
 @dataclass
@@ -35,7 +38,10 @@ class BaseNetwork:
     @cached_property
     def model(self) -> nn.Module:
         """The network with its weights, in eval mode; fresh weights follow the run's seed."""
-        return load_seeded(self.weights, self.settings.seed).eval()
+        model = load_seeded(self.weights, self.settings.seed, output=self.settings.output).eval()
+        if self.settings.inputs:
+            remember_inputs(model, self.settings.inputs)
+        return model
 
     @cached_property
     def task(self) -> Task:
@@ -48,13 +54,16 @@ class BaseNetwork:
         return open_task(recipe.task, settings.data, size, options)
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """``(height, width)`` of the task's inputs."""
+    def input_size(self) -> tuple[int, int] | None:
+        """``(height, width)`` of the task's inputs; None where they are no images."""
         return self.task.input_size
 
     @cached_property
-    def example_input(self) -> Tensor:
-        """``(N, C, H, W)`` with N the target's batch."""
+    def example_input(self) -> Any:
+        """``(N, C, H, W)`` with N the target's batch; or the network's several inputs."""
+        named = remembered_inputs(self.model)
+        if named and self.settings.input_size is None:
+            return named_example(named, self.model, self.batch)
         random = torch.Generator().manual_seed(0)
         return torch.rand((self.batch, *self.task.input_shape), generator=random)
 

@@ -7,12 +7,13 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.latency.target import Target
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.measurement import why_not_attached
 from netadapt.pruning import PrunableModel, Widths
+from netadapt.pruning.examples import Example
 from netadapt.search.base_network import BaseNetwork
 
 RUNS = 30  # of each network in one reading
@@ -90,7 +91,7 @@ class Clock:
 
 
 def timed_rounds(
-    models: Sequence[nn.Module], example_input: Tensor, target: Target, traced: PrunableModel
+    models: Sequence[nn.Module], example_input: Example, target: Target, traced: PrunableModel
 ) -> Rounds:
     """Time ``models`` in interleaved rounds."""
     timing = load_device(target.device).time(models, example_input, target, RUNS, traced)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.pruning import Operation, OperationMap, PrunableModel, Widths
+from netadapt.pruning.examples import tensors_in
 from netadapt.search.goal import Kind, Limits
 
 FLOAT_BYTES = 4
@@ -44,7 +45,7 @@ class Costs:
         and the anchor. ``macs`` and ``params`` are
         counts. ``mb`` is memory in 10^6 bytes with everything in fp32: all parameters, and the
         most that activations take at once. Operations run in the order of the trace, each into a
-        tensor of its own (nothing is fused, nothing done in place); a tensor, the network's input
+        tensor of its own (nothing is fused, nothing done in place); a tensor, the network's inputs
         included, lives from the operation that writes it to the last that reads it, and what no
         operation reads is an output, which stays.
         """
@@ -92,8 +93,8 @@ class Costs:
     def _peak_bytes(self, rows: Rows) -> Values:
         operations = self.prunable.operations
         sizes = operations.sizes(rows).astype(np.float64)
-        image = float(np.prod(self.prunable.example_input.shape))
-        tensors = [np.full(len(rows), image)]  # then the output of each operation
+        read = float(sum(tensor.numel() for tensor in tensors_in(self.prunable.example)))
+        tensors = [np.full(len(rows), read)]  # then the output of each operation
         for operation, start in zip(operations.operations, operations.offsets(), strict=True):
             end = start + len(operation.sizes) - 1
             tensors.append(sizes[:, end - len(operation.output) : end].prod(axis=1))

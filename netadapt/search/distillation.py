@@ -1,11 +1,13 @@
 """Learning from the unpruned network beside the truth."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from netadapt.training.task import Targets, Task
+from netadapt.pruning.examples import output_tensors, run, tensors_in
+from netadapt.training.task import Targets, Task, channels_last
 from netadapt.training.wrapped import WrappedTask
 
 WEIGHT = 1.0  # of the teacher beside the truth, in units of the outputs
@@ -24,31 +26,25 @@ class DistilledTask(WrappedTask):
 
     def __init__(self, task: Task, teacher: nn.Module) -> None:
         super().__init__(task)
-        self._teacher = copy.deepcopy(teacher).eval().to(memory_format=torch.channels_last)
+        self._teacher = channels_last(copy.deepcopy(teacher).eval())
 
-    def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Any, targets: Targets) -> Tensor:
         """The task's loss and the mean absolute difference from the teacher's answers."""
         answers: list[Tensor] = []
-        hook = model.register_forward_hook(lambda _, __, output: answers.extend(_tensors(output)))
+        hook = model.register_forward_hook(
+            lambda _, __, output: answers.extend(output_tensors(output))
+        )
         try:
             loss = self.task.loss(model, inputs, targets)
         finally:
             hook.remove()
         if not answers:  # the task's loss reads something else than what the network answers
-            answers = _tensors(model(inputs))
+            answers = output_tensors(run(model, inputs))
         with torch.no_grad():
-            wanted = _tensors(self._teacher.to(inputs.device)(inputs))
+            device = next(tensors_in(inputs)).device
+            wanted = output_tensors(run(self._teacher.to(device), inputs))
         differences = [
             (answer.float() - want.float()).abs().mean()
             for answer, want in zip(answers, wanted, strict=True)
         ]
         return loss + WEIGHT * torch.stack(differences).mean()
-
-
-def _tensors(output: object) -> list[Tensor]:
-    if isinstance(output, Tensor):
-        return [output]
-    if isinstance(output, dict):
-        output = list(output.values())
-    assert isinstance(output, list | tuple)
-    return [tensor for part in output for tensor in _tensors(part)]

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.examples import batch_of, placed
 from netadapt.pruning.surgery import Slot
 from netadapt.training.task import Targets, Task, on_device
 
@@ -46,7 +48,7 @@ def fisher_scores(
     for draw in range(batches):
         inputs, targets = batch_on(device, task, draw, batch_size, seed)
         masks = {
-            name: torch.ones(len(inputs), count, device=device, requires_grad=True)
+            name: torch.ones(batch_of(inputs), count, device=device, requires_grad=True)
             for name, count in steps.items()
         }
         with torch.enable_grad(), _masked_reads(model, reads, masks):
@@ -54,7 +56,7 @@ def fisher_scores(
         for name, mask in masks.items():
             if mask.grad is not None:
                 each = (
-                    len(inputs) * mask.grad.cpu().double().numpy()
+                    batch_of(inputs) * mask.grad.cpu().double().numpy()
                 )  # the loss is a mean over examples
                 total[name] += (each**2).mean(axis=0) / (2 * batches)
     for name, scores in total.items():
@@ -68,10 +70,10 @@ def fisher_scores(
 
 def batch_on(
     device: torch.device, task: Task, draw: int, batch_size: int, seed: int
-) -> tuple[Tensor, Targets]:
+) -> tuple[Any, Targets]:
     """Return a training batch on ``device``."""
     inputs, targets = task.train_batch(draw, batch_size, seed)
-    return inputs.to(device), on_device(targets, device)
+    return placed(inputs, device), on_device(targets, device)
 
 
 def _reads(prunable: PrunableModel) -> Reads:

@@ -1,12 +1,16 @@
 """What a search works on, opened from its settings."""
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
+from netadapt.profiling.design import LOWEST_SHARE
 from netadapt.search.base_network import BaseNetwork
 from netadapt.search.clock import Clock
 from netadapt.search.costs import Costs
@@ -100,8 +104,9 @@ class Problem:
         try:
             costs.predict_ms(narrowest)
         except UserError as error:
+            reason = str(error).partition("; run:")[0]
             raise UserError(
-                f"{limits} allow widths that were not measured; give larger ones: {error}"
+                f"{limits} allow widths that were not measured: {reason}; {self._ways_out()}"
             ) from error
         if settings.min_accuracy is not None:
             return
@@ -113,3 +118,27 @@ class Problem:
                     f"budget {budget:.6g} {UNITS[kind]} cannot be met: at the smallest widths that "
                     f"{limits} allow the network takes {least:.3g} {UNITS[kind]}"
                 )
+
+    def _ways_out(self) -> str:
+        """What measures the widths that are allowed, and what allows only those measured."""
+        settings = self.settings
+        locks = "".join(f" --lock {shlex.quote(pattern)}" for pattern in settings.lock)
+        multiple, share = settings.channel_multiple, settings.lowest_share
+        ways = []
+        if share >= LOWEST_SHARE:
+            command = self.space.costs.predictor.profile_command()
+            ways.append(f"measure them: {command} --channel-multiple {multiple}{locks}")
+        coarser = (factor * multiple for factor in range(2, 65))
+        wider = (round(step / 20, 2) for step in range(3, 20))
+        larger = next((n for n in coarser if self._is_measured(n, share)), None)
+        higher = next((s for s in wider if s > share and self._is_measured(multiple, s)), None)
+        enough = [f"--channel-multiple {larger}"] if larger else []
+        enough += [f"--lowest-share {higher:g}"] if higher else []
+        if enough:
+            ways.append(f"search only what is measured: {' or '.join(enough)}")
+        return "; or ".join(ways) or "profile the network anew"
+
+    def _is_measured(self, multiple: int, lowest_share: float) -> bool:
+        grid = replace(self.space.grid, multiple=multiple, lowest_share=lowest_share)
+        row = self.base.prunable.vector(grid.narrowest())[None]
+        return bool(np.isfinite(self.space.costs.batch("ms", row)).all())

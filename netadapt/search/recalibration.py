@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netadapt.pruning.examples import placed, run
 from netadapt.training.task import Task
 
 
@@ -26,7 +27,7 @@ def recalibrate(model: nn.Module, task: Task, batches: int, batch_size: int, see
             norm.train()
         with torch.no_grad():
             for draw in range(batches):
-                model(task.train_batch(draw, batch_size, seed)[0].to(device))
+                run(model, placed(task.train_batch(draw, batch_size, seed)[0], device))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

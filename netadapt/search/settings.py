@@ -19,9 +19,11 @@ from netadapt.options import (
     BUDGET,
     DATA,
     FINE_TUNING,
+    INPUTS,
     LOCK,
     NETWORK,
     OUTPUT,
+    OUTPUT_OF,
     STRATEGY,
     WHERE,
     Option,
@@ -75,6 +77,13 @@ class SearchSettings(BaseModel):
             unit="HxW",
             usual="the checkpoint's own",
         ),
+    ] = None
+    inputs: Annotated[
+        tuple[Text, ...],
+        Option(INPUTS, NETWORK, unit="NAME=SIZES", usual="the checkpoint's own", flag="--input"),
+    ] = ()
+    output: Annotated[
+        Text | None, Option(OUTPUT_OF, NETWORK, unit="NAME", usual="the checkpoint's own, or all")
     ] = None
     task: Annotated[
         Text | None,

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.factories import from_file, require_trusted, trust
 from netadapt.files import existing_file, write_atomic
-from netadapt.models import MODELS, ModelSpec, build, read_weights
+from netadapt.models import MODELS, ModelSpec, build, read_weights, with_output
 from netadapt.models.initialise import initialise
-from netadapt.models.inputs import input_channels
+from netadapt.models.inputs import INPUT, MAX_INPUTS, input_channels, named_example
+from netadapt.models.outputs import OUTPUT
 from netadapt.models.registry import READERS
 from netadapt.models.weights import CHECKPOINT_KEY as KEY
 from netadapt.models.weights import read_published
@@ -32,7 +33,10 @@ DEFAULT_INPUT_SIZE = (224, 224)
 
 Channels = Annotated[int, Field(ge=1, le=65536)]
 Side = Annotated[int, Field(ge=1, le=4096)]
+InputOption = Annotated[str, Field(max_length=1000, pattern=f"^(?:{INPUT.pattern})$")]
 Info = Mapping[str, str | float | int]
+ONNX = ".onnx"
+LATER = ("inputs", "output")  # fields that are written only where they say something
 
 
 class _Metadata(BaseModel):
@@ -46,7 +50,14 @@ class _Metadata(BaseModel):
     widths: dict[str, Channels] | None
     input_size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None
     info: dict[str, str | int | float]
+    inputs: Annotated[list[InputOption], Field(max_length=MAX_INPUTS)] | None = None
+    output: Annotated[str, Field(max_length=256, pattern=f"^(?:{OUTPUT.pattern})$")] | None = None
     checksum: Annotated[str, Field(pattern="^[0-9a-f]{8}$")] | None = None
+
+    def text(self, *without: str) -> str:
+        """The JSON that is written, without what files of earlier versions do not have."""
+        absent = {name for name in LATER if getattr(self, name) is None}
+        return self.model_dump_json(exclude={*without, *absent})
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -66,7 +77,8 @@ def save_checkpoint(
     Args:
         model: a network that :func:`netadapt.load_model` built, or one pruned from it.
         path: the file, ``.safetensors``.
-        input_size: ``(H, W)`` it was trained at. Default: that of ``model.spec``.
+        input_size: ``(H, W)`` it was trained at. Default: that of ``model.spec``. A network that
+            takes anything but one image has its inputs in ``model.spec`` instead.
         info: facts to store with it, such as its score.
         moments: the optimizer's moments, if the training is to be continued.
 
@@ -82,7 +94,7 @@ def save_checkpoint(
             "build it with netadapt.load_model"
         )
     size = input_size or spec.input_size
-    if spec.widths is not None and size is None:
+    if spec.widths is not None and size is None and not spec.inputs:
         raise UserError(f"cannot save a pruned {spec.name} without its input size; give one")
     if path.suffix != ".safetensors":
         raise UserError(f"checkpoint {path} must be named *.safetensors")
@@ -94,6 +106,8 @@ def save_checkpoint(
             widths=None if spec.widths is None else dict(spec.widths),
             input_size=None if size is None else list(size),
             info=dict(info or {}),
+            inputs=list(spec.inputs) or None,
+            output=spec.output,
         )
     except ValidationError as error:
         raise UserError(f"cannot save {spec.name}: {first_problem(error)}") from error
@@ -101,7 +115,7 @@ def save_checkpoint(
     tensors |= {OPTIMIZER + name: moment for name, moment in (moments or {}).items()}
     plain = {name: _plain(tensor) for name, tensor in tensors.items()}
     metadata = metadata.model_copy(update={"checksum": _checksum(metadata, plain)})
-    write_atomic(path, serialised(plain, {KEY: metadata.model_dump_json()}))
+    write_atomic(path, serialised(plain, {KEY: metadata.text()}))
 
 
 def load_checkpoint(path: Path | str) -> nn.Module:
@@ -119,15 +133,21 @@ def load_checkpoint(path: Path | str) -> nn.Module:
     metadata = _read_metadata(path)
     require_trusted(metadata.model, "model", f"checkpoint {path}")
     _check_whole(path, metadata)
-    size = metadata.size
     try:
         model = build(metadata.model, **from_file(metadata.options))
+        if metadata.output is not None:
+            with_output(model, metadata.output)
         if metadata.widths is not None:
-            example = torch.zeros(1, input_channels(model), *(size or DEFAULT_INPUT_SIZE))
-            model = reshaped(model, example, metadata.widths)
+            model = reshaped(model, _example(model, metadata), metadata.widths)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
-    return _with_weights(model, path, size)
+    return _with_weights(model, path, metadata)
+
+
+def _example(model: nn.Module, metadata: _Metadata) -> Any:
+    if metadata.inputs:
+        return named_example(metadata.inputs, model)
+    return torch.zeros(1, input_channels(model), *(metadata.size or DEFAULT_INPUT_SIZE))
 
 
 def load_pruned(path: Path | str, base: PrunableModel) -> nn.Module:
@@ -143,14 +163,14 @@ def load_pruned(path: Path | str, base: PrunableModel) -> nn.Module:
         model = base.pruned(metadata.widths or {})
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
-    return _with_weights(model, path, metadata.size)
+    return _with_weights(model, path, metadata)
 
 
-def _with_weights(model: nn.Module, path: Path, size: tuple[int, int] | None) -> nn.Module:
+def _with_weights(model: nn.Module, path: Path, metadata: _Metadata) -> nn.Module:
     model.load_state_dict(_fitting_tensors(path, model))
     spec = model.spec
     assert isinstance(spec, ModelSpec)
-    model.spec = replace(spec, input_size=size)
+    model.spec = replace(spec, input_size=metadata.size, inputs=tuple(metadata.inputs or ()))
     return model.eval()
 
 
@@ -180,6 +200,8 @@ def load_model(
     *,
     factory: str | None = None,
     init_from: str | Path | None = None,
+    output: str | None = None,
+    deployed: bool = False,
     **options: Any,
 ) -> nn.Module:
     """Return a network by its name or from a file.
@@ -195,6 +217,11 @@ def load_model(
             widths, a safetensors file or a state dict, with the network's own names or timm's.
             Layers that fit by name and shape are loaded; one line on stderr says how many were
             and which were not. See :func:`netadapt.models.initialise.initialise`.
+        output: which map of its answer is meant, where it answers with several: the field, key or
+            place (see :func:`netadapt.models.with_output`). Default: the checkpoint's own, or all.
+        deployed: whether an ``.onnx`` file is to be run as it is, by onnxruntime, as ``evaluate``,
+            ``benchmark`` and ``predict`` do. Otherwise it is converted into a network that can be
+            pruned and trained (see :func:`netadapt.models.onnx_file.from_onnx`).
         options: keyword arguments of the factory; a file takes none.
 
     Raises:
@@ -208,7 +235,7 @@ def load_model(
         model = build(ref, **options)
         if init_from is not None:
             _start_from(model, Path(init_from).expanduser())
-        return model
+        return model if output is None else with_output(model, output)
     path = _existing_checkpoint(ref)
     if init_from is not None:
         raise UserError(
@@ -218,7 +245,11 @@ def load_model(
         raise UserError(f"checkpoint {ref} takes no options, but got {', '.join(options)}")
     if factory is not None:
         trust(factory)
-    return read_weights(path) if path.suffix in READERS else load_checkpoint(path)
+    if path.suffix == ONNX and not deployed:
+        model = build("onnx", path=ref)
+    else:
+        model = read_weights(path) if path.suffix in READERS else load_checkpoint(path)
+    return model if output is None else with_output(model, output)
 
 
 def load_seeded(ref: str | Path, seed: int, **options: Any) -> nn.Module:
@@ -318,7 +349,7 @@ def _check_whole(path: Path, metadata: _Metadata) -> None:
 
 def _checksum(metadata: _Metadata, tensors: Mapping[str, Tensor]) -> str:
     """Return the CRC-32 of a whole checkpoint, the optimizer's moments included."""
-    sum_ = zlib.crc32(metadata.model_dump_json(exclude={"checksum"}).encode())
+    sum_ = zlib.crc32(metadata.text("checksum").encode())
     for name, tensor in sorted(tensors.items()):
         sum_ = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), sum_)
         sum_ = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, sum_)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.pruning.examples import placed, run
 from netadapt.training.order import drawn
 from netadapt.training.task import Scores, Split, Targets, Task, evaluating
 from netadapt.training.trial import trial_run
@@ -27,8 +28,9 @@ class DatasetTask(Task):
 
     Args:
         name: the name of the problem.
-        train, holdout, test: datasets of ``(input, target)``: a float tensor ``(C, H, W)``, and a
-            tensor or a number. The same index must give the same pair every time.
+        train, holdout, test: datasets of ``(input, target)``: a float tensor, ``(C, H, W)`` for
+            images, or a dictionary of the network's inputs by name; and a tensor or a number. The
+            same index must give the same pair every time.
         loss: ``(outputs, targets) -> scalar``, such as those of ``torch.nn.functional``.
         scores: ``{name: (outputs, targets) -> (N,)}``, one value per example; a split's score is
             the mean over its examples. Networks are compared by the first score.
@@ -50,7 +52,7 @@ class DatasetTask(Task):
         scores: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
         *,
         higher_is_better: bool = True,
-        augment: Callable[[Tensor, np.random.Generator], Tensor] | None = None,
+        augment: Callable[[Any, np.random.Generator], Any] | None = None,
     ) -> None:
         splits = {"train": train, "holdout": holdout, "test": test}
         empty = [split for split, examples in splits.items() if not len(examples)]
@@ -64,18 +66,17 @@ class DatasetTask(Task):
         self.higher_is_better = higher_is_better
         self._splits = splits
         self._loss, self._scores, self._augment = loss, scores, augment
-        shape = torch.as_tensor(train[0][0]).shape
-        if len(shape) != 3:
-            raise UserError(f"task {name}: inputs are {tuple(shape)}, not (C, H, W)")
-        self._channels = shape[0]
-        self.input_size = (shape[1], shape[2])
+        first = train[0][0]
+        self._shape = None if isinstance(first, Mapping) else tuple(torch.as_tensor(first).shape)
+        if self._shape is not None and len(self._shape) == 3:
+            self.input_size = (self._shape[1], self._shape[2])
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """``(C, H, W)`` of one input."""
-        return (self._channels, *self.input_size)
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input, ``(C, H, W)`` for images. Raises ``UserError`` if several."""
+        return super().input_shape if self._shape is None else self._shape
 
-    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
+    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Any, Tensor]:
         """Return inputs ``(N, C, H, W)`` and targets ``(N, ...)`` of the ``draw``-th batch."""
         train = self._splits["train"]
         examples = []
@@ -90,10 +91,10 @@ class DatasetTask(Task):
         """How many batches show every training example about once."""
         return max(1, round(len(self._splits["train"]) / batch_size))
 
-    def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Any, targets: Targets) -> Tensor:
         """Return the loss of the model's outputs, in float32."""
         assert isinstance(targets, Tensor)
-        return self._loss(model(inputs).float(), targets)
+        return self._loss(run(model, inputs).float(), targets)
 
     def score(self, model: nn.Module, split: Split) -> Scores:
         """Return the mean of every score over the examples of a split."""
@@ -104,7 +105,8 @@ class DatasetTask(Task):
             for start in range(0, len(examples), EVALUATION_BATCH):
                 stop = min(start + EVALUATION_BATCH, len(examples))
                 inputs, targets = _stacked([examples[index] for index in range(start, stop)])
-                outputs, targets = model(inputs.to(device)).float(), targets.to(device)
+                outputs = run(model, placed(inputs, device)).float()
+                targets = targets.to(device)
                 for name, function in self._scores.items():
                     values = self._each(name, function(outputs, targets), stop - start)
                     totals[name] += float(values.sum(dtype=torch.float64))
@@ -137,6 +139,12 @@ class DatasetTask(Task):
         return values
 
 
-def _stacked(examples: Sequence[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
-    inputs = torch.stack([torch.as_tensor(example) for example, _ in examples])
+def _stacked(examples: Sequence[tuple[Any, Any]]) -> tuple[Any, Tensor]:
+    inputs = _batch([example for example, _ in examples])
     return inputs, torch.stack([torch.as_tensor(target) for _, target in examples])
+
+
+def _batch(examples: Sequence[Any]) -> Any:
+    if isinstance(examples[0], Mapping):
+        return {name: _batch([one[name] for one in examples]) for name in examples[0]}
+    return torch.stack([torch.as_tensor(example) for example in examples])

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from netadapt.errors import UserError
+from netadapt.pruning.examples import batch_of, mapped
 from netadapt.training.average import AVERAGE, WeightAverage, use_average
 from netadapt.training.precision import autocast, fastest_layers, training_precision
 from netadapt.training.schedule import learning_rate
 from netadapt.training.settings import TrainSettings
-from netadapt.training.task import Targets, Task, on_device
+from netadapt.training.task import Inputs, Targets, Task, channels_last, inputs_on, on_device
 
 OnStep = Callable[[int, float, float], None]
 READ_EVERY = 20  # steps, on CUDA: reading a loss waits until the GPU has finished all its work
@@ -72,7 +73,7 @@ def fit(
     device = next(model.parameters()).device
     on_cuda = device.type == "cuda"
     precision = training_precision(settings.precision, device)
-    model.to(memory_format=torch.channels_last)
+    channels_last(model)
     optimizer = _optimizer(model, settings)
     _restore(optimizer, model, start.moments)
     average = WeightAverage(model, settings.ema, start.moments) if settings.ema else None
@@ -91,7 +92,7 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             _seed(device, (settings.seed << 32) + step)
-            inputs = inputs.to(device, memory_format=torch.channels_last, non_blocking=True)
+            inputs = inputs_on(inputs, device)
             optimizer.zero_grad(set_to_none=True)
             compute = autocast(precision, device)
             parts = _parts(inputs, on_device(targets, device), settings.accumulate)
@@ -127,32 +128,32 @@ def _read(steps: list[tuple[int, float, Tensor]], on_step: OnStep | None) -> Non
             on_step(step, value, rate)
 
 
-def _parts(inputs: Tensor, targets: Targets, parts: int) -> list[tuple[Tensor, Targets]]:
+def _parts(inputs: Inputs, targets: Targets, parts: int) -> list[tuple[Inputs, Targets]]:
     """Cut a batch into ``parts``."""
-    batches: list[tuple[Tensor, Targets]] = []
-    for places in torch.arange(len(inputs)).chunk(parts):
+    batches: list[tuple[Inputs, Targets]] = []
+    for places in torch.arange(batch_of(inputs)).chunk(parts):
         part = slice(int(places[0]), int(places[-1]) + 1)
         wanted = (
             targets[part]
             if isinstance(targets, Tensor)
             else {name: values[part] for name, values in targets.items()}
         )
-        batches.append((inputs[part], wanted))
+        batches.append((mapped(lambda tensor: tensor[part], inputs), wanted))  # noqa: B023
     return batches
 
 
 def _backward(
     model: nn.Module,
     task: Task,
-    parts: list[tuple[Tensor, Targets]],
+    parts: list[tuple[Inputs, Targets]],
     compute: AbstractContextManager[object],
 ) -> Tensor:
     """Add up the gradients of the parts of a batch and return its loss, on its device."""
-    examples = sum(len(inputs) for inputs, _ in parts)
-    total = torch.zeros((), device=parts[0][0].device)
+    examples = sum(batch_of(inputs) for inputs, _ in parts)
+    total = torch.zeros((), device=next(model.parameters()).device)
     for inputs, targets in parts:
         with compute:
-            loss = task.loss(model, inputs, targets) * (len(inputs) / examples)
+            loss = task.loss(model, inputs, targets) * (batch_of(inputs) / examples)
         torch.autograd.backward(loss)
         total += loss.detach()
     return total
@@ -230,13 +231,13 @@ def _training(model: nn.Module, device: torch.device) -> Iterator[None]:
 @contextmanager
 def _batches(
     task: Task, settings: TrainSettings, draws: range, on_cuda: bool
-) -> Iterator[Iterator[tuple[Tensor, Targets]]]:
+) -> Iterator[Iterator[tuple[Inputs, Targets]]]:
     """Yield batches in order. One thread makes them ahead of time; several do if a GPU waits."""
     workers = max(1, min(8, (os.cpu_count() or 1) - 1)) if on_cuda else 1
     pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
 
-    def ordered() -> Iterator[tuple[Tensor, Targets]]:
-        ahead: deque[Future[tuple[Tensor, Targets]]] = deque()
+    def ordered() -> Iterator[tuple[Inputs, Targets]]:
+        ahead: deque[Future[tuple[Inputs, Targets]]] = deque()
         for draw in draws:
             ahead.append(pool.submit(task.train_batch, draw, settings.batch_size, settings.seed))
             if len(ahead) > 2 * workers:

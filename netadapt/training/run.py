@@ -33,6 +33,7 @@ from netadapt.training.loop import TrainState, fit
 from netadapt.training.progress import Progress, Silent
 from netadapt.training.settings import TrainConfig, TrainSettings
 from netadapt.training.task import Task
+from netadapt.training.trial import remember_inputs
 
 Row = dict[str, Any]
 MAX_COLUMNS = 1000  # of a history
@@ -187,7 +188,15 @@ def run_training(
 
 def _initial(config: TrainConfig, task: Task) -> nn.Module:
     seed = config.settings.seed
-    model = load_seeded(config.model, seed, init_from=config.init_from, **config.model_options)
+    model = load_seeded(
+        config.model,
+        seed,
+        init_from=config.init_from,
+        output=config.output,
+        **config.model_options,
+    )
+    if config.inputs:
+        remember_inputs(model, config.inputs)
     task.prepare(model)
     return model
 

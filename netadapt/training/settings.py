@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from netadapt.options import DATA, NETWORK, OUTPUT, TRAINING, Option, check
+from netadapt.options import DATA, INPUTS, NETWORK, OUTPUT, OUTPUT_OF, TRAINING, Option, check
 from netadapt.training.schedule import Schedule
 
 RECIPE = "the network's recipe"
@@ -160,6 +160,14 @@ class TrainConfig:
             NETWORK,
             is_path=True,
         ),
+    ] = None
+
+    inputs: Annotated[
+        tuple[str, ...],
+        Option(INPUTS, NETWORK, unit="NAME=SIZES", usual="the checkpoint's own", flag="--input"),
+    ] = ()
+    output: Annotated[
+        str | None, Option(OUTPUT_OF, NETWORK, unit="NAME", usual="the checkpoint's own, or all")
     ] = None
 
     def __post_init__(self) -> None:

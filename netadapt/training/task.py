@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from netadapt.errors import UserError
+from netadapt.pruning.examples import mapped
+
 Split = Literal["holdout", "test"]
 Scores = dict[str, float]
 Targets = Tensor | dict[str, Tensor]
+Inputs = Tensor | tuple[Tensor, ...] | dict[str, Any]  # as a network is called with
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Task(ABC):
         metrics: the names of all scores.
         reported: those of ``metrics`` that a search reports beside ``primary`` by default.
         spec: the word given to ``--data``, for messages.
-        input_size: ``(H, W)`` of its inputs.
+        input_size: ``(H, W)`` of its inputs; None where they are no images.
         note: what the user should know of the data, in one line; may be empty.
         data_files: files and folders of the data. A resumed search or training notices if a file
             there was added, removed or changed its size.
@@ -59,18 +63,27 @@ class Task(ABC):
     metrics: tuple[str, ...]
     reported: tuple[str, ...] = ()
     spec: str
-    input_size: tuple[int, int]
+    input_size: tuple[int, int] | None = None
     note: str = ""
     data_files: tuple[Path, ...] = ()
     scoring: Mapping[str, JsonValue] = {}
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """``(C, H, W)`` of one input."""
+    def input_shape(self) -> tuple[int, ...]:
+        """``(C, H, W)`` of one input, or the shape of whatever else the network takes alone.
+
+        Raises:
+            UserError: inputs are no images, and the task does not say what they are.
+        """
+        if self.input_size is None:
+            raise UserError(
+                f"task {self.name} does not say what its inputs are; give --input NAME=SIZES for "
+                "each, as in left=1x3x64x64"
+            )
         return (3, *self.input_size)
 
     @abstractmethod
-    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
+    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Any, Targets]:
         """Return the ``draw``-th batch, from 0, of an endless stream of augmented examples.
 
         It must be a function of its arguments only: batches are made in any order, by several
@@ -78,7 +91,7 @@ class Task(ABC):
 
         Returns:
             inputs ``(N, C, H, W)``, and targets ``(N, ...)``: one tensor, or several by name; all
-            on the CPU.
+            on the CPU. Networks of several inputs get a tuple of them, or a dictionary by name.
         """
 
     @abstractmethod
@@ -86,7 +99,7 @@ class Task(ABC):
         """Return how many batches show every training example about once."""
 
     @abstractmethod
-    def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Any, targets: Targets) -> Tensor:
         """Run ``model`` on a batch and return the scalar to be minimised, float32.
 
         It may be called under bfloat16 autocast: convert outputs to float32 before arithmetic
@@ -124,6 +137,24 @@ class Task(ABC):
         if than is None or math.isnan(than):
             return True
         return score > than if self.higher_is_better else score < than
+
+
+def inputs_on(inputs: Inputs, device: torch.device | str) -> Any:
+    """Return ``inputs`` on ``device``, images channels-last, without waiting where it can be."""
+
+    def moved(tensor: Tensor) -> Tensor:
+        layout = torch.channels_last if tensor.dim() == 4 else torch.preserve_format
+        return tensor.to(device, memory_format=layout, non_blocking=True)
+
+    return mapped(moved, inputs)
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """Lay the weights of 2-d convolutions out channels-last, in place."""
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.to(memory_format=torch.channels_last)
+    return model
 
 
 def on_device(targets: Targets, device: torch.device) -> Targets:

@@ -1,11 +1,13 @@
 """Tasks around another task."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from netadapt.training.task import Scores, Split, Targets, Task, on_device
+from netadapt.pruning.examples import tensors_in
+from netadapt.training.task import Inputs, Scores, Split, Targets, Task, inputs_on, on_device
 
 CACHE_ON_CPU = 2**30  # bytes
 CACHE_ON_CUDA = 0.25  # share of the free memory
@@ -22,11 +24,11 @@ class WrappedTask(Task):
         self.task = task
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, ...]:
         """``(C, H, W)`` of one input."""
         return self.task.input_shape
 
-    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
+    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Any, Targets]:
         """Return the task's batch."""
         return self.task.train_batch(draw, batch_size, seed)
 
@@ -34,7 +36,7 @@ class WrappedTask(Task):
         """Return the task's number of batches."""
         return self.task.batches_per_epoch(batch_size)
 
-    def loss(self, model: nn.Module, inputs: Tensor, targets: Targets) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Any, targets: Targets) -> Tensor:
         """Return the task's loss."""
         return self.task.loss(model, inputs, targets)
 
@@ -56,7 +58,7 @@ class _Cache:
     """The batches of one batch size and seed, by draw, and the bytes that are left for more."""
 
     key: tuple[int, int]
-    batches: dict[int, tuple[Tensor, Targets]]
+    batches: dict[int, tuple[Inputs, Targets]]
     bytes_left: int
 
 
@@ -72,7 +74,7 @@ class CachedBatches(WrappedTask):
         self._device = torch.device(device)
         self._cache: _Cache | None = None
 
-    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Tensor, Targets]:
+    def train_batch(self, draw: int, batch_size: int, seed: int) -> tuple[Any, Targets]:
         """Return the task's batch, on the device if it is cached; several threads call this."""
         cache = self._cache
         if cache is None or cache.key != (batch_size, seed):
@@ -84,8 +86,7 @@ class CachedBatches(WrappedTask):
         if size > cache.bytes_left:
             return inputs, targets
         cache.bytes_left -= size
-        inputs = inputs.to(self._device, memory_format=torch.channels_last)
-        cache.batches[draw] = inputs, on_device(targets, self._device)
+        cache.batches[draw] = inputs_on(inputs, self._device), on_device(targets, self._device)
         return cache.batches[draw]
 
     def _limit(self) -> int:
@@ -98,6 +99,5 @@ class CachedBatches(WrappedTask):
         return int(CACHE_ON_CUDA * (torch.cuda.mem_get_info(self._device)[0] + unused))
 
 
-def _bytes(inputs: Tensor, targets: Targets) -> int:
-    tensors = [targets] if isinstance(targets, Tensor) else targets.values()
-    return inputs.nbytes + sum(tensor.nbytes for tensor in tensors)
+def _bytes(inputs: Inputs, targets: Targets) -> int:
+    return sum(tensor.nbytes for tensor in tensors_in([inputs, targets]))

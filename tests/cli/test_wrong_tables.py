@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -185,6 +186,28 @@ def test_widths_narrower_than_the_table_are_refused_before_the_run(netadapt):
         f"{SEARCH} @lut/made-up --budget-ms 150 --channel-multiple 4 --lowest-share 0.2"
     )
     assert "--lowest-share 0.2 and --channel-multiple 4 allow widths that were not measured" in line
+    assert "netadapt profile-lut " in line
+    assert "--channel-multiple 4; or search only what is measured: " in line
+    ways = re.search(r"measured: (--channel-multiple \d+) or (--lowest-share [\d.]+)$", line)
+    assert ways is not None
+    for way in ways.groups():
+        option = way.split()[0]
+        kept = {
+            "--channel-multiple": "--lowest-share 0.2",
+            "--lowest-share": "--channel-multiple 4",
+        }
+        again = netadapt.refused_at_once(
+            f"{SEARCH} @lut/made-up --budget-ms 0.001 {way} {kept[option]}"
+        )
+        assert "budget 0.001 ms cannot be met" in again
+
+
+def test_a_share_below_what_a_profile_measures_is_no_reason_to_profile(netadapt):
+    line = netadapt.refused_at_once(
+        f"{SEARCH} @lut/made-up --budget-ms 150 --lowest-share 0.01 --channel-multiple 1"
+    )
+    assert "profile-lut" not in line
+    assert "search only what is measured: " in line
 
 
 def test_a_budget_above_the_base_gives_the_base(netadapt, here):

@@ -87,7 +87,7 @@ def test_int8_answers_nearly_as_the_network_from_a_third_of_the_bytes(
     model, _ = tiny()
     with torch.no_grad():
         wanted = model(frames)
-        got = load_model(int8.path)(frames)
+        got = load_model(int8.path, deployed=True)(frames)
     difference = float((got - wanted).abs().mean() / wanted.abs().mean())
     assert 0 < difference < 0.05
     assert int8.precision_error == pytest.approx(difference, rel=0.05)
@@ -147,7 +147,7 @@ def test_what_cannot_be_exported_is_refused(
 
 
 def test_a_deployed_network_takes_any_number_of_images(int8: Exported, frames: Tensor) -> None:
-    deployed = load_model(int8.path)
+    deployed = load_model(int8.path, deployed=True)
     assert isinstance(deployed, DeployedNetwork)
     assert deployed.precision == "int8"
     together = deployed(frames)
@@ -161,11 +161,11 @@ def test_a_file_with_a_batch_of_its_own_answers_as_one_without(tmp_path: Path) -
     images = torch.rand(5, 3, 64, 64)
     with torch.no_grad():
         wanted = model(images)
-    torch.testing.assert_close(load_model(tmp_path / "four.onnx")(images), wanted)
+    torch.testing.assert_close(load_model(tmp_path / "four.onnx", deployed=True)(images), wanted)
 
 
 def test_a_deployed_network_is_neither_trained_nor_pruned(int8: Exported, tmp_path: Path) -> None:
-    deployed = load_model(int8.path)
+    deployed = load_model(int8.path, deployed=True)
     with pytest.raises(UserError, match="neither trained nor pruned"):
         deployed.train()
     with pytest.raises(UserError, match="neither trained nor pruned"):
@@ -181,5 +181,5 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -
     path = tmp_path / "damaged.onnx"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"damaged.onnx") as caught:
-        load_model(path)
+        load_model(path, deployed=True)
     assert "\n" not in str(caught.value)

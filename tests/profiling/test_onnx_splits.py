@@ -56,7 +56,7 @@ def test_a_split_network_answers_at_every_width(network: type[nn.Module]) -> Non
             wanted = model(prunable.example_input).numpy()
         content = template.filled(model).SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        (got,) = session.run(None, {template.input_name: template.example})
+        (got,) = session.run(None, dict(zip(template.input_names, template.example, strict=True)))
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
 

@@ -205,7 +205,7 @@ def test_int8_networks_and_exported_files_are_measured_over_ssh(
     made = export(
         small.model, small.example_input, tmp_path / "a.onnx", precision="int8", calibration=frames
     )
-    models = [small.model, load_model(made.path)]
+    models = [small.model, load_model(made.path, deployed=True)]
     for stats in measure_all(models, small.example_input, there, runs=5):
         assert stats.p50_ms > 0
     quantised, file = sent[0].values()

@@ -32,7 +32,9 @@ def test_chosen_points_are_exported_and_scored_from_their_files(tmp_path: Path) 
     assert set(filed.index) == set(rows.index[rows["stage"] != "short"])
     task = open_depth("synthetic:24", SIZE)
     for name, row in filed.iterrows():
-        network = load_model(run.folder / Path(row["checkpoint"]).with_suffix(".onnx"))
+        network = load_model(
+            run.folder / Path(row["checkpoint"]).with_suffix(".onnx"), deployed=True
+        )
         assert network.precision == "int8"
         assert task.score(network, "test")["delta1"] == pytest.approx(
             row["delta1_test_deployed"], abs=1e-5

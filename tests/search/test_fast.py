@@ -39,7 +39,7 @@ class Regression(Task):
 
     def train_batch(self, draw, batch_size, seed):
         random = torch.Generator().manual_seed(1000 * seed + draw)
-        shape = (batch_size, self.channels, *self.input_size)
+        shape = (batch_size, self.channels, *(self.input_size or ()))
         return torch.randn(shape, generator=random), torch.randn(batch_size, generator=random)
 
     def batches_per_epoch(self, batch_size):

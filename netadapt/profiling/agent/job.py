@@ -86,7 +86,9 @@ class _Networks:
 
         self._folder, self._job, self._tell = folder, job, tell
         self._runtime = BOARD_RUNTIMES[job["runtime"]]
-        self._example = np.load(str(folder / INPUT_FILE), allow_pickle=False)
+        loaded = np.load(str(folder / INPUT_FILE), allow_pickle=False)
+        several = not isinstance(loaded, np.ndarray)  # an archive, a file for each
+        self._example = [loaded[name] for name in sorted(loaded)] if several else loaded
 
     def whole(self, graphs: list[str]) -> Iterator[Session]:
         for count, graph in enumerate(graphs, start=1):

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from netadapt.profiling.agent.session import ProfiledSession, Session, operation_of
+from netadapt.profiling.agent.session import ProfiledSession, Session, inputs_of, operation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from netadapt.profiling.agent.session import Example
 
 PROVIDERS = {
     "": ["CPUExecutionProvider"],
@@ -57,7 +59,7 @@ class OnnxSession(Session):
     def __init__(
         self,
         model: bytes | str,
-        example: NDArray[Any],
+        example: Example,
         threads: int,
         provider: str = "",
         options: onnxruntime.SessionOptions | None = None,
@@ -65,7 +67,8 @@ class OnnxSession(Session):
         self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
             model, options or _options(threads), providers=providers(provider)
         )
-        self._feed = {self._session.get_inputs()[0].name: example}
+        names = [one.name for one in self._session.get_inputs()]
+        self._feed = dict(zip(names, inputs_of(example)))
 
     def run(self) -> None:
         """Run the network once."""
@@ -88,7 +91,7 @@ class ProfiledOnnxSession(OnnxSession, ProfiledSession):
     def __init__(
         self,
         model: bytes | str,
-        example: NDArray[Any],
+        example: Example,
         threads: int,
         provider: str = "",
         *,

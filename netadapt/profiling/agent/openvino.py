@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino
 
-from netadapt.profiling.agent.session import ProfiledSession, Session, operation_of
+from netadapt.profiling.agent.session import ProfiledSession, Session, inputs_of, operation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from netadapt.profiling.agent.session import Example
 
 USUAL = 1.1  # runs longer than this share of the median were disturbed, as the first one is
 # a node's duration and the average of its durations are both rounded down to microseconds
@@ -41,7 +43,7 @@ class OpenVinoSession(Session):
     def __init__(
         self,
         model: bytes | str,
-        example: NDArray[Any],
+        example: Example,
         threads: int,
         precision: str = "fp32",
         *,
@@ -56,7 +58,8 @@ class OpenVinoSession(Session):
         }
         self._compiled: Any = _core().compile_model(_core().read_model(model), "CPU", options)
         self._request: Any = self._compiled.create_infer_request()
-        self._request.set_input_tensor(openvino.Tensor(example))
+        for place, array in enumerate(inputs_of(example)):
+            self._request.set_input_tensor(place, openvino.Tensor(array))
 
     def run(self) -> None:
         """Run the network once."""
@@ -84,7 +87,7 @@ class ProfiledOpenVinoSession(OpenVinoSession, ProfiledSession):
     def __init__(
         self,
         model: bytes | str,
-        example: NDArray[Any],
+        example: Example,
         threads: int,
         precision: str = "fp32",
         *,

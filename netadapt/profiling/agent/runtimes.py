@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-    from netadapt.profiling.agent.session import ProfiledSession, Session
+    from netadapt.profiling.agent.session import Example, ProfiledSession, Session
 
 
 class BoardError(Exception):
@@ -41,14 +39,14 @@ class BoardRuntime:
         """The installed version. Raises ``BoardError`` if there is none."""
         return str(self._module().version())
 
-    def load(self, graph: str, example: NDArray[Any], options: Mapping[str, Any]) -> Session:
+    def load(self, graph: str, example: Example, options: Mapping[str, Any]) -> Session:
         """Load the ONNX file ``graph``."""
         chosen = {name: options[name] for name in self.options}
         session: Session = getattr(self._module(), self.session)(graph, example, **chosen)
         return session
 
     def load_profiled(
-        self, graph: str, example: NDArray[Any], options: Mapping[str, Any], operations: int
+        self, graph: str, example: Example, options: Mapping[str, Any], operations: int
     ) -> ProfiledSession:
         """Load the ONNX file ``graph`` so that its operations are timed."""
         chosen = {name: options[name] for name in self.options}

@@ -12,8 +12,18 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Union
+
     import numpy as np
     from numpy.typing import NDArray
+
+    Example = Union[NDArray[Any], Sequence[NDArray[Any]]]  # noqa: UP007  # one input, or several
+
+
+def inputs_of(example: Example) -> list[NDArray[Any]]:
+    """Return the inputs of a network as a list."""
+    return list(example) if isinstance(example, (list, tuple)) else [example]  # type: ignore[list-item]
 
 
 class Session(ABC):

@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent.timing import OperationRuns, Timing
 from netadapt.profiling.runtimes.base import Runtime
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.examples import Example
 
 
 class Bench(ABC):
@@ -60,7 +61,7 @@ class Device(ABC):
     def time(
         self,
         models: Sequence[nn.Module],
-        example_input: Tensor,
+        example_input: Example,
         target: Target,
         runs: int,
         traced: PrunableModel | None,

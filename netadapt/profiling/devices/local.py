@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.latency.target import Target
 from netadapt.profiling.agent.host import energy_counter, pinned
@@ -22,6 +22,7 @@ from netadapt.profiling.runtimes.base import Loader
 from netadapt.profiling.runtimes.loaders import loader_for
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.examples import Example
 
 RUNS_A_VISIT = 5
 
@@ -43,7 +44,7 @@ class LocalDevice(Device):
     def time(
         self,
         models: Sequence[nn.Module],
-        example_input: Tensor,
+        example_input: Example,
         target: Target,
         runs: int,
         traced: PrunableModel | None,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.deployment.deployed import DeployedNetwork
 from netadapt.errors import UserError
@@ -42,6 +42,7 @@ from netadapt.profiling.runtimes.base import Runtime
 from netadapt.profiling.shared_weights import Graphs, input_file, named
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.examples import Example, arrays
 
 FOLDER = ".cache/netadapt"  # in the home of the user over there
 INSTALL = (
@@ -113,7 +114,7 @@ class SshDevice(Device):
     def time(
         self,
         models: Sequence[nn.Module],
-        example_input: Tensor,
+        example_input: Example,
         target: Target,
         runs: int,
         traced: PrunableModel | None,
@@ -127,14 +128,14 @@ class SshDevice(Device):
 
         def graph_of(model: nn.Module) -> bytes:
             if isinstance(model, DeployedNetwork):
-                model.require_input(example_input.shape)
+                model.require_input(example_input)
                 return model.path.read_bytes()
             graph = (shared or template_of(model)).filled(model)
             data: bytes = graph.SerializeToString(deterministic=True)
             return data
 
         shared = template_of(traced.model) if traced else None
-        files: Files = {INPUT_FILE: input_file(example_input.detach().cpu().numpy())}
+        files: Files = {INPUT_FILE: input_file(arrays(example_input))}
         graphs = []
         for model in models:
             name, content = named(graph_of(model))

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent.session import ProfiledSession, Session
 from netadapt.profiling.schedule import ProfileSchedule
 from netadapt.profiling.traced import TracedNetwork
+from netadapt.pruning.examples import Example
 
 __all__ = ["Loader", "ProfiledSession", "Runtime", "Session"]
 
@@ -44,7 +45,7 @@ class Runtime(ABC):
         """Whether it runs on NVIDIA GPUs with ``options``."""
         return False
 
-    def file_session(self, path: str, example_input: Tensor, target: Target) -> Session:
+    def file_session(self, path: str, example_input: Example, target: Target) -> Session:
         """Load the ONNX file at ``path``.
 
         Raises:

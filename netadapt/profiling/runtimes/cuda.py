@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.latency.target import Target
 from netadapt.profiling.runtimes.base import ProfiledSession, Session
+from netadapt.pruning.examples import Example, output_tensors, placed, run
 from netadapt.pruning.operations import OperationTimer
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -49,31 +51,32 @@ class CudaSession(Session):
         example_input: likewise.
         device: the GPU.
         precision: ``fp32``, ``fp16`` or ``bf16``.
-        prepare: what to run in the model's place, compiled for instance.
+        prepare: makes what runs in the model's place, compiled for instance.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        example_input: Tensor,
+        example_input: Example,
         device: torch.device,
         precision: str,
-        prepare: Callable[[nn.Module], Callable[[Tensor], Tensor]] = lambda model: model,
+        prepare: Callable[[nn.Module], Callable[[Example], Any]] | None = None,
     ) -> None:
         dtype = DTYPES[precision]
         self._device = device
-        self._example = example_input.to(device, dtype)
-        run = prepare(copy.deepcopy(model).eval().to(device, dtype))
+        self._example = placed(example_input, device, dtype)
+        placed_model = copy.deepcopy(model).eval().to(device, dtype)
+        call = prepare(placed_model) if prepare else partial(run, placed_model)
         with torch.cuda.device(device), torch.inference_mode():
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(WARMUP_RUNS):
-                    run(self._example)
+                    call(self._example)
             torch.cuda.current_stream().wait_stream(side)
             self._graph: torch.cuda.CUDAGraph | None = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
-                self._output = run(self._example)
+                self._output = call(self._example)
 
     def run(self) -> None:
         """Replay the network once and wait for it."""
@@ -94,7 +97,7 @@ class CudaSession(Session):
     def output(self) -> NDArray[np.float32]:
         """Replay once and return the output."""
         self.run()
-        return self._output.float().cpu().numpy()
+        return output_tensors(self._output)[0].float().cpu().numpy()
 
     def close(self) -> None:
         """Free the graph and its memory."""
@@ -128,11 +131,11 @@ class ProfiledCudaSession(ProfiledSession):
     """
 
     def __init__(
-        self, model: nn.Module, example_input: Tensor, device: torch.device, precision: str
+        self, model: nn.Module, example_input: Example, device: torch.device, precision: str
     ) -> None:
         dtype = DTYPES[precision]
         self._model = copy.deepcopy(model).eval().to(device, dtype)
-        self._example = example_input.to(device, dtype)
+        self._example = placed(example_input, device, dtype)
         self._device = device
         self._runs: list[list[float]] = []
 
@@ -143,7 +146,7 @@ class ProfiledCudaSession(ProfiledSession):
             torch.cuda._sleep(QUEUE_AHEAD_CYCLES)  # type: ignore[no-untyped-call]
             with _EventTimer() as timer:
                 timer.watch_input(self._example)
-                self._model(self._example)
+                run(self._model, self._example)
             torch.cuda.synchronize()
             self._runs.append([start.elapsed_time(end) * 1000 for start, end in timer.events])
 

@@ -20,6 +20,7 @@ from netadapt.latency.workloads import FusedOperation, fuse
 from netadapt.profiling.runtimes.base import ProfiledSession, Session
 from netadapt.profiling.runtimes.executorch_program import Program
 from netadapt.pruning import Operation
+from netadapt.pruning.examples import Example, tensors_in
 from netadapt.pruning.operations import ACTIVATIONS, KINDS
 
 FUSION = FUSIONS["executorch"]
@@ -61,10 +62,10 @@ class ExecuTorchSession(Session):
     """A lowered network, ready to run on ``example``."""
 
     def __init__(
-        self, program: Program, example: Tensor, threads: int, *, tracing: bool = False
+        self, program: Program, example: Example, threads: int, *, tracing: bool = False
     ) -> None:
         _set_threads(threads)
-        self._example = example.detach().contiguous()
+        self._example = [tensor.detach().contiguous() for tensor in tensors_in(example)]
         self._data = program.data  # the program refers to it
         self._program: Any = _bindings()._load_program_from_buffer(
             program.data, enable_etdump=tracing
@@ -75,11 +76,11 @@ class ExecuTorchSession(Session):
     def run(self) -> None:
         """Run the network once."""
         assert self._method is not None, "the session is closed"
-        self._method.call([self._example], clone_outputs=False)
+        self._method.call(self._example, clone_outputs=False)
 
     def output(self) -> NDArray[np.float32]:
         """Run the network once and return its first output."""
-        answer: Tensor = self._method.call([self._example])[0]
+        answer: Tensor = self._method.call(self._example)[0]
         return answer.numpy()
 
     def close(self) -> None:
@@ -94,7 +95,7 @@ class ProfiledExecuTorchSession(ExecuTorchSession, ProfiledSession):
     def __init__(
         self,
         program: Program,
-        example: Tensor,
+        example: Example,
         threads: int,
         operations: Sequence[Operation],
     ) -> None:

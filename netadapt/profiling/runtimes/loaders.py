@@ -1,6 +1,6 @@
 """How a runtime loads a network: built in PyTorch, or exported to a file."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.deployment.deployed import DeployedNetwork
 from netadapt.errors import UserError
@@ -9,9 +9,10 @@ from netadapt.profiling.agent.session import ProfiledSession, Session
 from netadapt.profiling.runtimes.base import Loader, Runtime
 from netadapt.profiling.runtimes.registry import load_runtime
 from netadapt.profiling.traced import TracedNetwork
+from netadapt.pruning.examples import Example
 
 
-def loader_for(model: nn.Module, example_input: Tensor, target: Target) -> Loader:
+def loader_for(model: nn.Module, example_input: Example, target: Target) -> Loader:
     """Return what loads ``model``, and networks pruned from it, into the target's runtime.
 
     Raises:
@@ -19,7 +20,7 @@ def loader_for(model: nn.Module, example_input: Tensor, target: Target) -> Loade
     """
     runtime = load_runtime(target.runtime)
     if isinstance(model, DeployedNetwork):
-        model.require_input(example_input.shape)
+        model.require_input(example_input)
         return _FileLoader(model, runtime, example_input, target)
     return runtime.loader(TracedNetwork.recorded(model, example_input), target)
 
@@ -45,7 +46,7 @@ class _FileLoader(Loader):
     """Loads an exported file as it is."""
 
     def __init__(
-        self, network: DeployedNetwork, runtime: Runtime, example_input: Tensor, target: Target
+        self, network: DeployedNetwork, runtime: Runtime, example_input: Example, target: Target
     ) -> None:
         self._network = network
         self._runtime = runtime

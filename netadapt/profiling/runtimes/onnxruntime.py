@@ -1,6 +1,6 @@
 """ONNX Runtime, by default on the CPU."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.target import Options, Target
@@ -8,6 +8,7 @@ from netadapt.profiling.agent import onnxruntime as agent
 from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
 from netadapt.profiling.traced import TracedNetwork
+from netadapt.pruning.examples import Example, arrays
 
 
 class OnnxRuntime(Runtime):
@@ -23,9 +24,9 @@ class OnnxRuntime(Runtime):
         """With the CUDA or TensorRT provider."""
         return options.provider in ("cuda", "tensorrt")
 
-    def file_session(self, path: str, example_input: Tensor, target: Target) -> Session:
+    def file_session(self, path: str, example_input: Example, target: Target) -> Session:
         """Load the ONNX file at ``path``."""
-        example = example_input.detach().cpu().numpy()
+        example = arrays(example_input)
         return agent.OnnxSession(path, example, target.threads, target.provider)
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:

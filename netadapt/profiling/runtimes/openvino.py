@@ -1,6 +1,6 @@
 """OpenVINO on the CPU."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.target import Target
@@ -10,6 +10,7 @@ from netadapt.profiling.onnx_model import OnnxTemplate
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
+from netadapt.pruning.examples import Example, arrays
 
 
 class OpenVinoRuntime(Runtime):
@@ -24,9 +25,9 @@ class OpenVinoRuntime(Runtime):
         """The installed version."""
         return agent.version()
 
-    def file_session(self, path: str, example_input: Tensor, target: Target) -> Session:
+    def file_session(self, path: str, example_input: Example, target: Target) -> Session:
         """Load the ONNX file at ``path``."""
-        example = example_input.detach().cpu().numpy()
+        example = arrays(example_input)
         return agent.OpenVinoSession(path, example, target.threads, target.precision)
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:

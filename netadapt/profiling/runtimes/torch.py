@@ -6,12 +6,13 @@ import time
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
 from netadapt.profiling.runtimes.cuda import DTYPES, CudaSession, ProfiledCudaSession, cuda_device
 from netadapt.profiling.traced import TracedNetwork
+from netadapt.pruning.examples import Example, placed, run
 from netadapt.pruning.operations import OperationTimer
 
 
@@ -37,11 +38,11 @@ class TorchRuntime(Runtime):
         device = cuda_device(target)
         if device is not None:
             return _CudaLoader(network.example_input, device, target.precision)
-        return _TorchLoader(network.example_input.to(DTYPES[target.precision]), target.threads)
+        return _TorchLoader(network.example_input, DTYPES[target.precision], target.threads)
 
 
 class _CudaLoader(Loader):
-    def __init__(self, example_input: Tensor, device: torch.device, precision: str) -> None:
+    def __init__(self, example_input: Example, device: torch.device, precision: str) -> None:
         self._placed = (example_input, device, precision)
 
     def session(self, model: nn.Module) -> CudaSession:
@@ -52,21 +53,23 @@ class _CudaLoader(Loader):
 
 
 class _TorchLoader(Loader):
-    def __init__(self, example_input: Tensor, threads: int) -> None:
-        self._example = example_input
+    def __init__(self, example_input: Example, dtype: torch.dtype, threads: int) -> None:
+        self._example = placed(example_input, dtype=dtype)
+        self._dtype = dtype
         self._threads = threads
 
     def session(self, model: nn.Module) -> Session:
-        """Load ``model``, its weights in the type of the example input."""
-        return _TorchSession(model, self._example, self._threads)
+        return _TorchSession(model, self._example, self._dtype, self._threads)
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
-        return _ProfiledTorchSession(model, self._example, self._threads)
+        return _ProfiledTorchSession(model, self._example, self._dtype, self._threads)
 
 
 class _TorchSession(Session):
-    def __init__(self, model: nn.Module, example_input: Tensor, threads: int) -> None:
-        self._model = copy.deepcopy(model).eval().to(example_input.dtype)
+    def __init__(
+        self, model: nn.Module, example_input: Example, dtype: torch.dtype, threads: int
+    ) -> None:
+        self._model = copy.deepcopy(model).eval().to(dtype)
         self._example = example_input
         self._threads = threads
 
@@ -76,15 +79,17 @@ class _TorchSession(Session):
             torch.set_num_threads(self._threads)
         try:
             with torch.inference_mode():
-                self._model(self._example)
+                run(self._model, self._example)
         finally:
             if before != self._threads:
                 torch.set_num_threads(before)
 
 
 class _ProfiledTorchSession(_TorchSession, ProfiledSession):
-    def __init__(self, model: nn.Module, example_input: Tensor, threads: int) -> None:
-        super().__init__(model, example_input, threads)
+    def __init__(
+        self, model: nn.Module, example_input: Example, dtype: torch.dtype, threads: int
+    ) -> None:
+        super().__init__(model, example_input, dtype, threads)
         self._runs: list[list[float]] = []
 
     def run(self) -> None:
@@ -93,7 +98,7 @@ class _ProfiledTorchSession(_TorchSession, ProfiledSession):
         try:
             with torch.no_grad(), OperationTimer(time.perf_counter) as timer:
                 timer.watch_input(self._example)
-                self._model(self._example)
+                run(self._model, self._example)
         finally:
             torch.set_num_threads(before)
         self._runs.append(timer.seconds)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.fusion import FUSIONS
@@ -23,6 +23,7 @@ from netadapt.profiling.runtimes.cuda import CudaSession, cuda_device
 from netadapt.profiling.runtimes.inductor import Kernel, kernels_of, units_of
 from netadapt.profiling.schedule import SLOW_TO_LOAD
 from netadapt.profiling.traced import TracedNetwork
+from netadapt.pruning.examples import Example, output_tensors, run
 from netadapt.pruning.operations import record_operations
 
 FUSION = FUSIONS["torch-compile"]
@@ -70,7 +71,7 @@ def require_compiler() -> None:
 
 
 class _CudaLoader(Loader):
-    def __init__(self, example_input: Tensor, device: torch.device, precision: str) -> None:
+    def __init__(self, example_input: Example, device: torch.device, precision: str) -> None:
         self._placed = (example_input, device, precision)
 
     def session(self, model: nn.Module) -> CudaSession:
@@ -85,7 +86,7 @@ class _CudaLoader(Loader):
 
 class _CompilingLoader(Loader):
     def __init__(
-        self, example_input: Tensor, units: tuple[FusedOperation, ...], threads: int
+        self, example_input: Example, units: tuple[FusedOperation, ...], threads: int
     ) -> None:
         self._example = example_input
         self._units = units
@@ -109,23 +110,22 @@ class _Compiled:
         self._name = type(model).__name__
         model.requires_grad_(False)
 
-        def call(image: Tensor) -> Tensor:
-            result: Tensor = model(image)
-            return result
+        def call(example: Example) -> Any:
+            return run(model, example)
 
         own = FunctionType(call.__code__.replace(), call.__globals__, closure=call.__closure__)
-        self._run: Callable[[Tensor], Tensor] = torch.compile(own, fullgraph=True, dynamic=False)
+        self._run: Callable[[Example], Any] = torch.compile(own, fullgraph=True, dynamic=False)
         self._settings: dict[str, Any] | None = {"freezing": True, "compile_threads": 1, **settings}
 
-    def __call__(self, image: Tensor) -> Tensor:
+    def __call__(self, example: Example) -> Any:
         if self._settings is None:
-            return self._run(image)
+            return self._run(example)
         import torch._inductor.config as inductor
         from torch._dynamo.exc import TorchDynamoException
 
         try:
             with inductor.patch(self._settings):
-                output = self._run(image)
+                output = self._run(example)
         except TorchDynamoException as error:
             line = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise UserError(
@@ -153,7 +153,7 @@ class CompiledSession(Session):
     """A compiled copy of a network."""
 
     def __init__(
-        self, model: nn.Module, example_input: Tensor, threads: int, **settings: Any
+        self, model: nn.Module, example_input: Example, threads: int, **settings: Any
     ) -> None:
         self._example = example_input
         self._threads = threads
@@ -170,7 +170,7 @@ class CompiledSession(Session):
         """Run once and return the output."""
         assert self._run is not None, "the session is closed"
         with _running(self._threads):
-            return self._run(self._example).numpy()
+            return output_tensors(self._run(self._example))[0].numpy()
 
     def close(self) -> None:
         """Free the weights and the compiled code."""
@@ -183,7 +183,7 @@ class ProfiledCompiledSession(CompiledSession, ProfiledSession):
     def __init__(
         self,
         model: nn.Module,
-        example_input: Tensor,
+        example_input: Example,
         threads: int,
         units: tuple[FusedOperation, ...],
     ) -> None:

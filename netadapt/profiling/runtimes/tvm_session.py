@@ -18,7 +18,7 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx import onnx_frontend
 
-from netadapt.profiling.agent.session import ProfiledSession, Session
+from netadapt.profiling.agent.session import ProfiledSession, Session, inputs_of
 from netadapt.profiling.runtimes.tvm_graph import operations_of, plain
 from netadapt.profiling.runtimes.tvm_tuning import tuned
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from netadapt.profiling.agent.session import Example
 
 BIG_CORES = 1  # the affinity mode of TVM's thread pool; without binding it pins nothing
 OPAQUE = 8  # the pattern of functions that are not fused
@@ -49,19 +51,17 @@ class TvmSession(Session):
 
     Args:
         model: nodes are named ``netadapt_opN``.
-        example: the input.
+        example: the input, or several in order.
         threads: of TVM's thread pool, which all sessions of a process share.
         tune: schedules tried for each kernel; 0: TVM's default schedules.
     """
 
-    def __init__(
-        self, model: bytes | str, example: NDArray[Any], threads: int, tune: int = 0
-    ) -> None:
+    def __init__(self, model: bytes | str, example: Example, threads: int, tune: int = 0) -> None:
         _use_threads(threads)
         proto = onnx.load(model) if isinstance(model, str) else onnx.load_from_string(model)
         self._vm: Any = relax.VirtualMachine(_compiled(proto, threads, tune), tvm.cpu())
         self._main: Any = self._vm["main"]
-        self._input = tvm.runtime.tensor(example)
+        self._inputs = [tvm.runtime.tensor(array) for array in inputs_of(example)]
         self._threads = threads
 
     def run(self) -> None:
@@ -71,14 +71,14 @@ class TvmSession(Session):
     def _run(self) -> Any:
         assert self._main is not None, "the session is closed"
         _use_threads(self._threads)
-        return self._main(self._input)
+        return self._main(*self._inputs)
 
     def timed(self) -> float:
         """Run once; return how many seconds it took."""
         assert self._main is not None, "the session is closed"
         _use_threads(self._threads)
         start = time.perf_counter()
-        self._main(self._input)
+        self._main(*self._inputs)
         return time.perf_counter() - start
 
     def output(self) -> NDArray[Any]:
@@ -101,7 +101,7 @@ class ProfiledTvmSession(TvmSession, ProfiledSession):
     def __init__(
         self,
         model: bytes | str,
-        example: NDArray[Any],
+        example: Example,
         threads: int,
         tune: int = 0,
         *,

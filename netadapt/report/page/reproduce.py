@@ -64,9 +64,13 @@ def _profile(settings: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator
         yield from (_flag(name), _text(target.get(name, "")))
     protocol = _last(target.get("calibrations")) or target.get("protocol", {})
     yield from ("--model", _text(protocol.get("model", settings["model"])))
-    size = _text(protocol.get("input", "")).split("x")[-2:]
-    if len(size) == 2:
-        yield from ("--input-size", "x".join(size))
+    read = _text(protocol.get("input", ""))
+    size = read.split("x")
+    if "=" in read:
+        for one in read.split(","):
+            yield from ("--input", one)
+    elif len(size) == 4:
+        yield from ("--input-size", "x".join(size[2:]))
     yield from ("--lut", str(Path(str(settings.get("lut", "lut"))).parent))
 
 
@@ -77,7 +81,7 @@ def _last(calibrations: object) -> dict[str, Any]:
 
 
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--input" if name == "inputs" else "--" + name.replace("_", "-")
 
 
 def _text(value: object) -> str:

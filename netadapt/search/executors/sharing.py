@@ -16,8 +16,9 @@ from netadapt.search.settings import SearchSettings
 
 # what a candidate's weights and scores depend on, besides its job
 SHARED_SETTINGS = {
-    "task", "data", "task_options", "input_size", "batch_size", "optimizer", "short_steps",
-    "short_lr", "long_steps", "long_lr", "saliency_batches", "recalibration_batches", "seed",
+    "task", "data", "task_options", "input_size", "inputs", "output", "batch_size",
+    "optimizer", "short_steps", "short_lr", "long_steps", "long_lr", "saliency_batches",
+    "recalibration_batches", "seed",
 }  # fmt: skip
 _OUTCOME = TypeAdapter(Outcome)
 
