@@ -151,8 +151,8 @@ def _fix_sizes(model: Any) -> None:
     for node in graph.node:
         name = model.mapping[node.output[0]]
         numbers = constant(node, 1)
-        if node.op_type.startswith("Reduce") and numbers is not None:
-            getattr(model, name).dim = tuple(numbers)
+        if node.op_type == "ReduceMean" and numbers is not None:
+            setattr(model, name, _Mean(numbers, getattr(model, name).keepdim))
             del node.input[1:]
         elif node.op_type == "Reshape" and numbers is not None:
             getattr(model, name).shape = numbers
@@ -160,6 +160,18 @@ def _fix_sizes(model: Any) -> None:
         elif node.op_type == "Resize" and (constant(node, 2) or constant(node, 3)):
             setattr(model, name, _Resize(node, constant(node, 2), constant(node, 3)))
             del node.input[1:]
+
+
+class _Mean(nn.Module):
+    """``ReduceMean`` over fixed dimensions."""
+
+    def __init__(self, dims: list[int], keep: bool) -> None:
+        super().__init__()
+        self.dims, self.keep = tuple(dims), keep
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the mean over the dimensions."""
+        return values.mean(self.dims, keepdim=self.keep)
 
 
 class _Resize(nn.Module):

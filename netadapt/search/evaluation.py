@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from netadapt.deployment.simulated import Int8Simulation, SimulatedNetwork
+from netadapt.errors import UserError
 from netadapt.pruning import PrunableModel
 from netadapt.search.base_network import BaseNetwork
 from netadapt.search.candidate import LONG, QAT, Candidate, Proposal, Stage
@@ -151,7 +152,10 @@ class Evaluator:
 
     @cached_property
     def _frames(self) -> Tensor:
-        return calibration_frames(self._base.task, INT8_FRAMES)
+        frames = calibration_frames(self._base.task, INT8_FRAMES)
+        if not isinstance(frames, Tensor):
+            raise UserError("searches on an int8 table take networks of one input; profile fp32")
+        return frames
 
     def _pruned(self, job: Job) -> nn.Module:
         parent: PrunableModel = self._networks.prunable(job.parent)
