@@ -203,6 +203,26 @@ def test_in_the_input_that_a_table_remembers(netadapt, table, shape):
     assert "table/target.json is not a target: calibrations.0.input is" in line
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ("7", "fastdepth remembers no input size; give one with --input-size HxW"),
+        ("7x", "table/target.json is not a target: calibrations.0.input is"),
+        ("1x0x8x8", "table/target.json is not a target: calibrations.0.input is"),
+    ],
+)
+def test_in_the_protocol_of_an_older_table(netadapt, here, table, shape, said):
+    """It has one calibration, and says in its protocol of which network."""
+    path = here / "table/target.json"
+    facts = json.loads(path.read_text())
+    (calibration,) = facts.pop("calibrations")
+    for name in ("model", "input"):
+        calibration.pop(name, None)
+    facts |= {"calibration": calibration, "protocol": {"model": "fastdepth", "input": shape}}
+    path.write_text(json.dumps(facts))
+    assert said in netadapt.refused_at_once("lut validate table")
+
+
 @pytest.mark.parametrize(("field", "value"), cases(IN_A_CHECKPOINT))
 def test_in_the_metadata_of_a_checkpoint(netadapt, here, field, value):
     with safe_open(netadapt.stock / "small.safetensors", "pt") as file:
