@@ -14,11 +14,10 @@ rows; else those that have no row with as many vectors yet.
 
 import argparse
 import copy
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
@@ -27,160 +26,21 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pandas as pd
-import timm
 import torch
-import torch.nn.functional as F
-import torchvision
+from families import BUILDERS, example, network, read_rows
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netadapt import PrunableModel, load_model, trace
+from netadapt import PrunableModel, trace
 from netadapt.deployment.exporter import exported_program
-from netadapt.depth.models import FastDepth
 from netadapt.latency.fusion import FUSIONS, Fusion
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.workloads import fuse, workload, workload_map
-from netadapt.pruning.operations import record_operations
+from netadapt.pruning.operations import Operation, record_operations
 from netadapt.search.costs import Costs
 from netadapt.search.proposals import WidthGrid, one_group_each
 
 Scores = dict[str, NDArray[np.float64]]
-TIMM = (
-    "mobilenetv2_050",
-    "mobilenetv3_small_050",
-    "efficientnet_lite0",
-    "resnet18",
-    "regnety_002",
-    "convnext_atto",
-    "convnext_tiny",
-    "densenet121",
-    "ghostnet_050",
-    "hrnet_w18_small",
-    "resnext50_32x4d",
-    "nf_resnet26",
-    "resnetv2_50d_gn",
-    "rexnet_100",
-    "res2net50_26w_4s",
-    "cspresnet50",
-    "skresnet18",
-    "densenet169",
-    "resnext101_32x8d",
-    "mobilevit_xxs",
-    "edgenext_xx_small",
-    "poolformer_s12",
-    "mnasnet_050",
-    "mobilenetv4_conv_small",
-    "repvgg_a0",
-    "efficientvit_b0",
-)
-
-
-class Block(nn.Sequential):
-    """Two 3x3 convolutions."""
-
-    def __init__(self, given: int, channels: int) -> None:
-        layers: list[nn.Module] = []
-        for reads in (given, channels):
-            layers += [
-                nn.Conv2d(reads, channels, 3, padding=1),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(),
-            ]
-        super().__init__(*layers)
-
-
-class UNet(nn.Module):
-    """Concats of skips, transposed convolutions, the image beside features, two heads."""
-
-    def __init__(self, channels: int = 16) -> None:
-        super().__init__()
-        self.down = nn.ModuleList([Block(3, channels), Block(channels, 2 * channels)])
-        self.bottom = Block(2 * channels, 4 * channels)
-        self.widen = nn.ModuleList(
-            [nn.ConvTranspose2d(4 * channels, 2 * channels, 2, 2),
-             nn.ConvTranspose2d(2 * channels, channels, 2, 2)]
-        )  # fmt: skip
-        self.up = nn.ModuleList(
-            [Block(4 * channels, 2 * channels), Block(2 * channels + 3, channels)]
-        )
-        self.classes, self.edges = nn.Conv2d(channels, 5, 1), nn.Conv2d(2 * channels, 1, 1)
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return class scores and edges, for images of height and width that 4 divides."""
-        near = self.down[0](image)
-        middle = self.down[1](F.max_pool2d(near, 2))
-        deep = self.bottom(F.max_pool2d(middle, 2))
-        middle = self.up[0](torch.cat([self.widen[0](deep), middle], 1))
-        near = self.up[1](torch.cat([self.widen[1](middle), near, image], 1))
-        return {"classes": self.classes(near), "edges": self.edges(middle)}
-
-
-class SuperResolution(nn.Module):
-    """PixelShuffle, weight norm, spectral norm, GroupNorm, a convolution used twice."""
-
-    def __init__(self, channels: int = 16) -> None:
-        super().__init__()
-        weight_norm = nn.utils.parametrizations.weight_norm
-        spectral_norm = nn.utils.parametrizations.spectral_norm
-        self.stem = weight_norm(nn.Conv2d(3, channels, 3, padding=1))
-        self.again = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = nn.GroupNorm(channels // 4, channels)
-        self.widen = spectral_norm(nn.Conv2d(channels, 4 * channels, 3, padding=1))
-        self.shuffle = nn.PixelShuffle(2)
-        self.after = nn.Conv2d(channels, channels, 3, padding=1, groups=4)
-        self.head = nn.Conv2d(channels, 12, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the image at four times its size."""
-        x = F.relu(self.stem(image))
-        x = x + F.relu(self.norm(self.again(F.relu(self.again(x)))))
-        x = F.relu(self.after(self.shuffle(self.widen(x))))
-        return F.pixel_shuffle(self.head(x), 2)
-
-
-class Recurrent(nn.Module):
-    """A convolutional encoder, a GRU over its columns, and a head for each."""
-
-    def __init__(self, channels: int = 16) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(Block(3, channels), nn.MaxPool2d(2), Block(channels, channels))
-        self.memory = nn.GRU(channels, channels, batch_first=True)
-        self.head = nn.Linear(channels, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return ``(N, W / 2, 1)``."""
-        columns = self.encoder(image).mean(2).transpose(1, 2)
-        found: Tensor = self.head(self.memory(columns)[0])
-        return found
-
-
-# of a fixed input size, or with options
-SIZED: dict[str, Callable[[], nn.Module]] = {
-    "vit_tiny": lambda: timm.create_model("vit_tiny_patch16_224", img_size=64),
-    "deit3_small": lambda: timm.create_model("deit3_small_patch16_224", img_size=64, depth=4),
-    "swin_tiny": lambda: timm.create_model(
-        "swin_tiny_patch4_window7_224", img_size=64, window_size=4
-    ),
-    "maxvit_pico": lambda: timm.create_model("maxvit_pico_rw_256", img_size=64),
-    "googlenet": lambda: torchvision.models.googlenet(weights=None, init_weights=True),
-    "shufflenet_v2": torchvision.models.shufflenet_v2_x0_5,
-    "vit_torchvision": lambda: torchvision.models.VisionTransformer(64, 16, 2, 4, 48, 96),
-    "lraspp": lambda: torchvision.models.segmentation.lraspp_mobilenet_v3_large(
-        weights=None, weights_backbone=None
-    ),
-    "deeplabv3": lambda: torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(
-        weights=None, weights_backbone=None
-    ),
-    "gru": Recurrent,
-}
-BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    **{name: partial(load_model, name) for name in
-       ("fastdepth", "monodepth2", "densedepth", "lapdepth")},
-    **{name: partial(timm.create_model, name) for name in TIMM},
-    "unet": UNet,
-    "super_resolution": SuperResolution,
-    **SIZED,
-}  # fmt: skip
 
 
 @dataclass
@@ -212,34 +72,9 @@ class Report:
         )
 
 
-def built(builder: Callable[[], nn.Module]) -> nn.Module:
-    """Build a network in eval mode, its weights random and its norms away from the identity.
-
-    Batch norms hold the statistics of a batch, as training would leave them: the network answers
-    within the range of its activations.
-    """
-    torch.manual_seed(0)
-    model = builder()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm) and module.affine:
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.1, 0.1)
-    for name, parameter in model.named_parameters():
-        if name.endswith("gamma") or "layer_scale" in name:  # layer scales start near 0
-            nn.init.uniform_(parameter, 0.5, 1.5)
-    if isinstance(model, FastDepth):
-        model.set_depth_statistics(3.0, 1.0)  # its last ReLU must let something through
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        model.train()(torch.rand(4, 3, 64, 64))
-    return model.eval()
-
-
 def checked(name: str, model: nn.Module, vectors: int, onnx: int, side: int = 64) -> Report:
     """Trace ``model`` and hold it against all that is promised, at random widths."""
-    image = torch.rand(1, 3, side, side)
+    image = example(name, side)
     start = time.perf_counter()
     prunable = trace(model, image)
     traced = time.perf_counter()
@@ -341,9 +176,19 @@ def workloads_equal(
     prunable: PrunableModel, widths: dict[str, int], pruned: nn.Module, fusion: Fusion
 ) -> bool:
     """Whether the workloads predicted for ``widths`` are those of the pruned network."""
-    operations, _ = record_operations(pruned, prunable.example_input)
+    recorded, _ = record_operations(pruned, prunable.example_input)
+    operations = [
+        replace(one, detail={**one.detail, **sides_noted(known)})
+        for one, known in zip(recorded, prunable.operations.operations, strict=True)
+    ]
     traced = tuple(workload(unit, operations) for unit in fuse(operations, fusion))
     return workload_map(prunable.operations, fusion).at(prunable.vector(widths)) == traced
+
+
+def sides_noted(operation: Operation) -> dict[str, Any]:
+    """Which sides of its tensors follow the widths; only a trace knows."""
+    names = ("channels", "read", "along_input")
+    return {name: operation.detail[name] for name in names if name in operation.detail}
 
 
 def onnx_disagreement(pruned: nn.Module, image: Tensor) -> float:
@@ -415,15 +260,7 @@ def relative(got: list[Tensor], wanted: list[Tensor]) -> float:
 def checked_by_name(name: str, vectors: int, onnx: int) -> Report:
     """Build and check one of ``BUILDERS``."""
     torch.set_num_threads(1)
-    return checked(name, built(BUILDERS[name]), vectors, onnx)
-
-
-def read_rows(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the rows of the table, by network; none where there is no table."""
-    if not path.exists():
-        return {}
-    rows: list[dict[str, Any]] = json.loads(pd.read_csv(path).to_json(orient="records"))
-    return {row["network"]: row for row in rows}
+    return checked(name, network(name), vectors, onnx)
 
 
 def unfinished(rows: dict[str, dict[str, Any]], vectors: int, onnx: int) -> list[str]:

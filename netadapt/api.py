@@ -207,7 +207,7 @@ def filled_table(
     else:
         example = with_batch(example_input, found.batch)
         trial_run(network.eval(), example)
-    prunable = trace(network, example, request.lock)
+    prunable = trace(network, example, request.lock, request.allow_approximate)
     table = LatencyTable.open(Path(request.lut), found)
     schedule = load_runtime(found.runtime).schedule
     schedule = replace(schedule, channel_multiple=request.channel_multiple)

@@ -43,6 +43,7 @@ class SearchOptions(TypedDict, total=False):
     recalibration_batches: int | None
     importance: Literal["l2", "share"] | None
     lock: Sequence[str] | None
+    allow_approximate: bool | None
     channel_multiple: int | None
     lowest_share: float | None
     anchor_every: int | None
@@ -96,6 +97,7 @@ class ProfileOptions(TypedDict, total=False):
     lut: str | Path | None
     channel_multiple: int | None
     lock: Sequence[str] | None
+    allow_approximate: bool | None
     threads: int | None
     precision: Literal["fp32", "fp16", "bf16", "int8"] | None
     batch: int | None

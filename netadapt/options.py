@@ -39,6 +39,10 @@ LOCK = (
     "Layers or channel groups to leave as wide as they are, as a pattern such as 'encoder.*'; "
     "repeatable."
 )
+APPROXIMATE = (
+    "Also prune channels that LayerNorm, RMSNorm or a GroupNorm of one group standardises "
+    "together, such as a transformer's stream. Their statistics then change."
+)
 DATA = (
     "Where the data is. For depth: synthetic[:N], nyu:DIR, nyu:FILE.mat, tum:DIR, pairs:DIR, "
     "kitti:DIR or sequence:DIR."

@@ -22,7 +22,9 @@ ALL = "all"
 MAX_RUNS = 100_000
 
 
-@with_options(ProfileRequest, Options, without=("lut", "channel_multiple", "lock"))
+@with_options(
+    ProfileRequest, Options, without=("lut", "channel_multiple", "lock", "allow_approximate")
+)
 def benchmark(
     checkpoint: Annotated[
         str,

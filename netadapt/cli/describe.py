@@ -28,6 +28,7 @@ def network(
     lock: Sequence[str] = (),
     inputs: Sequence[str] = (),
     output: str | None = None,
+    allow_approximate: bool = False,
 ) -> dict[str, Any]:
     """Groups, widths, locked layers, parameters and MACs, by group; with a table, latency too."""
     from netadapt.cli.models import load_with_input
@@ -37,7 +38,7 @@ def network(
     from netadapt.pruning import trace
 
     model, example = load_with_input(reference, input_size, inputs=inputs, output=output)
-    prunable = trace(model, example, lock)
+    prunable = trace(model, example, lock, allow_approximate)
     facts: dict[str, Any] = {
         "model": reference,
         **_input(example),

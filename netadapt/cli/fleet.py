@@ -58,7 +58,7 @@ def _traced(model: str, request: ProfileRequest, batch: int) -> "PrunableModel":
     from netadapt.pruning import trace
 
     network = load_with_input(model, request.input_size, batch, request.inputs, request.output)
-    return trace(*network, request.lock)
+    return trace(*network, request.lock, request.allow_approximate)
 
 
 def _facts(outcome: "Outcome") -> dict[str, Any]:

@@ -7,7 +7,7 @@ import typer
 
 from netadapt.cli.common import Inputs, InputSize, Json, Output, parse_size, print_json
 from netadapt.cli.facts import show_facts
-from netadapt.options import LOCK
+from netadapt.options import APPROXIMATE, LOCK
 
 
 def info(
@@ -32,6 +32,9 @@ def info(
     lock: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help=f"{LOCK} [default: none]")
     ] = None,
+    allow_approximate: Annotated[
+        bool, typer.Option("--allow-approximate", help=f"{APPROXIMATE} [default: off]")
+    ] = False,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Describe a network, a checkpoint, a latency table or a run."""
@@ -45,7 +48,13 @@ def info(
         facts = describe.run(path)
     else:
         facts = describe.network(
-            subject, parse_size(input_size), lut, lock or (), inputs or (), output
+            subject,
+            parse_size(input_size),
+            lut,
+            lock or (),
+            inputs or (),
+            output,
+            allow_approximate,
         )
         say_if_fresh(subject)
     if as_json:

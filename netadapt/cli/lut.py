@@ -171,7 +171,12 @@ def validate(
     from netadapt.cli.models import load_with_input
     from netadapt.cli.views import stage_progress
     from netadapt.latency.table import LatencyTable
-    from netadapt.latency.validation import drift_percent, summarise
+    from netadapt.latency.validation import (
+        drift_percent,
+        is_group,
+        load_validation,
+        summarise,
+    )
     from netadapt.profiling.profiler import revalidate
     from netadapt.pruning import trace
     from netadapt.training.checkpoint import require_trusted_model
@@ -189,6 +194,9 @@ def validate(
     inputs = () if size is not None or not remembered else remembered[0].inputs
     network = load_with_input(name, size, table.target.batch, inputs)
     prunable = trace(*network, lock or ())
+    columns = load_validation(table.folder).columns
+    if any(is_group(column) and column not in prunable.groups for column in columns):
+        prunable = trace(*network, lock or (), allow_approximate=True)
     with stage_progress() as progress:
         now = revalidate(prunable, table, progress)
     report = summarise(now)

@@ -87,6 +87,7 @@ def profile_lut(
             "lut",
             "channel_multiple",
             "lock",
+            "allow_approximate",
             "as_json",
             "devices",
         }
@@ -101,6 +102,7 @@ def profile_lut(
             "output",
             "channel_multiple",
             "lock",
+            "allow_approximate",
             "runtime",
             "as_json",
             "bundle",
@@ -142,7 +144,7 @@ def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> N
     network = load_with_input(
         model, given.get("input_size"), chosen.batch, inputs, given.get("output")
     )
-    prunable = trace(*network, given.get("lock", ()))
+    prunable = trace(*network, given.get("lock", ()), given.get("allow_approximate", False))
     multiple = given.get("channel_multiple", runtime.schedule.channel_multiple)
     schedule = replace(runtime.schedule, channel_multiple=multiple)
     write_bundle(prunable, runtime, chosen, bundle, schedule)

@@ -224,7 +224,10 @@ def workload(
 ) -> Workload:
     """Return the workload of ``unit`` in a network that executes ``operations``."""
     main = operations[unit.main]
-    inputs = [_channels_second(shape, main) for shape in main.inputs]
+    inputs = [
+        _channels_second(shape, dim)
+        for shape, dim in zip(main.inputs, _channels_read(main), strict=True)
+    ]
     if unit.residual is not None:
         inputs.append(main.output)
     detail = main.detail
@@ -240,7 +243,7 @@ def workload(
     return Workload(
         kind=kind,
         inputs=tuple(inputs),
-        out_channels=main.output[_channel_dim(main)],
+        out_channels=_out_channels(main),
         kernel=tuple(detail.get("kernel", ())),
         stride=stride,
         padding=tuple(detail.get("padding", ())),
@@ -251,6 +254,13 @@ def workload(
     )
 
 
+def _out_channels(operation: Operation) -> int:
+    """The channels of the output; of the input, where the output has none that can be pruned."""
+    if operation.detail.get("along_input"):
+        return operation.inputs[0][_channels_read(operation)[0]]
+    return operation.output[_channel_dim(operation)] if operation.output else 1
+
+
 def _channel_dim(operation: Operation) -> int:
     if operation.kind == "linear":
         return -1
@@ -258,10 +268,19 @@ def _channel_dim(operation: Operation) -> int:
     return dim
 
 
-def _channels_second(shape: Shape, operation: Operation) -> Shape:
-    """Return ``shape`` as ``(N, C, ...)`` where the operation's channels lie elsewhere."""
-    dim = operation.detail.get("channels", 1)
-    if dim <= 1 or len(shape) != len(operation.output):
+def _channels_read(operation: Operation) -> list[int]:
+    """For each input, the dimension of its channels."""
+    usual = operation.detail.get("channels", 1)
+    known = operation.detail.get("read", [None] * len(operation.inputs))
+    alike = [usual if len(shape) == len(operation.output) else 1 for shape in operation.inputs]
+    return [dim if told is None else told for dim, told in zip(alike, known, strict=True)]
+
+
+def _channels_second(shape: Shape, dim: int) -> Shape:
+    """Return ``shape`` as ``(N, C, ...)``, its channels being dimension ``dim``."""
+    if dim == 0:
+        return (1, *shape)
+    if dim == 1 or len(shape) < 2:
         return shape
     return (shape[0], shape[dim], *shape[1:dim], *shape[dim + 1 :])
 
@@ -302,8 +321,11 @@ def workload_map(operations: OperationMap, fusion: Fusion, dtype: str = "float32
         # a moved upsampling has the channels that the convolution computes
         place = channels_from.get(unit.main, unit.main)
         main = operations.operations[place]
-        output = offsets[place] + sum(map(len, main.inputs))
-        output += _channel_dim(main) % len(main.output)
+        if main.detail.get("along_input"):
+            output = offsets[place] + _channels_read(main)[0]
+        else:
+            output = offsets[place] + sum(map(len, main.inputs))
+            output += _channel_dim(main) % max(1, len(main.output))
         if len(coordinates(workload(unit, executed, dtype))) == 2:
             columns.append((offsets[unit.main] + 1, output))
         else:

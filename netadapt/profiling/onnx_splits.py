@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+
+from netadapt.profiling.onnx_constants import shapes_of, whole_number_constants
 
 
 def split_plainly(graph: Any) -> None:
@@ -15,8 +16,8 @@ def split_plainly(graph: Any) -> None:
     PyTorch exports ``chunk`` and ``split`` as a sequence and a ``SequenceAt`` for every part, with
     the size of the parts at full width. A ``Split`` into equal parts fits every width.
     """
-    constants = _constants(graph)
-    shapes = {info.name: _shape(info) for info in (*graph.value_info, *graph.input)}
+    constants = whole_number_constants(graph)
+    shapes = shapes_of(graph)
     readers: dict[str, list[Any]] = defaultdict(list)
     for node in graph.node:
         for name in node.input:
@@ -51,20 +52,3 @@ def split_plainly(graph: Any) -> None:
 
 def _takes(node: Any, constants: dict[str, NDArray[np.int64]]) -> bool:
     return node.op_type == "SequenceAt" and node.input[1] in constants
-
-
-def _constants(graph: Any) -> dict[str, NDArray[np.int64]]:
-    """The values that nothing computes."""
-    found = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            found[node.output[0]] = node.attribute[0].t
-    return {
-        name: numpy_helper.to_array(tensor)
-        for name, tensor in found.items()
-        if tensor.data_type == onnx.TensorProto.INT64
-    }
-
-
-def _shape(info: Any) -> list[int]:
-    return [dim.dim_value for dim in info.type.tensor_type.shape.dim]

@@ -5,7 +5,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from netadapt.options import INPUTS, LOCK, NETWORK, OUTPUT_OF, PROFILING, TARGET, Option, check
+from netadapt.options import (
+    APPROXIMATE,
+    INPUTS,
+    LOCK,
+    NETWORK,
+    OUTPUT_OF,
+    PROFILING,
+    TARGET,
+    Option,
+    check,
+)
 
 RUNTIME = "onnxruntime, torch, torch-compile, openvino, executorch, tvm or, with --bundle, tensorrt"
 
@@ -40,6 +50,7 @@ class ProfileRequest:
         Option("Widths that are measured are multiples of this.", PROFILING, unit="channels"),
     ] = 8
     lock: Annotated[tuple[str, ...], Option(LOCK, PROFILING, unit="PATTERN")] = ()
+    allow_approximate: Annotated[bool, Option(APPROXIMATE, PROFILING)] = False
 
     def __post_init__(self) -> None:
         check(self)

@@ -5,14 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netadapt.pruning.heads import head_counts
 from netadapt.pruning.labels import FIXED, fixed
-from netadapt.pruning.tracker import Tracker
+from netadapt.pruning.shape_rules import ShapeRules
 
 ONE = "attention reads the channels of a head as one"
 MIXED = "a matrix product outside a layer reads its channels"
 
 
-class AttentionRules(Tracker):  # type: ignore[no-untyped-call]
+class AttentionRules(ShapeRules):  # type: ignore[no-untyped-call]
     """Batched matrix products and fused attention; the batch is images and heads.
 
     A head is read whole: a product over its channels is scaled by their number. So the unit that
@@ -28,8 +29,10 @@ class AttentionRules(Tracker):  # type: ignore[no-untyped-call]
             None,
         )
         scores = self._product(queries, keys.transpose(-1, -2))
-        if isinstance(mask, Tensor) and mask.dim() == 4 and mask.shape[1] > 1:
-            self.book.lock(scores, f"{self._running_name} adds a value for each of its heads")
+        if isinstance(mask, Tensor) and self._depends_on_input(mask):
+            self.book.join(self._of(mask), scores)
+        elif isinstance(mask, Tensor):
+            self._meet_constant(mask, scores)
         return self._product(scores, values)
 
     def _batched(self, args: Any, output: Tensor) -> Tensor:
@@ -69,8 +72,9 @@ class AttentionRules(Tracker):  # type: ignore[no-untyped-call]
         return first
 
     def _note_heads(self, labels: Tensor) -> None:
-        """The running module splits channels into heads by a number of its own."""
-        name = self._running_name
+        """The running module, or one around it, counts the heads that it splits channels into."""
+        counting = (n for n in reversed(self._modules) if head_counts(self._by_name.get(n)))
+        name = next(counting, self._running_name)
         found = list(dict.fromkeys(labels.tolist()))
         if isinstance(self._running, nn.Module) and name and len(found) > 1:
             heads = torch.tensor(found)

@@ -12,6 +12,7 @@ from netadapt.errors import UserError
 from netadapt.pruning.flow import ROOT_TYPES
 from netadapt.pruning.folding import TRANSPOSED, weight_of
 from netadapt.pruning.groups import ChannelGroup
+from netadapt.pruning.parameters import is_bare
 from netadapt.pruning.surgery import Side, Slot
 
 Importance = str | Mapping[str, ArrayLike]
@@ -107,6 +108,8 @@ def _share(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.fl
     """
     total, layers = np.zeros(steps), 0
     for slot in slots:
+        if is_bare(slot.module):
+            continue
         squares = _squares(model.get_submodule(slot.module), slot.side)
         if squares is not None and squares[slot.indices].any():
             own = squares[slot.indices].sum(1)
@@ -144,6 +147,8 @@ CRITERIA: dict[str, Callable[[nn.Module, Sequence[Slot], int], NDArray[np.float6
 
 def _producers(model: nn.Module, slots: Sequence[Slot]) -> Iterator[tuple[Any, Slot]]:
     for slot in slots:
+        if is_bare(slot.module):
+            continue
         module = model.get_submodule(slot.module)
         if slot.side == "out" and isinstance(module, ROOT_TYPES):
             yield module, slot

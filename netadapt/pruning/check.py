@@ -18,7 +18,7 @@ from netadapt.pruning.examples import Example, mapped, output_tensors, run, tens
 from netadapt.pruning.float64 import Float64
 from netadapt.pruning.flow import as_in_training
 from netadapt.pruning.groups import ChannelGroup
-from netadapt.pruning.operations import Operation, every_module_runs, record_operations
+from netadapt.pruning.operations import COPIES, Operation, every_module_runs, record_operations
 from netadapt.pruning.sizes import OperationMap
 from netadapt.pruning.surgery import Slot, cut, independent_copy, mask, undone
 from netadapt.pruning.trials import Trial, trials
@@ -26,7 +26,6 @@ from netadapt.pruning.trials import Trial, trials
 BUDGET = 6e9  # multiply-accumulates of all trials but the first ones
 OVERHEAD = 3e6  # what calling an operation costs, in multiply-accumulates
 FEWEST = 6  # trials, whatever they cost
-COPIES = ("_to_copy", "clone")  # differ with the precision, and with how tensors lie in memory
 SMALL = (32, 64)  # sides of the input of most trials, the first that the network takes
 # the largest difference, relative to the largest value of a tensor
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}

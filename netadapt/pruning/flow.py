@@ -17,8 +17,7 @@ from netadapt.pruning.examples import Example, output_tensors, run, tensors_in
 from netadapt.pruning.folding import CONVOLUTIONS
 from netadapt.pruning.labels import LabelBook, fixed, varying
 from netadapt.pruning.layer_rules import LayerRules
-from netadapt.pruning.operations import VIEWS, Operation, every_module_runs, named_scopes
-from netadapt.pruning.shape_rules import ShapeRules
+from netadapt.pruning.operations import ATTENTION, VIEWS, Operation, every_module_runs, named_scopes
 
 ROOT_TYPES = (*CONVOLUTIONS, nn.Linear)
 
@@ -34,11 +33,6 @@ POINTWISE = {  # that torch, or torch 2.9, does not tag
 REDUCTIONS = {
     "all", "amax", "amin", "any", "argmax", "argmin", "linalg_vector_norm", "logsumexp", "max",
     "mean", "min", "norm", "prod", "std", "sum", "var", "var_mean",
-}  # fmt: skip
-ATTENTION = {
-    "_scaled_dot_product_cudnn_attention", "_scaled_dot_product_efficient_attention",
-    "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_fused_attention_overrideable",
 }  # fmt: skip
 ALONG_ONE = {"_softmax", "_safe_softmax", "_log_softmax", "cumsum", "cumprod"}
 SPATIAL = re.compile(r"(pool|upsample|reflection_pad|replication_pad|grid_sampler)")
@@ -83,10 +77,15 @@ class Flow:
     output: tuple[tuple[int, ...], ...]
 
 
-def follow_channels(model: nn.Module, example_input: Example) -> Flow:
+def follow_channels(model: nn.Module, example_input: Example, approximate: bool = False) -> Flow:
     """Run ``model``, in eval mode and as in training, and follow its channels.
 
     What ``training_outputs`` reads, where the model has it, is followed too.
+
+    Args:
+        model: the network.
+        example_input: what it is run on.
+        approximate: whether channels that a norm standardises together may go one by one.
     """
     running: list[str] = []
     modules = dict(model.named_modules())
@@ -95,7 +94,7 @@ def follow_channels(model: nn.Module, example_input: Example) -> Flow:
         torch.no_grad(),
         every_module_runs(),
         named_scopes(model, running),
-        Follower(running, modules) as follower,
+        Follower(running, modules, approximate) as follower,
     ):
         follower.watch_input(example_input)
         output = run(model, example_input)
@@ -149,11 +148,13 @@ def _waits_for_arguments(model: nn.Module, example_input: Example) -> bool:
     return len(named) > (1 if isinstance(example_input, Tensor) else len(example_input))
 
 
-class Follower(LayerRules, AttentionRules, ShapeRules):  # type: ignore[no-untyped-call]
+class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
     """Follows the channels through all that runs while it is open."""
 
-    def __init__(self, running: Sequence[str], modules: dict[str, nn.Module]) -> None:
-        super().__init__(running, modules)
+    def __init__(
+        self, running: Sequence[str], modules: dict[str, nn.Module], approximate: bool = False
+    ) -> None:
+        super().__init__(running, modules, approximate)
         self.sizings: list[Sizing] = []
         self._handlers: dict[str, Callable[[Any, Any], Tensor]] = {
             "convolution": self._convolution,
@@ -165,6 +166,7 @@ class Follower(LayerRules, AttentionRules, ShapeRules):  # type: ignore[no-untyp
             "cudnn_batch_norm": self._batch_norm,
             "native_group_norm": self._group_norm,
             "native_layer_norm": self._layer_norm,
+            "_fused_rms_norm": self._layer_norm,
             "_prelu_kernel": self._prelu,
             "cat": self._concat,
             "constant_pad_nd": self._pad,

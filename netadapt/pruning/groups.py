@@ -13,6 +13,7 @@ from netadapt.pruning.examples import Example, shapes
 from netadapt.pruning.flow import ROOT_TYPES, Flow, follow_channels
 from netadapt.pruning.labels import FIXED, MEET_FIXED
 from netadapt.pruning.origin import Origin, base_names, origin_of
+from netadapt.pruning.parameters import is_bare
 from netadapt.pruning.surgery import Side, Slot, structural_copy
 
 BYPASSED = "its weight is read without the layer being called"
@@ -52,14 +53,19 @@ class Coupling:
     sliced: bool
 
 
-def traced_flow(model: nn.Module, example_input: Example) -> Flow:
+def traced_flow(model: nn.Module, example_input: Example, approximate: bool = False) -> Flow:
     """Follow the channels of ``model``; ``model`` itself is left as it was.
+
+    Args:
+        model: the network.
+        example_input: what it is run on.
+        approximate: whether channels that a norm standardises together may go one by one.
 
     Raises:
         UserError: it cannot be run on ``example_input``.
     """
     try:
-        return follow_channels(structural_copy(model).eval(), example_input)
+        return follow_channels(structural_copy(model).eval(), example_input, approximate)
     except UserError:
         raise
     except Exception as error:
@@ -77,7 +83,8 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
         UserError: there is none.
     """
     classes = flow.book.classes()
-    roots = [name for name in flow.writes if isinstance(model.get_submodule(name), ROOT_TYPES)]
+    layers = [name for name in flow.writes if not is_bare(name)]
+    roots = [name for name in layers if isinstance(model.get_submodule(name), ROOT_TYPES)]
     if not roots:
         raise UserError(
             f"{type(model).__name__} has no convolution or linear layer that can be pruned"
@@ -98,6 +105,8 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
         producers = tuple(
             name for name, side in places[numbers[0]] if side == "out" and name in roots
         )
+        if not producers:  # a parameter whose channels no layer writes
+            continue
         numbers.sort(key=lambda number: places[number][producers[0], "out"][0])
         slots = tuple(
             Slot(name, side, np.array([places[number][name, side] for number in numbers]))

@@ -7,7 +7,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from netadapt.pruning.folding import CONVOLUTIONS
-from netadapt.pruning.labels import along, fixed
+from netadapt.pruning.labels import along, fixed, varying
+from netadapt.pruning.streams import REMEDY, is_stream_norm
 from netadapt.pruning.surgery import passes_channels
 from netadapt.pruning.tracker import Tracker
 
@@ -70,19 +71,28 @@ class LayerRules(Tracker):  # type: ignore[no-untyped-call]
 
     def _group_norm(self, args: Any, output: Tensor) -> Tensor:
         labels = self._uniform(args[0], 1)
+        if args[6] == 1 and self._approximates():
+            self._pass_on(labels)
+            return along(labels, 1, output)
         if isinstance(self._running, nn.GroupNorm):
             self._pass_on(labels)
         else:
             self.book.lock(labels, "a group norm outside a layer reads its channels")
         blocks = labels.view(args[6], -1)
         why = f"{self._running_name} standardises over a group's channels at once"
+        if args[6] == 1 and is_stream_norm(self._running):
+            why = f"all of its channels are standardised together by {self._running_name}{REMEDY}"
         self.book.join(blocks[:, :1], blocks, why)
         return along(labels, 1, output)
 
     def _layer_norm(self, args: Any, output: Tensor) -> Tensor:
         labels = self._of(args[0])
         dims = [output.dim() - 1 - place for place in range(len(args[1]))]
-        self._joined(labels, dims, f"are standardised together by {self._running_name}")
+        if len(dims) == 1 and varying(labels) == dims and self._approximates():
+            self._pass_on(labels.flatten())
+            return labels
+        remedy = REMEDY if is_stream_norm(self._running) else ""
+        self._joined(labels, dims, f"are standardised together by {self._running_name}{remedy}")
         return labels
 
     def _prelu(self, args: Any, output: Tensor) -> Tensor:
@@ -92,7 +102,3 @@ class LayerRules(Tracker):  # type: ignore[no-untyped-call]
             self._pass_on(labels)
             return along(labels, 1, output)
         return self._of(args[0])
-
-    def _pass_on(self, labels: Tensor) -> None:
-        name = self._running_name
-        self.book.join(self.writes.setdefault(name, labels), labels)

@@ -61,12 +61,21 @@ KINDS = {
     "reflection_pad2d": "pad",
 }
 POOLS = {"max_pool2d_with_indices", "avg_pool2d", "max_pool3d_with_indices", "avg_pool3d"}
+# differ with the precision, and with how tensors lie in memory
+COPIES = ("_to_copy", "clone")
 # operations that move no data: the tensor they return is the one they were given
 VIEWS = {
     "view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "t", "transpose", "permute",
     "alias", "detach", "squeeze", "unsqueeze", "slice", "select", "split", "split_with_sizes",
     "unbind", "getitem", "lift_fresh", "flatten", "as_strided", "as_strided_", "unsafe_split",
     "unsafe_split_with_sizes", "unsafe_chunk", "transpose_", "t_", "squeeze_", "unsqueeze_",
+}  # fmt: skip
+
+# fused: softmax(q k) v of (N, heads, positions, channels) each
+ATTENTION = {
+    "_scaled_dot_product_cudnn_attention", "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_fused_attention_overrideable",
 }  # fmt: skip
 
 
@@ -82,7 +91,9 @@ class Operation:
         output: shape of the output.
         groups: of a convolution, else 1.
         detail: what else its latency depends on: kernel, stride, padding, dilation, mode ...;
-            ``channels`` is the dimension of its output's channels where that is not the second.
+            ``channels`` is the dimension of its output's channels where that is not the second,
+            ``read`` those of its inputs where they are others (``None``: none follows the widths),
+            and ``along_input`` is set where the input has channels and the output has not.
     """
 
     kind: str
@@ -144,7 +155,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         read = args[1:] if name == "copy_" else args  # what it writes over does not matter
         data = [tensor for tensor in tensors_in(read) if self._depends_on_input(tensor)]
         if not data or name.startswith("new_"):  # reads no values of an activation
-            self._constant(name, args, outputs)
+            self._constant(func, name, args, outputs)
             return result
         channels = _channel_dim(name, args, data[0], self._channels.get(id(data[0]), 1), outputs[0])
         self._channels.update(dict.fromkeys(map(id, outputs), channels))
@@ -179,7 +190,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _followed(self, func: Any, name: str, args: Any, data: list[Tensor], result: Any) -> None:
         return
 
-    def _constant(self, name: str, args: Any, outputs: list[Tensor]) -> None:
+    def _constant(self, func: Any, name: str, args: Any, outputs: list[Tensor]) -> None:
         return
 
     def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -206,12 +217,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 class OperationTimer(Recorder):  # type: ignore[no-untyped-call]
     """Times each operation of a forward pass, in the order ``record_operations`` gives.
 
-    ``seconds`` holds one duration an operation; the bookkeeping between them is not timed.
+    ``seconds`` holds one duration an operation and ``kinds`` what it was; the bookkeeping between
+    them is not timed.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
         self.seconds: list[float] = []
+        self.kinds: list[str] = []
         self._clock = clock
         self._last = 0.0
 
@@ -223,6 +236,7 @@ class OperationTimer(Recorder):  # type: ignore[no-untyped-call]
 
     def _add(self, name: str, args: Any, data: list[Tensor], output: Tensor) -> None:
         self.seconds.append(self._last)
+        self.kinds.append(kind_of(name))
         self.operations.append(_UNNAMED)
 
 

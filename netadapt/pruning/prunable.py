@@ -55,6 +55,7 @@ class PrunableModel:
         locked: dict[str, str],
         operations: OperationMap,
         origin: Origin,
+        approximate: bool = False,
     ) -> None:
         self.model = model
         self.example: Any = example
@@ -63,6 +64,7 @@ class PrunableModel:
         self.operations = operations
         self._slots = slots
         self._origin = origin
+        self._approximate = approximate
 
     @property
     def example_input(self) -> Any:
@@ -112,7 +114,10 @@ class PrunableModel:
         return smaller
 
     def masked(self, widths: Widths, importance: Importance = "l2") -> nn.Module:
-        """Return the full-size network that must answer as ``pruned(widths, importance)`` does."""
+        """Return the full-size network that must answer as ``pruned(widths, importance)`` does.
+
+        A norm over all channels of a pruned stream computes its statistics over those that stay.
+        """
         whole = surgery.independent_copy(self.model)
         surgery.mask(whole, self._slots, self.kept_channels(self._complete(widths), importance))
         return whole
@@ -133,7 +138,7 @@ class PrunableModel:
     def descend(self, model: nn.Module) -> "PrunableModel":
         """Return the same for ``model``, pruned from this network: nothing is checked again."""
         groups, slots = dict(self.groups), dict(self._slots)
-        couplings = find_couplings(model, traced_flow(model, self.example))
+        couplings = find_couplings(model, traced_flow(model, self.example, self._approximate))
         for coupling in couplings:
             name = coupling.group.name
             if name in groups:
@@ -146,6 +151,7 @@ class PrunableModel:
             self.locked,
             self.operations,
             origin_names(model, couplings),
+            self._approximate,
         )
 
     def parameter_shapes(self, widths: Widths) -> list[tuple[int, ...]]:
@@ -187,7 +193,10 @@ class PrunableModel:
 
 
 def trace(
-    model: nn.Module, example_input: Example, lock: str | Sequence[str] = ()
+    model: nn.Module,
+    example_input: Example,
+    lock: str | Sequence[str] = (),
+    allow_approximate: bool = False,
 ) -> PrunableModel:
     """Trace ``model`` and return what can be pruned of it.
 
@@ -196,6 +205,9 @@ def trace(
         example_input: one input, ``(N, C, H, W)``; or a tuple of positional arguments, or a
             dictionary of named ones.
         lock: patterns of groups or layers to leave as wide as they are, such as ``encoder.*``.
+        allow_approximate: whether to prune channels that LayerNorm, RMSNorm or a GroupNorm of one
+            group standardises together, such as the stream of a transformer. Its statistics are
+            then those of the channels that stay.
 
     Raises:
         UserError: the network cannot be run on the input, it is no plain network, or a pattern
@@ -203,7 +215,7 @@ def trace(
     """
     refuse_untraceable(model)
     model = surgery.with_plain_attention(model)
-    flow = traced_flow(model, example_input)
+    flow = traced_flow(model, example_input, allow_approximate)
     couplings = find_couplings(model, flow)
     sizes = Sizes(flow, couplings)
     locked = {c.group.name: c.reason for c in couplings if c.reason is not None}
@@ -232,6 +244,7 @@ def trace(
         locked_layers(model, flow, locked, couplings),
         sizes.map(list(groups)),
         origin_names(model, couplings),
+        allow_approximate,
     )
 
 
@@ -253,7 +266,8 @@ def reshaped(model: nn.Module, example_input: Example, widths: Widths) -> nn.Mod
     refuse_untraceable(model)
     model = surgery.with_plain_attention(model)
     smaller = surgery.independent_copy(model)
-    found = find_couplings(model, traced_flow(model, example_input))
+    # which channels go together does not depend on whether streams may be pruned
+    found = find_couplings(model, traced_flow(model, example_input, approximate=True))
     known = {coupling.group.name: coupling for coupling in found}
     kept = {}
     for name, width in widths.items():

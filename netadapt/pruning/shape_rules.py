@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_map
 from netadapt.pruning.examples import tensors_in
 from netadapt.pruning.labels import FIXED, aligned, aligned_shape, compressed, fixed, varying
 from netadapt.pruning.operations import VIEWS, storage_of
+from netadapt.pruning.streams import REMEDY, is_stream_norm
 from netadapt.pruning.tracker import Tracker, placed
 
 
@@ -34,7 +35,14 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
         every = range(labels.dim())
         dims = [dims] if isinstance(dims, int) else list(every) if not dims else list(dims)
         dims = sorted({dim % labels.dim() for dim in dims}) if labels.dim() else []
-        self._joined(labels, dims, "are averaged or summed up")
+        if len(dims) == 1 and varying(labels) == dims and self._approximates():
+            self._pass_on(labels.flatten())
+            labels = self.book.new(1).view([1] * labels.dim())  # statistics are no channel
+        else:
+            if is_stream_norm(self._running) and set(varying(labels)) & set(dims):
+                by = f"standardised together by {self._running_name}{REMEDY}"
+                self.book.lock(labels, f"all of its channels are {by}")
+            self._joined(labels, dims, "are averaged or summed up")
         for dim in dims:
             labels = labels.narrow(dim, 0, 1)
         if output.dim() < labels.dim():
@@ -106,10 +114,14 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
     def _concat(self, args: Any, output: Tensor) -> Tensor:
         dim = (args[1] if len(args) > 1 else 0) % output.dim()
         parts = []
-        for tensor in args[0]:
-            if tensor.dim() != output.dim():  # an empty tensor is let through
-                continue
-            labels = self._of(tensor) if self._depends_on_input(tensor) else fixed(tensor)
+        tensors = [t for t in args[0] if t.dim() == output.dim()]  # an empty one is let through
+        activations = (self._of(tensor) for tensor in tensors if self._depends_on_input(tensor))
+        beside = next(activations).narrow(dim, 0, 1)
+        for tensor in tensors:
+            if self._depends_on_input(tensor):
+                labels = self._of(tensor)
+            else:
+                labels = self._beside(tensor, beside)
             shape = list(labels.shape)
             shape[dim] = tensor.shape[dim]
             parts.append(labels.expand(shape))
@@ -119,6 +131,15 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
             shape[dim] = part.shape[dim]
             spread.append(part.expand(shape))
         return compressed(torch.cat(spread, dim))
+
+    def _beside(self, constant: Tensor, labels: Tensor) -> Tensor:
+        """The labels of a constant that is put beside channels, such as a token."""
+        dims = varying(labels)
+        own = self._labels_along(constant, dims[0]) if len(dims) == 1 else None
+        if own is None:
+            return fixed(constant)
+        self.book.join(own, labels)
+        return labels
 
     def _pad(self, args: Any, output: Tensor) -> Tensor:
         labels = self._of(args[0])
@@ -165,10 +186,23 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
             return
         shape = aligned_shape(constant, labels.dim())
         base = constant._base if constant._is_view() else constant
+        if self._approximates() and module is not None and _is_one_of(base, module):
+            return
         what = "bare parameter" if isinstance(base, nn.Parameter) else "constant"
         owner = self._running_name or "the network"
         why = f"a {what} in {owner} holds a value for each of its channels"
-        self._met += [(labels, dim, why) for dim in varying(labels) if shape[dim] > 1]
+        for dim in varying(labels):
+            if shape[dim] == 1:
+                continue
+            own = self._labels_along(constant, dim - labels.dim() + constant.dim())
+            if own is None:
+                self._met.append((labels, dim, why))
+            else:
+                self.book.join(aligned(own, labels.dim()), labels)
+
+
+def _is_one_of(tensor: Tensor | None, module: nn.Module) -> bool:
+    return any(tensor is parameter for parameter in module._parameters.values())
 
 
 def _extent(*tensors: Tensor) -> int:

@@ -93,9 +93,8 @@ class Sizes:
         for row, place, count in self._counts:
             if place in where:
                 coefficient[row, where[place]] = count / widths[where[place]]
-        return OperationMap(
-            self._flow.operations, tuple(names), base - coefficient @ widths, coefficient
-        )
+        operations = _with_channels(self._flow.operations, coefficient)
+        return OperationMap(operations, tuple(names), base - coefficient @ widths, coefficient)
 
     def _counted(self) -> list[tuple[int, int, int]]:
         """Return (row, coupling, channels of it along this side)."""
@@ -142,3 +141,43 @@ class Sizes:
                     f"its channels cannot be followed through {operation.kind} of "
                     f"{operation.module or 'the network'}"
                 )
+
+
+def _with_channels(
+    operations: Sequence[Operation], coefficient: NDArray[np.float64]
+) -> tuple[Operation, ...]:
+    """Note in each operation which side of its tensors follows the widths, where that is unusual.
+
+    Those of images do in their second side; of attention it may be the images and heads that a
+    batched product runs over.
+    """
+    found = []
+    row = 0
+    for operation in operations:
+        follows = []
+        for shape in (*operation.inputs, operation.output):
+            sides = coefficient[row : row + len(shape)].any(axis=1)
+            row += len(shape)
+            follows.append(int(np.argmax(sides)) if sides.any() else None)
+        row += 1  # the groups of a convolution
+        if operation.kind not in ("conv2d", "linear"):
+            noted = _unusual(operation, follows[:-1], follows[-1])
+            operation = replace(operation, detail={**operation.detail, **noted})
+        found.append(operation)
+    return tuple(found)
+
+
+def _unusual(
+    operation: Operation, read: Sequence[int | None], written: int | None
+) -> dict[str, Any]:
+    """What of the sides that follow the widths is not as it is for images."""
+    noted: dict[str, Any] = {}
+    usual = operation.detail.get("channels", min(1, len(operation.output) - 1))
+    if written is not None and written != usual:
+        noted["channels"] = usual = written
+    alike = [usual if len(shape) == len(operation.output) else 1 for shape in operation.inputs]
+    if any(side not in (None, other) for side, other in zip(read, alike, strict=True)):
+        noted["read"] = tuple(read)
+    if written is None and read and read[0] is not None:
+        noted |= {"read": tuple(read), "along_input": True}
+    return noted

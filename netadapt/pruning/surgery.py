@@ -1,7 +1,6 @@
 """Cutting channels out of modules: the only place that knows how a layer stores them."""
 
 import copy
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,15 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from netadapt.errors import UserError
 from netadapt.pruning.attention import PlainAttention, is_replaceable
 from netadapt.pruning.folding import CONVOLUTIONS, TRANSPOSED, fold, fold_all
+from netadapt.pruning.heads import cut_heads
+from netadapt.pruning.parameters import cut_parameter, is_bare, split
+from netadapt.pruning.streams import OverKept, cut_norm, is_stream_norm
 
 Keep = NDArray[np.intp]
 Side = Literal["out", "in"]
-# attributes of attention: how many heads there are, and how many channels they have together
-HEADS = re.compile(r"^_?(num_|n_|number_of_)?(attention_|attn_)?(n?heads?)$")
-WIDTHS_OF_HEADS = ("attn_dim", "attention_dim", "all_head_size", "inner_dim")
 KEEPS_GROUPS = "netadapt_keeps_groups"  # an attribute of grouped convolutions that were cut
 
 
@@ -69,6 +67,9 @@ def cut(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str
     """
     removed = removed_channels(slots, kept)
     for name in dict.fromkeys(name for name, _ in removed):
+        if is_bare(name):
+            cut_parameter(model, name, torch.from_numpy(removed[name, "out"]))
+            continue
         module = fold(model, name)
         _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
 
@@ -83,6 +84,13 @@ def parameter_shapes(
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     removed = removed_channels(slots, kept)
     for name in dict.fromkeys(name for name, _ in removed):
+        if is_bare(name):
+            path, own_name, side = split(name)
+            full = f"{path}.{own_name}" if path else own_name
+            sides = list(shapes[full])
+            sides[side] -= len(removed[name, "out"])
+            shapes[full] = tuple(sides)
+            continue
         module = copy.deepcopy(model.get_submodule(name))
         _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
         shapes |= {f"{name}.{own}": tuple(p.shape) for own, p in module.named_parameters()}
@@ -154,9 +162,12 @@ def mask(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[st
     """Let ``model`` ignore the channels ``cut`` would remove, in place.
 
     Every layer that reads a removed channel reads it with zero weights, so the output is
-    what the cut network must give.
+    what the cut network must give. A norm over all channels of a stream computes its statistics
+    over those that stay.
     """
     for (name, side), positions in removed_channels(slots, kept).items():
+        if side == "out" and not is_bare(name) and is_stream_norm(model.get_submodule(name)):
+            model.set_submodule(name, OverKept(model.get_submodule(name), positions))
         if side == "in":
             module = fold(model, name)
             weight = module.weight
@@ -206,6 +217,8 @@ def _cut_module(module: nn.Module, out: Keep | None, inside: Keep | None) -> Non
     elif isinstance(module, _NormBase):
         _cut_tensors(module, ("weight", "bias", "running_mean", "running_var"), 0, out)
         module.num_features -= _count(out)
+    elif is_stream_norm(module):
+        cut_norm(module, np.zeros(0, dtype=np.intp) if out is None else out)
     elif isinstance(module, nn.GroupNorm):
         channels = module.num_channels - _count(out)
         module.num_groups = module.num_groups * channels // module.num_channels
@@ -215,23 +228,7 @@ def _cut_module(module: nn.Module, out: Keep | None, inside: Keep | None) -> Non
         _cut_tensors(module, ("weight",), 0, out)
         module.num_parameters = len(module.weight)
     else:
-        _cut_heads(module, _count(out))
-
-
-def _cut_heads(module: nn.Module, gone: int) -> None:
-    """Lower the numbers by which a module splits channels into heads.
-
-    Raises:
-        UserError: it has no such number.
-    """
-    numbers = {name: value for name, value in vars(module).items() if type(value) is int}
-    counts = {name: value for name, value in numbers.items() if HEADS.search(name)}
-    if len(set(counts.values())) != 1:
-        raise UserError(f"{type(module).__name__} has no attribute with its number of heads")
-    heads = next(iter(counts.values()))
-    for name, value in numbers.items():
-        if name in counts or name in WIDTHS_OF_HEADS:
-            setattr(module, name, value // heads * (heads - gone))
+        cut_heads(module, _count(out))
 
 
 def _cut_convolution(module: Any, out: Keep | None, inside: Keep | None) -> None:

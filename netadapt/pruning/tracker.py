@@ -1,21 +1,29 @@
 """The labels of every tensor of a forward pass."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from netadapt.pruning.examples import tensors_in
 from netadapt.pruning.labels import (
     FIXED,
     UNWRITTEN,
     LabelBook,
+    along,
     compressed,
     fixed,
     without_unwritten,
 )
-from netadapt.pruning.operations import Recorder, storage_of
+from netadapt.pruning.operations import VIEWS, Recorder, storage_of
+from netadapt.pruning.parameters import Portion, bare_parameters, side_of
+from netadapt.pruning.streams import is_stream_norm
+
+PICKS = {"index", "index_select", "flip", "roll", "repeat"}  # from constants, other constants
+COPIES = {"_to_copy", "clone"}
 
 
 class Tracker(Recorder):  # type: ignore[no-untyped-call]
@@ -29,8 +37,11 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         used: the ``id`` of every parameter that an operation reads.
     """
 
-    def __init__(self, running: Sequence[str], modules: dict[str, nn.Module]) -> None:
+    def __init__(
+        self, running: Sequence[str], modules: dict[str, nn.Module], approximate: bool = False
+    ) -> None:
         super().__init__(running)
+        self._approximate = approximate
         self.book = LabelBook()
         self.writes: dict[str, Tensor] = {}
         self.reads: dict[str, Tensor] = {}
@@ -43,6 +54,8 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self._kwargs: dict[str, Any] = {}  # of the operation that runs
         self._met: list[tuple[Tensor, int, str]] = []  # labels, a dimension a constant is along
         self._made: set[int] = set()  # memory of constants that the forward pass makes itself
+        self._bare = bare_parameters(modules)
+        self._portions: dict[int, Portion] = {}  # by tensor: what of a parameter a constant holds
 
     def lock_beside_constants(self) -> None:
         """Lock channels that meet a constant with a value for each, unless all go together."""
@@ -59,6 +72,10 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
     @property
     def _running(self) -> nn.Module | None:
         return self._by_name.get(self._running_name)
+
+    def _approximates(self) -> bool:
+        """Whether a norm over all channels runs that may go on without some of them."""
+        return self._approximate and is_stream_norm(self._running)
 
     def _of(self, tensor: Tensor) -> Tensor:
         """The labels of ``tensor``, with size 1 where they do not vary."""
@@ -98,13 +115,51 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self._kwargs = kwargs
         return super()._call(func, args, kwargs)
 
-    def _constant(self, name: str, args: Any, outputs: list[Tensor]) -> None:
+    def _constant(self, func: Any, name: str, args: Any, outputs: list[Tensor]) -> None:
         self._note_parameters(args)
+        self._note_portions(func, name, args, outputs)
         unread = name.startswith("new_") or name.endswith("_like")
         given = [storage_of(tensor) in self._made for tensor in tensors_in(args)]
         if name != "lift_fresh" and (unread or all(given)):
             self._made.update(storage_of(output) for output in outputs)
         self._alive.extend(outputs)
+
+    def _note_portions(self, func: Any, name: str, args: Any, outputs: list[Tensor]) -> None:
+        """Remember what of a bare parameter a constant holds that is made of it alone."""
+        given = [(tensor, self._portion(tensor)) for tensor in tensors_in(args)]
+        made_of = [(tensor, portion) for tensor, portion in given if portion is not None]
+        if len(made_of) != 1:
+            return
+        tensor, portion = made_of[0]
+        if name in VIEWS or name in PICKS:
+            changed = tree_map(lambda value: portion.numbers if value is tensor else value, args)
+            found = list(tensors_in(func(*changed)))
+        elif name in COPIES or torch.Tag.pointwise in func.tags:
+            found = [portion.numbers.expand(outputs[0].shape)]
+        else:
+            return
+        for output, numbers in zip(outputs, found, strict=True):
+            self._portions[id(output)] = replace(portion, numbers=numbers)
+
+    def _portion(self, tensor: Tensor) -> Portion | None:
+        known = self._portions.get(id(tensor))
+        if known is None and id(tensor) in self._bare:
+            numbers = torch.arange(tensor.numel()).view(tensor.shape)
+            known = Portion(self._bare[id(tensor)], tuple(tensor.shape), numbers)
+            self._portions[id(tensor)] = known
+        return known
+
+    def _labels_along(self, constant: Tensor, dim: int) -> Tensor | None:
+        """The labels of a constant along ``dim``, as large as it; ``None`` if it has none."""
+        portion = self._portion(constant)
+        found = None if portion is None else portion.along(dim)
+        if portion is None or found is None:
+            return None
+        side, places = found
+        name = side_of(portion.name, side)
+        if name not in self.writes:
+            self.writes[name] = self.book.new(portion.sizes[side])
+        return along(self.writes[name][places], dim, constant)
 
     def _note_parameters(self, args: Any) -> None:
         self.used.update(id(t) for t in tensors_in(args) if isinstance(t, nn.Parameter))
@@ -115,6 +170,10 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         rows = labels.movedim(dim, 0).reshape(labels.shape[dim], -1)
         self.book.join(rows[:, :1], rows)
         return rows[:, 0].expand(tensor.shape[dim])
+
+    def _pass_on(self, labels: Tensor) -> None:
+        name = self._running_name
+        self.book.join(self.writes.setdefault(name, labels), labels)
 
     def _joined(self, labels: Tensor, dims: Sequence[int], why: str) -> Tensor:
         """Let all labels along ``dims`` stand or fall together."""

@@ -70,4 +70,5 @@ class BaseNetwork:
     @cached_property
     def prunable(self) -> PrunableModel:
         """The network, traced."""
-        return trace(self.model, self.example_input, self.settings.lock)
+        settings = self.settings
+        return trace(self.model, self.example_input, settings.lock, settings.allow_approximate)

@@ -16,6 +16,7 @@ from pydantic import (
 from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
 from netadapt.options import (
+    APPROXIMATE,
     BUDGET,
     DATA,
     FINE_TUNING,
@@ -273,6 +274,7 @@ class SearchSettings(BaseModel):
         ),
     ] = None
     lock: Annotated[tuple[Text, ...], Option(LOCK, STRATEGY, unit="PATTERN")] = ()
+    allow_approximate: Annotated[bool, Option(APPROXIMATE, STRATEGY)] = False
     channel_multiple: Annotated[
         Positive, Option("Widths are multiples of this.", STRATEGY, unit="channels")
     ] = 8

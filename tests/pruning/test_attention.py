@@ -14,7 +14,7 @@ from netadapt.pruning import PrunableModel, reshaped, trace
 from netadapt.pruning.attention import PlainAttention
 
 IMAGE = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-STREAM = "all of its channels are standardised together by norm"
+STREAM = "all of its channels are standardised together by norm (--allow-approximate prunes them)"
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -130,12 +130,45 @@ def test_heads_go_one_at_a_time_and_answer_as_masked(name: str) -> None:
     assert holds(again, {group.name: group.step}, random)
 
 
-def test_what_all_heads_share_and_a_value_for_each_head_are_locked() -> None:
+def test_what_all_heads_share_is_locked() -> None:
     shared = trace(Block(Separate(plain, key_heads=1)).eval(), IMAGE)
     assert shared.locked["attention.key"] == "every head reads its channels"
-    valued = trace(Block(Separate(Biased())).eval(), IMAGE)
-    assert "a value for each" in valued.locked["attention.query"]
-    assert shared.groups == valued.groups == {}
+    assert shared.groups == {}
+
+
+def test_a_parameter_with_a_value_for_each_head_goes_with_the_heads() -> None:
+    torch.manual_seed(0)
+    prunable = trace(Block(Separate(Biased())).eval(), IMAGE)
+    assert prunable.widths == {"attention.query": 24}
+    pruned = prunable.pruned({"attention.query": 16}, {"attention.query": [1, 0, 1]})
+    whole, table = prunable.model.attention.attend.table, pruned.attention.attend.table
+    assert torch.equal(table, whole[[0, 2]])
+    assert holds(prunable, {"attention.query": 8}, np.random.default_rng(0))
+
+
+def test_queries_that_share_keys_go_with_them() -> None:
+    class Grouped(Separate):
+        def __init__(self) -> None:
+            super().__init__(plain)
+            self.num_heads, self.num_kv_heads = 6, 3
+            self.query, self.proj = nn.Linear(24, 48), nn.Linear(48, 24)
+
+        def forward(self, x: Tensor) -> Tensor:
+            size = x.shape[:2]
+            q = self.query(x).view(*size, self.num_heads, 8).transpose(1, 2)
+            k, v = (
+                layer(x).view(*size, self.num_kv_heads, 8).transpose(1, 2).repeat_interleave(2, 1)
+                for layer in (self.key, self.value)
+            )
+            return self.proj(self.attend(q, k, v).transpose(1, 2).flatten(2))
+
+    torch.manual_seed(0)
+    prunable = trace(Block(Grouped()).eval(), IMAGE)
+    assert prunable.widths == {"attention.query": 48}
+    assert prunable.groups["attention.query"].step == 16
+    pruned = prunable.pruned({"attention.query": 16})
+    assert (pruned.attention.num_heads, pruned.attention.num_kv_heads) == (2, 1)
+    assert holds(prunable, {"attention.query": 32}, np.random.default_rng(0))
 
 
 def test_the_width_of_values_goes_alone_where_there_is_one_head() -> None:

@@ -14,6 +14,7 @@ from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.design import design_networks
 from netadapt.profiling.devices import load_device
+from netadapt.profiling.plan import multiples_of
 from netadapt.profiling.runtimes import load_runtime
 from netadapt.pruning import trace
 from netadapt.training.checkpoint import load_model, save_checkpoint
@@ -72,7 +73,7 @@ def made_up_table(
         target = target.model_copy(update={"hardware": "another board"})
     table = LatencyTable.open(folder / "lut", target)
     workloads = workload_map(prunable.operations, rules, target.dtype)
-    rows = design_networks(workloads, prunable.widths, 8)
+    rows = design_networks(workloads, prunable.widths, multiples_of(prunable, 8))
     wanted = {w for row in rows for w in workloads.at(row)}
     times = {w: made_up_us(w) for w in wanted}
     table.append({w: Latency(us, us, us, runs=1) for w, us in times.items()})

@@ -50,7 +50,7 @@ class LocalDevice(Device):
         traced: PrunableModel | None,
     ) -> Timing:
         """Time any networks whole, in interleaved rounds."""
-        shared = loader_for(traced.model, example_input, target) if traced else None
+        shared = loader_for(traced.model, example_input, target, traced) if traced else None
         sessions: list[Session] = []
         with pinned(target.cores()):
             try:

@@ -121,8 +121,8 @@ class SshDevice(Device):
     ) -> Timing:
         """Time any networks whole, with their own weights, in interleaved rounds."""
 
-        def template_of(model: nn.Module) -> OnnxTemplate:
-            network = TracedNetwork.recorded(model, example_input)
+        def template_of(model: nn.Module, traced: PrunableModel | None = None) -> OnnxTemplate:
+            network = TracedNetwork.recorded(model, example_input, traced)
             last = target.fusion_rules.upsampling_last
             return OnnxTemplate(network, target.precision, upsampling_last=last)
 
@@ -134,7 +134,7 @@ class SshDevice(Device):
             data: bytes = graph.SerializeToString(deterministic=True)
             return data
 
-        shared = template_of(traced.model) if traced else None
+        shared = template_of(traced.model, traced) if traced else None
         files: Files = {INPUT_FILE: input_file(arrays(example_input))}
         graphs = []
         for model in models:

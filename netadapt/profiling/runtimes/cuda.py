@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.latency.target import Target
 from netadapt.profiling.runtimes.base import ProfiledSession, Session
+from netadapt.profiling.traced import booked
 from netadapt.pruning.examples import Example, output_tensors, placed, run
 from netadapt.pruning.operations import OperationTimer
 
@@ -131,9 +132,15 @@ class ProfiledCudaSession(ProfiledSession):
     """
 
     def __init__(
-        self, model: nn.Module, example_input: Example, device: torch.device, precision: str
+        self,
+        model: nn.Module,
+        example_input: Example,
+        device: torch.device,
+        precision: str,
+        kinds: list[str],
     ) -> None:
         dtype = DTYPES[precision]
+        self._kinds = kinds
         self._model = copy.deepcopy(model).eval().to(device, dtype)
         self._example = placed(example_input, device, dtype)
         self._device = device
@@ -148,7 +155,8 @@ class ProfiledCudaSession(ProfiledSession):
                 timer.watch_input(self._example)
                 run(self._model, self._example)
             torch.cuda.synchronize()
-            self._runs.append([start.elapsed_time(end) * 1000 for start, end in timer.events])
+            times = [start.elapsed_time(end) * 1000 for start, end in timer.events]
+            self._runs.append(booked(timer.kinds, times, self._kinds))
 
     def timed(self) -> float:
         """Run once; return how many seconds the operations took."""

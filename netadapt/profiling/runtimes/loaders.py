@@ -9,11 +9,20 @@ from netadapt.profiling.agent.session import ProfiledSession, Session
 from netadapt.profiling.runtimes.base import Loader, Runtime
 from netadapt.profiling.runtimes.registry import load_runtime
 from netadapt.profiling.traced import TracedNetwork
+from netadapt.pruning import PrunableModel
 from netadapt.pruning.examples import Example
 
 
-def loader_for(model: nn.Module, example_input: Example, target: Target) -> Loader:
+def loader_for(
+    model: nn.Module, example_input: Example, target: Target, traced: PrunableModel | None = None
+) -> Loader:
     """Return what loads ``model``, and networks pruned from it, into the target's runtime.
+
+    Args:
+        model: the network.
+        example_input: ``(N, C, H, W)``.
+        target: what it is loaded for.
+        traced: the trace of ``model``, where networks pruned from it are loaded too.
 
     Raises:
         UserError: the runtime cannot execute the network, or the file.
@@ -22,7 +31,7 @@ def loader_for(model: nn.Module, example_input: Example, target: Target) -> Load
     if isinstance(model, DeployedNetwork):
         model.require_input(example_input)
         return _FileLoader(model, runtime, example_input, target)
-    return runtime.loader(TracedNetwork.recorded(model, example_input), target)
+    return runtime.loader(TracedNetwork.recorded(model, example_input, traced), target)
 
 
 def as_exported(model: nn.Module, target: Target) -> Target:

@@ -11,7 +11,7 @@ from torch import nn
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.runtimes.base import Loader, ProfiledSession, Runtime, Session
 from netadapt.profiling.runtimes.cuda import DTYPES, CudaSession, ProfiledCudaSession, cuda_device
-from netadapt.profiling.traced import TracedNetwork
+from netadapt.profiling.traced import TracedNetwork, booked
 from netadapt.pruning.examples import Example, placed, run
 from netadapt.pruning.operations import OperationTimer
 
@@ -37,32 +37,34 @@ class TorchRuntime(Runtime):
         """
         device = cuda_device(target)
         if device is not None:
-            return _CudaLoader(network.example_input, device, target.precision)
-        return _TorchLoader(network.example_input, DTYPES[target.precision], target.threads)
+            return _CudaLoader(network, device, target.precision)
+        return _TorchLoader(network, target)
 
 
 class _CudaLoader(Loader):
-    def __init__(self, example_input: Example, device: torch.device, precision: str) -> None:
-        self._placed = (example_input, device, precision)
+    def __init__(self, network: TracedNetwork, device: torch.device, precision: str) -> None:
+        self._placed = (network.example_input, device, precision)
+        self._kinds = network.kinds
 
     def session(self, model: nn.Module) -> CudaSession:
         return CudaSession(model, *self._placed)
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
-        return ProfiledCudaSession(model, *self._placed)
+        return ProfiledCudaSession(model, *self._placed, self._kinds)
 
 
 class _TorchLoader(Loader):
-    def __init__(self, example_input: Example, dtype: torch.dtype, threads: int) -> None:
-        self._example = placed(example_input, dtype=dtype)
-        self._dtype = dtype
-        self._threads = threads
+    def __init__(self, network: TracedNetwork, target: Target) -> None:
+        self._dtype = DTYPES[target.precision]
+        self._example = placed(network.example_input, dtype=self._dtype)
+        self._threads = target.threads
+        self._kinds = network.kinds
 
     def session(self, model: nn.Module) -> Session:
         return _TorchSession(model, self._example, self._dtype, self._threads)
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
-        return _ProfiledTorchSession(model, self._example, self._dtype, self._threads)
+        return _ProfiledTorchSession(model, self._example, self._dtype, self._threads, self._kinds)
 
 
 class _TorchSession(Session):
@@ -87,9 +89,15 @@ class _TorchSession(Session):
 
 class _ProfiledTorchSession(_TorchSession, ProfiledSession):
     def __init__(
-        self, model: nn.Module, example_input: Example, dtype: torch.dtype, threads: int
+        self,
+        model: nn.Module,
+        example_input: Example,
+        dtype: torch.dtype,
+        threads: int,
+        kinds: list[str],
     ) -> None:
         super().__init__(model, example_input, dtype, threads)
+        self._kinds = kinds
         self._runs: list[list[float]] = []
 
     def run(self) -> None:
@@ -101,7 +109,7 @@ class _ProfiledTorchSession(_TorchSession, ProfiledSession):
                 run(self._model, self._example)
         finally:
             torch.set_num_threads(before)
-        self._runs.append(timer.seconds)
+        self._runs.append(booked(timer.kinds, timer.seconds, self._kinds))
 
     def operation_us(self) -> NDArray[np.float64]:
         return np.array(self._runs) * 1e6
