@@ -1,5 +1,6 @@
 """``netadapt profile-lut``."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -151,9 +152,10 @@ def _bundle(bundle: Path, model: str, given: dict[str, Any], as_json: bool) -> N
     if as_json:
         print_json({"bundle": bundle})
     else:
-        start = f"python3 {bundle.name}"
+        name = shlex.quote(bundle.name)
+        start = f"python3 {name}"
         if runtime.name in BUNDLE_ONLY:
-            start = f"python3 -m zipfile -e {bundle.name} FOLDER; sh FOLDER/run.sh"
+            start = f"python3 -m zipfile -e {name} FOLDER; sh FOLDER/run.sh"
         say(f"on the device: {start}; its README.txt says what it needs")
         print(bundle)
 

@@ -15,6 +15,7 @@ from netadapt.files import existing_file
 from netadapt.pruning.examples import Example, call_arguments
 
 MAX_BYTES = 2**31
+MAGIC = b"ET"  # of a program, followed by its version
 
 
 def lowered(model: nn.Module, example_input: Example, frames: Sequence[Tensor] | None) -> Any:
@@ -87,6 +88,8 @@ class LoweredNetwork(nn.Module):
         self.register_parameter("where", nn.Parameter(torch.empty(0), requires_grad=False))
         self._batch = batch
         self._data = path.read_bytes()  # the program refers to it
+        if self._data[4:6] != MAGIC:
+            raise UserError(f"{path} is no ExecuTorch program")
         try:
             with warnings.catch_warnings(), silent_stderr():
                 warnings.simplefilter("ignore")

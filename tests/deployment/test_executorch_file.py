@@ -18,7 +18,8 @@ def network() -> nn.Sequential:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return nn.Sequential(
-            *(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 1, 1))
+            *(nn.Conv2d(3, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU(), nn.Conv2d(64, 64, 1)),
+            *(nn.ReLU(), nn.Conv2d(64, 1, 1)),
         ).eval()
 
 
@@ -51,5 +52,5 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, frames: Tensor) -
     with pytest.raises(UserError, match="give --calibration-data"):
         netadapt.export(network(), frames[:1], path, precision="int8")
     path.write_bytes(b"no program")
-    with pytest.raises(UserError, match="cannot be run by ExecuTorch"):
+    with pytest.raises(UserError, match="is no ExecuTorch program"):
         LoweredNetwork(path, 1)

@@ -1,6 +1,7 @@
 """The shell script that measures a bundle of ONNX files with ``trtexec``."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 
 from netadapt.errors import UserError
@@ -202,7 +203,7 @@ def script_files(
     )
     files = {
         "run.sh": script,
-        "README.txt": README.format(name=archive, results=results),
+        "README.txt": README.format(name=shlex.quote(archive), results=results),
         "manifest.json": json.dumps(manifest),
         "graphs.json": json.dumps({"design": list(design), "whole": list(whole)}),
     }
