@@ -24,6 +24,7 @@ from netadapt.pruning.examples import arrays, output_tensors, run
 
 MAX_BYTES = 2**31  # of the file, and of its weights beside it
 TOLERANCE = 1e-3  # of the largest value: what onnxruntime and the converted network may differ by
+QUANTISED = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"}
 TYPES = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 
 
@@ -67,6 +68,7 @@ def _read(path: Path) -> Any:
     try:
         proto = onnx.load(str(path), load_external_data=False)
         proto = onnx.inliner.inline_local_functions(proto)
+        _require_float(path, proto)
         _check_external(path, external_data_helper._get_all_tensors(proto))
         external_data_helper.load_external_data_for_model(proto, str(path.parent))
         onnx.checker.check_model(proto)
@@ -75,6 +77,14 @@ def _read(path: Path) -> Any:
     except Exception as error:  # protobuf's and onnx's own have no common base
         raise UserError(f"{path} is no sound ONNX file: {_first_line(error)}") from error
     return proto
+
+
+def _require_float(path: Path, proto: Any) -> None:
+    if {node.op_type for node in proto.graph.node} & QUANTISED:
+        raise UserError(
+            f"{path} is quantised: it can be run (evaluate, benchmark, predict), not pruned; give "
+            "the floating-point file"
+        )
 
 
 def _check_external(path: Path, tensors: Iterable[Any]) -> None:
@@ -93,12 +103,6 @@ def _check_external(path: Path, tensors: Iterable[Any]) -> None:
 
 
 def _converted(proto: Any, path: str) -> nn.Module:
-    kinds = {node.op_type for node in proto.graph.node}
-    if kinds & {"QuantizeLinear", "DequantizeLinear", "QLinearConv"}:
-        raise UserError(
-            f"{path} is quantised: it can be run (evaluate, benchmark, predict), not pruned; give "
-            "the floating-point file"
-        )
     try:
         from onnx2pytorch import ConvertModel
     except ModuleNotFoundError as error:

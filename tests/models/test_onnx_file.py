@@ -104,6 +104,7 @@ def foreign(kind: str, domain: str) -> onnx.NodeProto:
         (graph_with(conv(), external="/etc/passwd"), "names weights outside its folder"),
         (graph_with(conv(made="z"), foreign("Load", "my.own")), "it has the operator my.own.Load"),
         (graph_with(conv(given="nothing")), "is no sound ONNX file"),
+        (graph_with(helper.make_node("QLinearConv", ["x"], ["y"])), "is quantised: it can be run"),
     ],
 )
 def test_a_file_that_cannot_be_taken_is_refused_in_one_line(model, message, tmp_path):
