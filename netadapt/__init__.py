@@ -13,10 +13,10 @@ from netadapt.search.front import pareto_front
 from netadapt.search.search_run import SearchRun
 
 if TYPE_CHECKING:
-    from netadapt.deployment.api import export
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
-    from netadapt.profiling.measurement import LatencyStats, measure
+    from netadapt.on_device import export, measure
+    from netadapt.profiling.measurement import LatencyStats
     from netadapt.pruning import ChannelGroup, PrunableModel, trace
     from netadapt.training.checkpoint import load_checkpoint, load_model, save_checkpoint
 
@@ -53,10 +53,10 @@ __getattr__ = lazily(
         "LatencyStats": "netadapt.profiling.measurement",
         "LatencyTable": "netadapt.latency.table",
         "PrunableModel": "netadapt.pruning",
-        "export": "netadapt.deployment.api",
+        "export": "netadapt.on_device",
         "load_checkpoint": "netadapt.training.checkpoint",
         "load_model": "netadapt.training.checkpoint",
-        "measure": "netadapt.profiling.measurement",
+        "measure": "netadapt.on_device",
         "save_checkpoint": "netadapt.training.checkpoint",
         "trace": "netadapt.pruning",
     },

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from netadapt.latency.table import LatencyTable
     from netadapt.latency.validation import Report
+    from netadapt.models.spec import ModelSpec
     from netadapt.profiling.profiler import ProfileProgress
     from netadapt.pruning import PrunableModel
     from netadapt.pruning.examples import Example
@@ -36,7 +37,7 @@ NEEDED = {
 
 @keyword_options(TrainConfig, TrainSettings, TrainRequest, Resuming)
 def train(
-    model: str | Path | None = None,
+    model: "nn.Module | str | Path | None" = None,
     data: str | None = None,
     out: str | Path | None = None,
     *,
@@ -44,14 +45,15 @@ def train(
     progress: "Progress | None" = None,
     **options: Unpack[TrainOptions],
 ) -> Path:
-    """Train a network. It can be killed at any moment and go on with ``resume=True``.
+    """Train a network. It can be killed at any moment and continued with ``resume=True``.
 
     Args:
-        model: a registry name, ``package.module:factory`` or a checkpoint.
+        model: a network that :func:`netadapt.load_model` built, a checkpoint, a registry name or
+            ``package.module:factory``. A network is not changed; ``out`` keeps a copy.
         data: where the data is, as ``--data`` takes it.
         out: folder of the training: new, unless ``resume``.
-        resume: go on with the training in ``out``; it remembers all other options.
-        progress: told of every step. Default: nobody is.
+        resume: continue the training in ``out``; it remembers all other options.
+        progress: is called at every step.
         **options: see below.
 
     Returns:
@@ -68,7 +70,11 @@ def train(
 
     if out is None:
         raise UserError("a training needs --out, its folder")
-    given = _given({"model": model, "data": data, **options})
+    network = None if model is None or isinstance(model, str | Path) else model
+    spec = None if network is None else _spec_of(network)
+    given = _given({"model": spec.name if spec else model, "data": data, **options})
+    if spec is not None and spec.input_size is not None:
+        given.setdefault("input_size", spec.input_size)
     accept = _accepted(given, resume)
     device = compute_device(str(given.get("train_on", "cpu")))
     config, task = planned_training(given, Path(out), resume)
@@ -79,7 +85,7 @@ def train(
     with logged(watcher, Path(str(folder)) if folder else None) as told:
         return run_training(
             config, task, Path(out),
-            resume=resume, accept_changed=accept, device=device, progress=told,
+            resume=resume, accept_changed=accept, device=device, progress=told, network=network,
         )  # fmt: skip
 
 
@@ -139,7 +145,7 @@ def open_evaluation(
     from netadapt.training.trial import with_example_input
 
     network, example = with_example_input(
-        _network(model, output, deployed=True), input_size, inputs=inputs
+        network_of(model, output, deployed=True), input_size, inputs=inputs
     )
     if isinstance(task, Task):
         return network, task
@@ -163,7 +169,7 @@ def profile(
             random, as input size or inputs say.
         target: a target; the folder or the slug of a table of it; its options; or what is timed,
             as ``device``. Default: what the options say.
-        progress: told of every step. Default: nobody is.
+        progress: is called at every step.
         **options: see below.
 
     Returns:
@@ -195,12 +201,12 @@ def filled_table(
     stated = _given(given)
     request = ProfileRequest(**{name: stated[name] for name in stated if name in known})
     chosen = {name: stated[name] for name in stated if name not in known}
-    network = _network(model, request.output)
+    network = network_of(model, request.output)
     if example_input is not None:
         chosen.setdefault("batch", batch_of(example_input))
     elif request.inputs:
         chosen.setdefault("batch", named_batch(request.inputs))
-    found = _target(target, request, chosen)
+    found = target_of(target, request, chosen)
     if example_input is None:
         size, inputs = request.input_size, request.inputs
         network, example = with_example_input(network, size, found.batch, inputs)
@@ -214,11 +220,12 @@ def filled_table(
     return table, fill(prunable, table, progress or _Silent(), schedule), prunable
 
 
-def _target(
+def target_of(
     target: "Target | Options | str | Path | None",
     request: ProfileRequest,
     chosen: Mapping[str, Any],
 ) -> Target:
+    """Return the target that a user names; options that are not ``chosen`` have their defaults."""
     from netadapt.latency.table import LatencyTable
     from netadapt.profiling.devices import load_device
     from netadapt.profiling.runtimes import load_runtime
@@ -237,7 +244,7 @@ def _target(
 
 @keyword_options(SearchSettings, Resuming)
 def search(
-    model: str | Path | None = None,
+    model: "nn.Module | str | Path | None" = None,
     *,
     checkpoint: str | Path | None = None,
     lut: str | Path | None = None,
@@ -250,13 +257,14 @@ def search(
     """Search for networks within a latency budget, or other budgets.
 
     Args:
-        model: a checkpoint, a registry name or ``package.module:factory``.
+        model: a network that :func:`netadapt.load_model` built, a checkpoint, a registry name or
+            ``package.module:factory``. A network is not changed; the run folder keeps a copy.
         checkpoint: the same, where it is a file; as on the command line.
         lut: folder of the target's latency table.
         budget_ms: the latency to reach, p50 in ms.
         out: the run folder: new, unless ``resume``. Default: a new one under ``search_runs/``.
-        resume: go on where the run in ``out`` stopped; it remembers all other options.
-        progress: listens to every step. Default: nobody does.
+        resume: continue the run in ``out``; it remembers all other options.
+        progress: is called at every step.
         **options: see below; give ``budget_ms`` (or ``speedup``), ``budget_mj``,
             ``budget_macs``, ``budget_params`` and ``budget_mb`` alone or together, or else
             ``min_accuracy``.
@@ -268,7 +276,9 @@ def search(
 
     if model is not None and checkpoint is not None:
         raise UserError("give a checkpoint or a model, not both")
-    given = _given({"model": model or checkpoint, "lut": lut, "budget_ms": budget_ms, **options})
+    network = None if model is None or isinstance(model, str | Path) else model
+    named = (model or checkpoint) if network is None else _spec_of(network).name
+    given = _given({"model": named, "lut": lut, "budget_ms": budget_ms, **options})
     accept = _accepted(given, resume)
     if resume:
         if out is None:
@@ -280,7 +290,7 @@ def search(
     folder = Path(out) if out is not None else default_folder(str(given["model"]))
     asked = SearchSettings.parse(given)
     asked.require_used(given)
-    return start_search(asked, folder, progress)
+    return start_search(asked, folder, progress, network=network)
 
 
 @keyword_options(SearchSettings, Resuming)
@@ -301,9 +311,9 @@ def search_targets(
         checkpoint: the base network, as ``search`` takes it.
         budget_ms: one for all targets, or one for each.
         out: the folder of the runs, each named after its table.
-        resume: go on where the runs in ``out`` stopped; they remember all other options, and may
+        resume: continue the runs in ``out``; they remember all other options, and may
             be given another executor.
-        progress: listens to every step of every run. Default: nobody does.
+        progress: is called at every step of every run.
         **options: see below.
 
     Returns:
@@ -345,9 +355,29 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _network(
-    model: "nn.Module | str | Path", output: str | None, *, deployed: bool = False
+def _spec_of(network: "nn.Module") -> "ModelSpec":
+    """Return how ``network`` was built, which a folder must know to load it again."""
+    from netadapt.models.spec import ModelSpec
+
+    spec = getattr(network, "spec", None)
+    if not isinstance(spec, ModelSpec):
+        raise UserError(
+            f"{type(network).__name__} has no record of how it was built; build it with "
+            "netadapt.load_model, or give its package.module:factory"
+        )
+    return spec
+
+
+def network_of(
+    model: "nn.Module | str | Path", output: str | None = None, *, deployed: bool = False
 ) -> "nn.Module":
+    """Return the network itself; a name or a file is loaded, with seed 0 for fresh weights.
+
+    Args:
+        model: a network, a checkpoint, a registry name or ``package.module:factory``.
+        output: as ``--output``.
+        deployed: whether an exported file may be loaded.
+    """
     from netadapt.models import with_output
     from netadapt.training.checkpoint import load_seeded
 

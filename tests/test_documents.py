@@ -5,6 +5,7 @@ import importlib
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import typer.main
 
 from netadapt.cli.main import app
+from netadapt.search.settings import SearchSettings
+from netadapt.training.settings import TrainConfig, TrainSettings
 
 ROOT = Path(__file__).parents[1]
 NAMED = re.compile(r"`((?:tests|netadapt|docs|benchmarks)/[\w./]+?\.(?:py|md))`")
@@ -137,3 +140,10 @@ def test_examples_in_python_use_what_is_there_and_public() -> None:
                 if ours and not resolves(f"netadapt.{node.attr}"):
                     wrong.append(f"{name}: netadapt.{node.attr}")
     assert wrong == []
+
+
+def test_every_field_of_a_stored_file_is_documented() -> None:
+    page = text(ROOT / "docs" / "formats.md")
+    stored = [*SearchSettings.model_fields, *(field.name for field in fields(TrainConfig))]
+    stored += [field.name for field in fields(TrainSettings)]
+    assert [name for name in stored if f"`{name}`" not in page] == []

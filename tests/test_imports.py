@@ -16,6 +16,7 @@ PACKAGE = Path(netadapt.__file__).parent
 ROOMS_BELOW = {
     "cli": {
         "api",
+        "on_device",
         "report",
         "depth",
         "search",

@@ -31,7 +31,7 @@ from netadapt.search.targets import resume_targets
 from netadapt.texts import text_of
 from netadapt.training import read_config
 from netadapt.training.checkpoint import load_checkpoint
-from netadapt.training.run import read_history
+from netadapt.training.folder import read_history
 
 BOM = b"\xef\xbb\xbf"
 MATRIX = "P_rect_02: 9 0 4 0 0 9 4 0 0 0 1 0\n"

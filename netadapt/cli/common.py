@@ -1,4 +1,4 @@
-"""What several commands parse and print alike."""
+"""Parsing and printing that several commands share."""
 
 import json
 import math
@@ -114,7 +114,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 def key_values(option: str, given: list[str]) -> dict[str, Any]:
-    """Turn KEY=VALUE words into options; values are JSON where they can be, else text."""
+    """Turn KEY=VALUE words into options; values are JSON if they can be read as JSON, else text."""
     options: dict[str, Any] = {}
     for word in given:
         key, equals, text = word.partition("=")
@@ -128,7 +128,7 @@ def key_values(option: str, given: list[str]) -> dict[str, Any]:
 
 
 def with_task_options_of_depth(given: dict[str, Any], **flags: str | None) -> dict[str, Any]:
-    """Return the options given, with those of task depth that have flags among its options."""
+    """Return the options, with the flags of task depth (such as ``--loss``) as task options."""
     options = {name: value for name, value in flags.items() if value is not None}
     if not options:
         return given
@@ -136,7 +136,7 @@ def with_task_options_of_depth(given: dict[str, Any], **flags: str | None) -> di
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print one JSON object on stdout; what is not a finite number becomes ``null``."""
+    """Print one JSON object on stdout; infinite numbers and NaN become ``null``."""
     ascii_only = not holds_all_text(sys.stdout)
     print(json.dumps(_finite(value), indent=2, ensure_ascii=ascii_only, default=_plain))
 

@@ -30,7 +30,7 @@ def network(
     output: str | None = None,
     allow_approximate: bool = False,
 ) -> dict[str, Any]:
-    """Groups, widths, locked layers, parameters and MACs, by group; with a table, latency too."""
+    """Return groups, widths, locked layers, parameters and MACs; with a table, latency as well."""
     from netadapt.cli.models import load_with_input
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
@@ -115,7 +115,7 @@ def _add_share(shares: dict[str, float], module: str, share: float) -> None:
 
 
 def table(folder: Path) -> dict[str, Any]:
-    """The target of a table, its calibration, what it covers, its error on whole networks."""
+    """Return a table's target, calibration, coverage and error on whole networks."""
     from netadapt.cli.facts import rounded
     from netadapt.latency.catalogue import coverage
     from netadapt.latency.table import LatencyTable
@@ -161,7 +161,7 @@ def _calibration(calibration: "NetworkCalibration") -> dict[str, Any]:
 
 
 def tables(lut: Path) -> list[dict[str, Any]]:
-    """A line for each table under ``lut``; a damaged one with what is wrong with it."""
+    """Return one line per table under ``lut``; for a damaged table, it says what is wrong."""
     from netadapt.files import existing_folder
 
     existing_folder(lut, "folder of latency tables")
@@ -186,7 +186,7 @@ def _table_line(folder: Path) -> dict[str, Any]:
 
 
 def _validation(folder: Path) -> dict[str, Any]:
-    """A table's error on whole networks; empty where it was not validated."""
+    """Return a table's error on whole networks; empty if it was not validated."""
     from netadapt.latency.validation import load_validation, summarise
 
     if not (folder / "validation.csv").exists():
@@ -205,7 +205,7 @@ def _validation(folder: Path) -> dict[str, Any]:
 
 
 def run(folder: Path) -> dict[str, Any]:
-    """What a run was asked to do, and how far it is."""
+    """Return the options of a run and its progress."""
     from netadapt.search.journal import Journal
     from netadapt.search.replay import replayed
     from netadapt.search.run_folder import RunFolder

@@ -1,4 +1,4 @@
-"""How long a stage still takes, once that can be told."""
+"""Estimates the time left of a stage."""
 
 import time
 from collections.abc import Callable

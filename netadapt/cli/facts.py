@@ -21,15 +21,15 @@ HEADINGS = {
 
 
 class Output(Console):
-    """A console on stdout; who no longer reads it is told of by ``BrokenPipeError``."""
+    """A console on stdout. Raises ``BrokenPipeError`` if nobody reads stdout any more."""
 
     def on_broken_pipe(self) -> None:
-        """Raise on: rich would end the process with exit code 1."""
+        """Raise the error: rich would end the process with exit code 1."""
         raise BrokenPipeError
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:
-    """Print facts: lists of dictionaries as tables, dictionaries indented; empty words are not."""
+    """Print facts: lists of dictionaries as tables, dictionaries indented; skip empty texts."""
     console = stdout_console()
     for name, value in facts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -73,13 +73,13 @@ def _filled(words: Iterable[str], width: int) -> Iterator[str]:
 
 
 def stdout_console() -> Console:
-    """A console on stdout, as wide as the terminal; a pipe has no edge to wrap at."""
+    """Return a console on stdout, as wide as the terminal; in a pipe, lines do not wrap."""
     width = None if sys.stdout.isatty() else 1000
     return Output(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
-    """Lay out ``rows`` as a table: words to the left, numbers to the right, empty columns out."""
+    """Return ``rows`` as a table: text left, numbers right, no empty columns."""
     table = Table(title=title, box=None, padding=(0, 1), title_justify="left")
     columns = {
         name: _column([row[name] for row in rows])
@@ -96,7 +96,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> Tab
 
 
 def cell(value: object) -> str:
-    """Write one value: a range as ``8-64``, what is not known as nothing."""
+    """Return one value as text: a range as ``8-64``, an unknown value as nothing."""
     if value is None or value != value:
         return ""
     if isinstance(value, bool):
@@ -107,7 +107,7 @@ def cell(value: object) -> str:
 
 
 def _column(values: Sequence[object]) -> list[str]:
-    """Write the floats of a column with as many decimals as the longest of them has."""
+    """Return a column as text; all floats get as many decimals as the longest of them has."""
     cells = [cell(value) for value in values]
     decimals = max(
         (len(text.partition(".")[2]) for text, v in zip(cells, values, strict=True) if _real(v)),
@@ -132,7 +132,7 @@ def _heading(name: str) -> str:
 
 
 def rounded(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
-    """Return ``rows`` with floats as exact as is worth reading; ``ratio`` in a name counts."""
+    """Return ``rows`` with rounded floats; the column's name decides how many digits are kept."""
     return [
         {str(name): _rounded(value, _digits(str(name))) for name, value in row.items()}
         for row in rows

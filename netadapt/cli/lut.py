@@ -24,7 +24,7 @@ TITLES = {
     "fields": "the targets differ in",
     "kinds": "workloads of both by kind (ratio b to a: of the sums; p10, p50, p90 of single ones)",
     "whole_networks": "whole networks timed on both (ratio b to a)",
-    "movers": "biggest changes (apart: the ranges from p10 to p90 do not meet)",
+    "movers": "biggest changes (apart: the ranges from p10 to p90 do not overlap)",
     "only_a": "only in a",
     "only_b": "only in b",
 }
@@ -43,7 +43,7 @@ def table_folder(slug: str, lut: Path) -> Path:
     """Return the folder of the table that a user calls ``slug``.
 
     Raises:
-        UserError: there is none; the tables that there are, are named.
+        UserError: there is none; the message lists the tables that exist.
     """
     for folder in (Path(slug), lut / slug):
         if (folder / "target.json").exists():

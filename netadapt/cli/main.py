@@ -33,7 +33,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 INTERRUPTED = 130
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-MAY_BE_EMPTY = ("--cpus", "--provider")  # where nothing means the system's own choice
+MAY_BE_EMPTY = ("--cpus", "--provider")  # an empty value means the system's own choice
 
 app = typer.Typer(
     name="netadapt",
@@ -92,13 +92,13 @@ def main() -> None:
         _interrupted()
     except UsageError as error:
         _fail(error.format_message())  # type: ignore[attr-defined]
-    except BrokenPipeError:  # whoever read has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         discard_stdout()
         sys.exit(0)
     except OSError as error:
         if error.filename is not None:
             _fail(f"{error.filename}: {error.strerror or error}")
-        if error.errno not in CANNOT_WRITE:  # not about a file of the user's
+        if error.errno not in CANNOT_WRITE:  # a bug: the error is not about a file
             raise
         _fail(f"cannot write to stdout: {error.strerror}; free some space, or send it elsewhere")
     sys.exit(code)

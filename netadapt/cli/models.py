@@ -37,6 +37,6 @@ def load_with_input(
 
 
 def say_if_fresh(reference: str) -> None:
-    """Tell the user, on stderr, that a result is of fresh weights, if it is."""
+    """Say on stderr if a result is that of fresh, untrained weights."""
     if not is_file_reference(reference):
         say(f"{reference}: fresh weights, not trained")

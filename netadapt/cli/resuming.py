@@ -1,4 +1,4 @@
-"""What to type after an interrupt."""
+"""The command that continues after an interrupt."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ _inside = False
 
 @contextmanager
 def resumable(command: Callable[[], str | None]) -> Iterator[None]:
-    """Where the block is interrupted, say which command goes on, and interrupt.
+    """If the block is interrupted, print the command that continues, and interrupt.
 
     Args:
-        command: gives the command, or ``None`` if there is nothing to go on with yet. Of nested
-            blocks the outermost is asked: a training inside ``demo`` goes on by ``demo``.
+        command: returns the command, or ``None`` if there is nothing to continue yet. Of nested
+            blocks the outermost counts: a training inside ``demo`` is continued by ``demo``.
     """
     global _inside
     if _inside:

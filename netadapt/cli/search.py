@@ -27,7 +27,7 @@ def search(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="Trained network to start from; another word for --model. [default: none]",
+            help="Trained network to start from; the same as --model. [default: none]",
             rich_help_panel=NETWORK,
             metavar="FILE",
         ),
@@ -46,7 +46,7 @@ def search(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the run in --out; all other options are remembered. [default: off]",
+            help="Continue the run in --out; it remembers all other options. [default: off]",
             rich_help_panel=OUTPUT,
             show_default=False,
         ),
@@ -59,7 +59,7 @@ def search(
     if checkpoint and model:
         raise UserError("give --checkpoint or --model, not both")
     if resume and out is None:
-        raise UserError("--resume needs --out, the run to go on with")
+        raise UserError("--resume needs --out, the run to continue")
     given = with_task_options_of_depth(given, loss=loss, on_bad_sample=on_bad_sample)
     from netadapt.cli.search_view import SearchView
     from netadapt.search.start import default_folder
@@ -113,7 +113,7 @@ def _searched(
 
 
 def _again(given: dict[str, Any]) -> str:
-    """The words without which a resumed search would refuse what its run asks for."""
+    """Return the options that the command needs again to resume this run."""
     address = f" --address {given['address']}" if "address" in given else ""
     return address + trust_words()
 

@@ -40,7 +40,7 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the training in --out; it remembers all other options. [default: off]",
+            help="Continue the training in --out; it remembers all other options. [default: off]",
             rich_help_panel=OUTPUT,
             show_default=False,
         ),
@@ -48,10 +48,10 @@ def train(
     device: NoDevice = None,
     **given: Any,
 ) -> None:
-    """Train a network. Interrupt or kill it at any moment and go on with --resume."""
+    """Train a network. You can stop it at any moment and continue with --resume."""
     from netadapt.api import train as run
     from netadapt.cli.views import training_view
-    from netadapt.training.run import TrainFolder
+    from netadapt.training.folder import TrainFolder
 
     given = with_task_options_of_depth(given, loss=loss, on_bad_sample=on_bad_sample)
     if imagenet:

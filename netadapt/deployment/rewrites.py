@@ -1,4 +1,4 @@
-"""Rewrites of an ONNX graph that leave its answers as they are."""
+"""Rewrites of an ONNX graph that do not change its outputs."""
 
 import tempfile
 from collections import Counter

@@ -17,7 +17,7 @@ from netadapt.training.task import evaluating
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network saw of a photograph, and the depth it answers with.
+    """The part of a photograph that the network saw, and the depth it predicts.
 
     Attributes:
         path: the photograph.

@@ -27,7 +27,7 @@ Motions = list[tuple[Tensor, Tensor]]
 
 
 class SelfSupervisedTask(Task):
-    """Learns depth from three frames in a row, by seeing the middle one from its neighbours.
+    """Learns depth from three consecutive frames: the middle one is rendered from its neighbours.
 
     The network has a method ``training_outputs``, which answers images with disparities in
     [0, 1] of one or more scales, finest first, and a submodule ``pose``, which answers two

@@ -190,14 +190,14 @@ def _stacked(arrays: list[NDArray[np.float32]]) -> Tensor:
 
 
 def _require_depth(model: nn.Module, outputs: object, images: Tensor) -> None:
-    """Refuse what is not one map an image, as large as the image or smaller."""
+    """Refuse outputs that are not one map per image, as large as the image or smaller."""
     count, _, height, width = images.shape
     shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else ()
     if len(shape) == 4 and shape[:2] == (count, 1) and shape[2] <= height and shape[3] <= width:
         return
     raise UserError(
-        f"a depth network answers with {(count, 1, height, width)}, or smaller maps, to this "
-        f"data; {type(model).__name__} answers with {_described(outputs)}"
+        f"a depth network returns {(count, 1, height, width)}, or smaller maps, for this "
+        f"data; {type(model).__name__} returns {_described(outputs)}"
     )
 
 

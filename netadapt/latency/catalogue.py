@@ -43,7 +43,7 @@ def size_of(workload: Workload) -> str:
 
 
 def coverage(rows: Rows) -> pd.DataFrame:
-    """Return what was measured: a row a kind, what takes longest first.
+    """Return what was measured: one row per kind, those that take longest first.
 
     Columns: ``kind``, ``sizes`` (how many different ones), ``families``, ``workloads``,
     ``in_channels`` and ``out_channels`` (lowest and highest) and ``p50_us`` (likewise).
@@ -92,7 +92,7 @@ class Difference:
     networks: pd.DataFrame
 
     def by_kind(self) -> pd.DataFrame:
-        """Return a row a kind, the most time first, and a last one, ``all``.
+        """Return one row per kind, the most time first, and a last one, ``all``.
 
         Columns: ``kind``, ``shared`` (how many workloads), ``a_ms`` and ``b_ms`` (summed over
         them), ``ratio`` (of the sums), ``ratio_p10``, ``ratio_p50``, ``ratio_p90`` (of the
@@ -142,7 +142,7 @@ def difference(a: LatencyTable, b: LatencyTable) -> Difference:
 
 
 def _by_shape(rows: Rows) -> dict[Workload, tuple[Workload, Latency]]:
-    """A precision changes every dtype; what is computed stays the same."""
+    """Two precisions have different dtypes but compute the same."""
     return {replace(one, dtype=""): (one, latency) for one, latency in rows.items()}
 
 
@@ -183,7 +183,7 @@ def _shared_networks(a: LatencyTable, b: LatencyTable) -> pd.DataFrame:
 
 
 def _convolutions(table: LatencyTable) -> set[tuple[object, ...]]:
-    """What two runtimes agree on, whatever they fuse."""
+    """Facts that are the same in two runtimes, however they fuse."""
     return {
         (one.inputs[0][0], one.inputs[0][2:], one.kernel, one.stride, one.dilation)
         for one in table.rows

@@ -124,7 +124,7 @@ class _Lookup:
 
 
 class Surfaces:
-    """What a table says of every family of workloads, ready to be asked.
+    """The interpolation of every family of workloads in a table.
 
     Args:
         latencies: microseconds of each measured workload.

@@ -54,7 +54,7 @@ class LatencyPredictor:
 
     @property
     def calibration_note(self) -> str:
-        """Says so where the calibration is another network's; empty where it is this one's."""
+        """Says that the calibration is that of another network; empty if it is this network's."""
         subject = subject_of(self.prunable)
         mine, used = subject_in_words(**subject), self.calibration.subject
         if mine == used:
@@ -85,7 +85,7 @@ class LatencyPredictor:
         return latency
 
     def batch_or_nan(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
-        """As ``batch``, with NaN where a workload is outside what the table has measured."""
+        """Predict as ``batch`` does, with NaN for what the table has not measured."""
         total = np.zeros(len(widths))
         for start in range(0, len(widths), CHUNK):
             rows = widths[start : start + CHUNK]

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +16,22 @@ from pydantic import ValidationError
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, existing_folder, locked_folder, write_atomic
+from netadapt.latency.fields import (
+    MAX_SIZE,
+    WORKLOAD_COLUMNS,
+    integer,
+    parse_workload,
+    workload_fields,
+)
 from netadapt.latency.target import Target
-from netadapt.latency.workloads import Shape, Workload, coordinates, family
+from netadapt.latency.workloads import Workload
 from netadapt.texts import csv_problem, object_of, text_of
 from netadapt.wording import first_problem
 
-WORKLOAD_COLUMNS = (
-    "kind", "inputs", "out_channels", "kernel", "stride", "padding", "dilation", "groups",
-    "activation", "dtype",
-)  # fmt: skip
 COLUMNS = (*WORKLOAD_COLUMNS, "p10_us", "p50_us", "p90_us", "runs")
 MAX_BYTES = 200_000_000
 MAX_COLUMNS = 20_000  # of validation.csv: one for each channel group
-MAX_SIZE = 1 << 20  # channels, pixels
 SHORTEST_US, LONGEST_US = 0.01, 1e9
-WORDS = {"kind": r"[A-Za-z0-9_]+", "activation": r"[A-Za-z0-9_().,+-]*", "dtype": r"[a-z0-9_]+"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class LatencyTable:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the table for this process, and take over the rows that others added before.
+        """Lock the table for this process, and read the rows that others added before.
 
         Raises:
             UserError: another process fills it, or its folder cannot be written.
@@ -120,7 +121,7 @@ class LatencyTable:
                         folder.rmdir()
 
     def create(self) -> None:
-        """Write what is not there yet of an empty table. Raises ``UserError`` if it cannot."""
+        """Write the missing files of an empty table. Raises ``UserError`` if it cannot."""
         if not (self.folder / "latency.csv").exists():
             write_atomic(self.folder / "latency.csv", ",".join(COLUMNS) + "\n")
         if not (self.folder / "target.json").exists():
@@ -191,22 +192,6 @@ def _row(workload: Workload, latency: Latency) -> list[str]:
     ]
 
 
-def workload_fields(workload: Workload) -> list[str]:
-    """Return a workload as a table writes it, in the order of ``WORKLOAD_COLUMNS``."""
-    return [
-        workload.kind,
-        "+".join(map(_dashed, workload.inputs)),
-        str(workload.out_channels),
-        _dashed(workload.kernel),
-        _dashed(workload.stride),
-        _dashed(workload.padding),
-        _dashed(workload.dilation),
-        str(workload.groups),
-        workload.activation,
-        workload.dtype,
-    ]
-
-
 def _read_rows(path: Path) -> dict[Workload, Latency]:
     existing_file(path, "the table's rows")
     try:
@@ -240,60 +225,10 @@ def _parse(fields: list[str]) -> tuple[Workload, Latency]:
             f"quantiles {quantiles} are not microseconds that rise, with a median from "
             f"{SHORTEST_US:g} to {LONGEST_US:g}"
         )
-    latency = Latency(quantiles[0], quantiles[1], quantiles[2], _integer(runs))
+    latency = Latency(quantiles[0], quantiles[1], quantiles[2], integer(runs))
     if not 1 <= latency.runs <= MAX_SIZE:
         raise ValueError(f"{latency.runs} runs")
     return parse_workload(fields[: len(WORKLOAD_COLUMNS)]), latency
-
-
-def parse_workload(fields: Sequence[str]) -> Workload:
-    """Read what ``workload_fields`` returns.
-
-    Raises:
-        ValueError: a field holds what it cannot.
-    """
-    values = dict(zip(WORKLOAD_COLUMNS, fields, strict=True))
-    workload = Workload(
-        kind=values["kind"],
-        inputs=tuple(_shape(text) for text in values["inputs"].split("+")),
-        out_channels=_integer(values["out_channels"]),
-        kernel=_shape(values["kernel"]),
-        stride=_shape(values["stride"]),
-        padding=_shape(values["padding"]),
-        dilation=_shape(values["dilation"]),
-        groups=_integer(values["groups"]),
-        activation=values["activation"],
-        dtype=values["dtype"],
-    )
-    if workload.out_channels < 1 or workload.groups < 1:
-        raise ValueError("no channels or no groups")
-    if not all(size > 0 for shape in workload.inputs for size in shape):
-        raise ValueError(f"inputs {values['inputs']!r} have a size below 1")
-    for name, pattern in WORDS.items():
-        if not re.fullmatch(pattern, values[name]):
-            raise ValueError(f"{values[name]!r} is no {name}")
-    try:
-        family(workload), coordinates(workload)
-    except IndexError:
-        raise ValueError(f"inputs {values['inputs']!r} have no channels") from None
-    return workload
-
-
-def _dashed(shape: Shape) -> str:
-    return "x".join(map(str, shape))
-
-
-def _shape(text: str) -> Shape:
-    return tuple(_integer(part) for part in text.split("x")) if text else ()
-
-
-def _integer(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,7}", text):  # int() reads more: blanks, underscores, ...
-        raise ValueError(f"{text[:40]!r} is not an integer of at most 7 digits")
-    number = int(text)
-    if abs(number) > MAX_SIZE:
-        raise ValueError(f"{number} is larger than {MAX_SIZE}")
-    return number
 
 
 def _decimal(text: str) -> float:

@@ -39,7 +39,7 @@ def _checked_cpus(cpus: str) -> str:
 
 
 class Options(BaseModel):
-    """What a user chooses of a target."""
+    """The options of a target that a user chooses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,7 +85,7 @@ class Options(BaseModel):
 
     @classmethod
     def parse(cls, **given: object) -> "Options":
-        """Make options of what a user gave. Raises ``UserError`` if they are none."""
+        """Make options of the user's values. Raises ``UserError`` if they are wrong."""
         try:
             return cls.model_validate(given)
         except ValidationError as error:

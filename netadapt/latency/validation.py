@@ -9,7 +9,8 @@ from scipy.stats import spearmanr
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
-from netadapt.latency.table import LONGEST_US, MAX_BYTES, MAX_COLUMNS, MAX_SIZE
+from netadapt.latency.fields import MAX_SIZE
+from netadapt.latency.table import LONGEST_US, MAX_BYTES, MAX_COLUMNS
 from netadapt.texts import csv_problem, require_few_columns
 
 UNSTEADY = 3.0  # percent between two measurements of the same networks
@@ -19,7 +20,7 @@ VALIDATION_COLUMNS = ("network", "predicted_ms", "measured_ms", "repeat_ms")
 
 @dataclass(frozen=True)
 class Report:
-    """What a profile measured, and how far the table is from the clock.
+    """What a profile measured, and the table's error.
 
     Attributes:
         workloads: rows that the network needs at the designed widths.
@@ -91,7 +92,7 @@ def _energy_mape(validation: pd.DataFrame) -> float | None:
 
 
 def drift_percent(validation: pd.DataFrame) -> float:
-    """By how many percent the median network is slower than it was, from ``revalidate``."""
+    """Return by how many percent the median network is slower than before, from ``revalidate``."""
     return float(((validation["measured_ms"] / validation["then_ms"]).median() - 1) * 100)
 
 

@@ -28,7 +28,7 @@ class PublishedWeights:
     Attributes:
         source: where they come from, for messages.
         tensors: parameters and buffers under the names of the network they were trained in.
-        mean: what is subtracted from RGB in [0, 1], one number a channel; None if unknown.
+        mean: what is subtracted from RGB in [0, 1], one number per channel; None if unknown.
         std: what the difference is divided by; None if unknown.
         norm_eps: epsilon of the batch norms; None if it is the one of the network that loads them.
         is_checkpoint: whether :func:`netadapt.save_checkpoint` wrote the file.

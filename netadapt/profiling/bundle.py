@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
+from netadapt.latency.fields import workload_fields
 from netadapt.latency.fusion import FUSIONS, Fusion, rules_of
-from netadapt.latency.table import LatencyTable, workload_fields
+from netadapt.latency.table import LatencyTable
 from netadapt.latency.target import Options, Target
 from netadapt.latency.validation import Report
 from netadapt.latency.workloads import Workload, workload_map

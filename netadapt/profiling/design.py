@@ -47,7 +47,7 @@ def design_networks(
         workloads: of the network.
         widths: the full widths.
         multiple: channel counts are multiples of it, or of each group's own.
-        levels: widths a group, a prime, so that Latin squares over the levels exist; more where
+        levels: widths per group, a prime, so that Latin squares over the levels exist; more where
             there are more colours.
     """
     names = list(widths)

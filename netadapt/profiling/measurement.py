@@ -1,4 +1,4 @@
-"""The clock: how long whole networks take on a target."""
+"""Measures the latency of whole networks on a target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from netadapt.pruning.examples import Example, batch_of
 class LatencyStats:
     """Quantiles of a network's latency in ms, and how many runs they rest on.
 
-    ``energy_mj`` is the median of the millijoules a run, ``None`` where there is no counter.
+    ``energy_mj`` is the median of the millijoules per run, ``None`` if there is no counter.
     """
 
     p10_ms: float
@@ -32,7 +32,7 @@ class LatencyStats:
     def of(
         cls, seconds: NDArray[np.float64], energy_mj: NDArray[np.float64] | None = None
     ) -> "LatencyStats":
-        """Summarise ``(runs,)`` durations and the energy that each visit used a run."""
+        """Summarise ``(runs,)`` durations and the energy per run of each visit."""
         p10, p50, p90 = np.quantile(seconds * 1000, (0.1, 0.5, 0.9))
         energy = None if energy_mj is None else float(np.median(energy_mj))
         return cls(float(p10), float(p50), float(p90), len(seconds), energy)

@@ -1,4 +1,4 @@
-"""Filling a table: networks timed operation by operation, then held against the clock."""
+"""Fills a table: networks are timed by operation, and predictions compared with whole networks."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file
+from netadapt.latency.fields import WORKLOAD_COLUMNS, parse_workload
 from netadapt.latency.fusion import Fusion
-from netadapt.latency.table import WORKLOAD_COLUMNS, parse_workload
 from netadapt.latency.target import Options, Text
 from netadapt.latency.workloads import Workload
 from netadapt.profiling.agent.offline import FORMAT, digest
@@ -36,7 +36,7 @@ Date = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
 class Manifest(BaseModel):
-    """What a bundle asked for.
+    """The contents of a bundle.
 
     Attributes:
         id: of the bundle.

@@ -164,7 +164,7 @@ def _draw_budget(axes: Axes, budget_ms: float) -> None:
 
 
 def _test_note(run: RunView) -> str | None:
-    """Say what the test split says of the base and of the network chosen for the budget."""
+    """Return the test scores of the base and of the network chosen for the budget, in words."""
     if run.test not in run.candidates.columns:
         return None
     found = [

@@ -28,7 +28,7 @@ _SCORE_SUFFIXES = (HOLDOUT, "_test")
 
 @dataclass(frozen=True)
 class RunView:
-    """What one run folder says.
+    """The contents of one run folder.
 
     Attributes:
         path: the run folder.
@@ -112,12 +112,12 @@ class RunView:
 
     @property
     def measured(self) -> pd.DataFrame:
-        """The rows that the clock has timed, the base's included."""
+        """The rows that were measured, the base's included."""
         return self.candidates[self.candidates["measured_ms"].notna()]
 
     @property
     def goal(self) -> str:
-        """What the search was asked for, in words."""
+        """The search's goal, in words."""
         settings = self.settings
         if settings.min_accuracy is not None:
             return f"accuracy {settings.min_accuracy:g} kept"
@@ -131,7 +131,7 @@ class RunView:
 
     @property
     def has_goal(self) -> bool:
-        """Whether the run says what it was asked for."""
+        """Whether the run has its settings."""
         return self.goal != "goal not recorded"
 
     @property

@@ -109,7 +109,7 @@ def read_samples(path: Path) -> Samples:
 
 
 def _of_archive(archive: Any) -> Samples:
-    """Older files hold the answers of the base and of the final network alone."""
+    """Read samples; older files hold the outputs of the base and of the final network only."""
     known = ("candidates", "answers", "final") if "answers" in archive else ("base", "pruned")
     for name in ("rgb", "truth", "names", *known):
         if name not in archive:

@@ -25,7 +25,7 @@ WIDTH_INCHES = 8.0
 
 
 def tidy(axes: Axes) -> None:
-    """Give ``axes`` a faint grid behind the data and no box around it."""
+    """Give ``axes`` a faint grid behind the data and no frame."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#E4E4E4", linewidth=0.7)
     axes.set_axisbelow(True)

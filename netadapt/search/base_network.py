@@ -1,5 +1,6 @@
 """The network that a search starts from, traced, and the task it is for."""
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,20 +26,24 @@ class BaseNetwork:
 
     Attributes:
         settings: of the search.
-        weights: what ``load_model`` takes.
+        weights: what ``load_model`` takes, or a network, which is copied.
         batch: inputs per run on the target; the network is traced at it.
         precision: of the target; candidates are scored in int8 where it is ``int8``.
     """
 
     settings: SearchSettings
-    weights: Path | str
+    weights: nn.Module | Path | str
     batch: int
     precision: str = "fp32"
 
     @cached_property
     def model(self) -> nn.Module:
         """The network with its weights, in eval mode; fresh weights follow the run's seed."""
-        model = load_seeded(self.weights, self.settings.seed, output=self.settings.output).eval()
+        if isinstance(self.weights, nn.Module):
+            model = copy.deepcopy(self.weights).cpu().eval()
+        else:
+            weights, output = self.weights, self.settings.output
+            model = load_seeded(weights, self.settings.seed, output=output).eval()
         if self.settings.inputs:
             remember_inputs(model, self.settings.inputs)
         return model

@@ -1,4 +1,4 @@
-"""What networks take on the target, timed side by side with the base."""
+"""Latencies of networks on the target, measured side by side with the base."""
 
 import time
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ MAX_READINGS = 6
 
 @dataclass(frozen=True)
 class Times:
-    """p50 in ms of the base and of other networks; their ratios are those of shared rounds.
+    """p50 in ms of the base and of other networks, measured in the same rounds.
 
     Likewise the mJ of a run; ``None``, and nothing, without an energy counter.
     """
@@ -57,7 +57,7 @@ class Clock:
 
     @cached_property
     def not_attached(self) -> str | None:
-        """Why the clock cannot be asked, or ``None`` if the target is this machine."""
+        """Why nothing can be measured, or ``None`` if the target is attached."""
         return why_not_attached(self._target)
 
     def time(self, networks: Sequence[Widths]) -> Times:

@@ -1,4 +1,4 @@
-"""Where a search goes next: the target of an iteration, and when the walk ends."""
+"""The target of each iteration, and the end of the walk."""
 
 from netadapt.search.candidate import Candidate
 from netadapt.search.goal import Goal
@@ -9,7 +9,7 @@ from netadapt.search.strategies.base import Strategy
 
 
 class Course:
-    """A walk down to the goal, each iteration a little lower than the last.
+    """A walk down to the goal; each iteration's target is a little lower than the last.
 
     Targets are loads (see ``Goal``). What the clock says of a network counts before predictions.
     """
@@ -48,7 +48,7 @@ class Course:
 
 
 class Generations(Course):
-    """A number of generations, each cut from the base and free to lie anywhere."""
+    """A number of generations of networks, each pruned from the base to any size."""
 
     def target(self, state: SearchState, goal: Goal) -> float:
         """Return the budget itself: generations do not approach it step by step."""

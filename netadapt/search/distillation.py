@@ -14,7 +14,7 @@ WEIGHT = 1.0  # of the teacher beside the truth, in units of the outputs
 
 
 class DistilledTask(WrappedTask):
-    """A task whose loss also asks for the answers of a teacher.
+    """A task whose loss also contains the difference from a teacher's outputs.
 
     Args:
         task: the problem.
@@ -29,7 +29,7 @@ class DistilledTask(WrappedTask):
         self._teacher = channels_last(copy.deepcopy(teacher).eval())
 
     def loss(self, model: nn.Module, inputs: Any, targets: Targets) -> Tensor:
-        """The task's loss and the mean absolute difference from the teacher's answers."""
+        """Return the task's loss plus the mean absolute difference from the teacher's outputs."""
         answers: list[Tensor] = []
         hook = model.register_forward_hook(
             lambda _, __, output: answers.extend(output_tensors(output))

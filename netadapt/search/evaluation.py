@@ -1,4 +1,4 @@
-"""Evaluating a candidate: prune, fine-tune, score. A function of the job and nothing else."""
+"""Evaluates a candidate: prune, fine-tune, score. The result is a function of the job alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job. The weights are in its checkpoint.
+    """The result of a job. The weights are in its checkpoint.
 
     Attributes:
         name: of the candidate.
@@ -91,7 +91,7 @@ class Outcome:
     training_samples: int = 0
 
     def candidate(self, job: Job, costs: Mapping[Kind, float]) -> Candidate:
-        """Return the candidate: the one place where candidates are made."""
+        """Return the candidate. Candidates are created here only."""
         return Candidate(
             name=job.name,
             iteration=job.proposal.iteration,
@@ -111,7 +111,7 @@ class Outcome:
 
 
 class Evaluator:
-    """Evaluates jobs of one run, on the device of ``networks``; each process builds its own."""
+    """Evaluates jobs of one run on the device of ``networks``; each process has its own."""
 
     def __init__(self, base: BaseNetwork, networks: Networks) -> None:
         self._base = base
@@ -198,7 +198,7 @@ class QuantisedTask(WrappedTask):
 
 
 def training_samples(settings: SearchSettings, job: Job) -> int:
-    """Return how many training images ``job`` reads; one that diverges counts in full."""
+    """Return how many training images ``job`` reads; a job that diverges counts in full."""
     if job.adaptation == "recalibrate":
         return settings.recalibration_batches * settings.batch_size
     qat = job.adaptation == "qat"
@@ -207,7 +207,7 @@ def training_samples(settings: SearchSettings, job: Job) -> int:
 
 
 def failed(settings: SearchSettings, job: Job, failure: str) -> Outcome:
-    """Return the outcome of a ``job`` that was given up; it has no weights."""
+    """Return the outcome of a ``job`` that failed in its worker; it has no weights."""
     return Outcome(job.name, None, failure, training_samples=training_samples(settings, job))
 
 

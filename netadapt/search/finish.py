@@ -1,4 +1,4 @@
-"""After the walk: which points go on, and which one is the answer."""
+"""After the walk: which points are chosen, and which one is the answer."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ def pick_final(state: SearchState, goal: Goal) -> str:
 
 
 def why_ended(state: SearchState, goal: Goal, end: Candidate) -> str:
-    """Say why the walk ended at ``end``."""
+    """Return why the walk ended at ``end``, in words."""
     if goal.minimum is None:
         return f"within the budget: {shown(state, goal, state.current)}"
     kept = f"stopped at {end.name}: {end.score:.4g} on the holdout, {goal.minimum:.4g} or better"
@@ -69,7 +69,7 @@ def why_ended(state: SearchState, goal: Goal, end: Candidate) -> str:
 
 
 def already_met(state: SearchState, goal: Goal) -> str:
-    """Say by how much the base network is within the budgets."""
+    """Return by how much the base network is within the budgets, in words."""
     spare = 100 * (1 - goal.load(state.costs(state.base)))
     return (
         f"the base network is within the budget already, by {spare:.1f} %: "
@@ -78,7 +78,7 @@ def already_met(state: SearchState, goal: Goal) -> str:
 
 
 def drift(state: SearchState) -> tuple[str, ...]:
-    """Say what the base took at the start and at the end, if that differs by more than 3 %."""
+    """Return the base's latency at the start and end in words, if it changed by more than 3 %."""
     start, end = state.first_base_ms, state.base_ms
     if start is None or end is None or abs(end / start - 1) <= DRIFT:
         return ()
@@ -90,7 +90,7 @@ def drift(state: SearchState) -> tuple[str, ...]:
 
 
 def shown(state: SearchState, goal: Goal, candidate: Candidate) -> str:
-    """Say what ``candidate`` costs of each limit."""
+    """Return the costs of ``candidate`` beside their limits, in words."""
     costs = state.costs(candidate)
     return ", ".join(
         f"{costs[kind]:.3g} of {limit:.3g} {UNITS[kind]}" for kind, limit in goal.limits.items()

@@ -64,7 +64,7 @@ class Jobs:
 
     @property
     def channel_order(self) -> Criterion:
-        """Which channels of a group go first; one read off the weights can be chosen."""
+        """Return the order of channels: the strategy's, or the user's if it is by weights."""
         own, asked = self._strategy.channel_order, self._settings.importance
         return asked if asked and own in OF_WEIGHTS else own
 

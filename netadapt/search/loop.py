@@ -45,7 +45,7 @@ MEASURING_SHARE = 0.1  # of the search's time
 
 
 class Search:
-    """One run, from wherever its journal stands to the end."""
+    """One run, from the state in its journal to the end."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Search:
     def run(self) -> SearchState:
         """Search until a model within the budget is found, and finish the front."""
         state = self.state
-        self._clear_leftovers()
+        self._folder.clear_leftovers()
         if state.all_failed:
             self._begin_again()
         while not state.finished:
@@ -98,7 +98,7 @@ class Search:
         return state
 
     def walk(self) -> None:
-        """From the base, or wherever the walk stands, to the goal."""
+        """Walk from the base, or the last pick, to the goal."""
         state, strategy = self.state, self._strategy
         self._progress.opened(state, self._course, lambda at: self._problem.goal(at.base_ms))
         if not state.walk:
@@ -118,7 +118,7 @@ class Search:
             self._record(Selected(iteration=state.iteration, name=picked.name))
             if self._anchor_is_due():
                 self._anchor()
-            self._drop_weights()
+            self._folder.drop_weights(state.needed_checkpoints())
             self._write_results()
 
     @property
@@ -159,7 +159,7 @@ class Search:
         )
 
     def _anchor_is_due(self) -> bool:
-        """Whether to ask the clock now: at the start, near the budget, and as often as asked."""
+        """Whether to measure now: at the start, near the budget, and as the settings say."""
         state, every = self.state, self._settings.anchor_every
         known = state.anchor is not None and state.anchor.name == state.current.name
         if self._problem.clock.not_attached or known or state.proposals:
@@ -172,19 +172,19 @@ class Search:
         return self._problem.clock.seconds <= MEASURING_SHARE * elapsed
 
     def _keep(self, picked: Candidate) -> None:
-        """See to it that the weights of the pick are in the run folder."""
+        """Make sure that the weights of the pick are in the run folder."""
         for proposal in self.state.proposals:
             if proposal.name == picked.name:
                 self._executor.keep(self._jobs.short(self.state, proposal))
 
     def _met_by_base(self) -> bool:
-        """Whether there was nothing to search for."""
+        """Whether the base is within the budget already."""
         state, goal = self.state, self.goal
         alone = len(state.walk) == 1 and goal.minimum is None
         return alone and goal.met(state.costs(state.base))
 
     def _choose(self) -> None:
-        """Choose the points to go on with."""
+        """Choose the points to measure and fine-tune long."""
         points = self._course.points(self.state, self.goal)
         if self.goal.minimum is not None:
             self._progress.noted(why_ended(self.state, self.goal, points[-1]))
@@ -222,7 +222,7 @@ class Search:
         return any(goal.met(state.costs(state.candidates[name])) for name in state.chosen)
 
     def _go_on(self) -> None:
-        """Walk on from the end of the walk, which the last measurement found above the budget."""
+        """Continue the walk from its end, which was measured above the budget."""
         state = self.state
         base_ms, ms = state.base_ms, state.measured_ms(state.current)
         if base_ms is None or ms is None or self._corrections >= MAX_CORRECTIONS:
@@ -256,7 +256,7 @@ class Search:
         self._record(Finished(name=final))
 
     def _begin_again(self) -> None:
-        """Evaluate the candidates of an iteration anew that all failed before the run stopped."""
+        """Evaluate an iteration again in which all candidates failed before the run stopped."""
         journal = reversed(self._journal.events)
         began = next(event for event in journal if isinstance(event, IterationBegan))
         self._record(began.model_copy(update={"training_samples": 0}))
@@ -312,15 +312,3 @@ class Search:
         problem = self._problem
         primary, reported = problem.base.task.primary, problem.reported
         write_results(self._folder, self.state, primary, reported, ending)
-
-    def _drop_weights(self) -> None:
-        """Delete weights that no later step can ask for."""
-        needed = self.state.needed_checkpoints()
-        for path in self._folder.checkpoints.glob("*.safetensors"):
-            if f"checkpoints/{path.name}" not in needed:
-                path.unlink(missing_ok=True)
-
-    def _clear_leftovers(self) -> None:
-        """Remove temporary files of a process that was killed while it wrote."""
-        for path in (*self._folder.path.glob(".*.tmp*"), *self._folder.checkpoints.glob(".*.tmp*")):
-            path.unlink(missing_ok=True)

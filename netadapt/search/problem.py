@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from netadapt.errors import UserError
 from netadapt.latency.predictor import LatencyPredictor
@@ -32,11 +33,11 @@ class Problem:
 
     Attributes:
         settings: what was asked for.
-        weights: where the weights start: a checkpoint, or what the settings name.
+        weights: where the weights start: a checkpoint, what the settings name, or the network.
     """
 
     settings: SearchSettings
-    weights: Path | str
+    weights: nn.Module | Path | str
 
     @cached_property
     def table(self) -> LatencyTable:

@@ -1,9 +1,9 @@
-"""The folder of a run: what lies where, and who may write it."""
+"""The folder of a run: its files, and the lock of the process that writes them."""
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class RunFolder:
         return folder
 
     def settings(self) -> SearchSettings:
-        """Read what the run was asked to do; before it is done, ``settings.require_trusted``."""
+        """Read the run's settings; check ``require_trusted`` before you act on them."""
         values = self._run_json()
         try:
             return SearchSettings.stored({k: v for k, v in values.items() if k not in NOT_SETTINGS})
@@ -125,7 +125,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Weights that can still be asked for."""
+        """Weights that a later step can still need."""
         return self.path / "checkpoints"
 
     @property
@@ -137,6 +137,17 @@ class RunFolder:
     def samples(self) -> Path:
         """Photographs with ground truth, base and pruned predictions."""
         return self.path / "samples.npz"
+
+    def clear_leftovers(self) -> None:
+        """Remove the temporary files that a process killed during a write leaves behind."""
+        for path in (*self.path.glob(".*.tmp*"), *self.checkpoints.glob(".*.tmp*")):
+            path.unlink(missing_ok=True)
+
+    def drop_weights(self, needed: Collection[str]) -> None:
+        """Delete all weights but those ``needed``, which are relative to the run folder."""
+        for path in self.checkpoints.glob("*.safetensors"):
+            if f"checkpoints/{path.name}" not in needed:
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What a search hands back."""
+"""The result of a search."""
 
 import importlib
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class SearchRun:
     Attributes:
         folder: everything it wrote.
         final: checkpoint of the model within the budgets, or above the accuracy, asked for.
-        predicted_only: why the clock was not asked, or ``None`` if it was.
+        predicted_only: why nothing was measured, or ``None`` if it was.
         notes: what the user should know of the result, a line each.
     """
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from torch import nn
+
 from netadapt.errors import UserError
 from netadapt.interrupts import on_interrupt
 from netadapt.latency.validation import warning_of
@@ -41,16 +43,24 @@ def start_search(
     out: Path,
     progress: SearchProgress | None = None,
     shared: Path | None = None,
+    network: nn.Module | None = None,
 ) -> SearchRun:
     """Check everything, create the run folder, and search.
 
-    ``shared`` is a folder through which several runs share their candidates.
+    Args:
+        settings: the options of the search.
+        out: the run folder, new or empty.
+        progress: is called at every step.
+        shared: a folder through which several runs share their candidates.
+        network: the network of ``settings``, if it is an object: the run keeps a copy of it.
 
     Raises:
         UserError: what the user can fix, before anything is written where that can be known.
     """
     load_strategy(settings.strategy)
-    problem = Problem(settings, settings.model)
+    if network is not None:
+        settings = settings.model_copy(update={"model": str(out / BASE)})
+    problem = Problem(settings, network or settings.model)
     problem.check()
     base = problem.base
     sources = sources_of(problem)
@@ -89,7 +99,7 @@ def resume_search(
 def resumed_settings(
     settings: SearchSettings, given: Mapping[str, object], path: Path
 ) -> SearchSettings:
-    """Return what a search goes on with: ``settings`` of the file ``path`` and another executor.
+    """Return the settings of a resumed search: those of the file ``path`` and another executor.
 
     Raises:
         UserError: ``given`` contradicts the file, or the file asks for code that the user has

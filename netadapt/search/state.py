@@ -1,4 +1,4 @@
-"""Where a search stands, rebuilt from its journal and from nothing else."""
+"""The state of a search, rebuilt from its journal alone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     )
     from netadapt.training.dataset_task import DatasetTask
     from netadapt.training.device import compute_device
+    from netadapt.training.folder import TrainFolder, read_config
     from netadapt.training.loop import TrainingDiverged, TrainState, fit
     from netadapt.training.progress import Progress
-    from netadapt.training.run import TrainFolder, read_config, run_training
+    from netadapt.training.run import run_training
     from netadapt.training.settings import TrainConfig, TrainSettings
     from netadapt.training.task import Samples, Scores, Split, Targets, Task
     from netadapt.training.tasks import open_task
@@ -55,7 +56,7 @@ __getattr__ = lazily(
         "Targets": "netadapt.training.task",
         "Task": "netadapt.training.task",
         "TrainConfig": "netadapt.training.settings",
-        "TrainFolder": "netadapt.training.run",
+        "TrainFolder": "netadapt.training.folder",
         "TrainSettings": "netadapt.training.settings",
         "TrainState": "netadapt.training.loop",
         "TrainingDiverged": "netadapt.training.loop",
@@ -66,7 +67,7 @@ __getattr__ = lazily(
         "load_checkpoint": "netadapt.training.checkpoint",
         "load_model": "netadapt.training.checkpoint",
         "open_task": "netadapt.training.tasks",
-        "read_config": "netadapt.training.run",
+        "read_config": "netadapt.training.folder",
         "save_checkpoint": "netadapt.training.checkpoint",
         "run_training": "netadapt.training.run",
     },

@@ -7,8 +7,8 @@ from typing import Any
 
 from netadapt.errors import UserError
 from netadapt.factories import from_file, trust_named
+from netadapt.training.folder import TrainFolder, read_config
 from netadapt.training.recipes import Recipe, recipe_for
-from netadapt.training.run import TrainFolder, read_config
 from netadapt.training.settings import TrainConfig, TrainRequest, TrainSettings
 from netadapt.training.task import Task
 from netadapt.training.tasks import open_task

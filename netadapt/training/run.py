@@ -1,119 +1,44 @@
 """``netadapt train``: a training that can be killed at any moment and resumed to the same bits."""
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from torch import nn
 
-from netadapt.checksums import FACTS, Source, facts_of, listing_checksum, with_accepted
+from netadapt.checksums import facts_of
 from netadapt.errors import UserError
-from netadapt.factories import require_trusted, trust_named
-from netadapt.files import existing_file, existing_folder, provisional_folder, write_atomic
+from netadapt.factories import trust_named
+from netadapt.files import provisional_folder, write_atomic
 from netadapt.interrupts import StopRequest, on_interrupt
-from netadapt.options import refusal, with_task_options
-from netadapt.texts import object_of, require_few_columns
 from netadapt.training.average import averaged
 from netadapt.training.checkpoint import (
     checkpoint_info,
     load_checkpoint,
     load_moments,
     load_seeded,
-    require_trusted_model,
     save_checkpoint,
+)
+from netadapt.training.folder import (
+    Row,
+    TrainFolder,
+    read_config,
+    read_history,
+    require_same,
+    require_unchanged_data,
+    sources_of_data,
+    write_config,
 )
 from netadapt.training.loop import TrainState, fit
 from netadapt.training.progress import Progress, Silent
-from netadapt.training.settings import TrainConfig, TrainSettings
+from netadapt.training.settings import TrainConfig
 from netadapt.training.task import Task
 from netadapt.training.trial import remember_inputs
-
-Row = dict[str, Any]
-MAX_COLUMNS = 1000  # of a history
-
-
-@dataclass(frozen=True)
-class TrainFolder:
-    """The files of a training.
-
-    ``last`` holds the current weights and optimizer state, ``best`` the weights with the best
-    holdout score, ``final`` those after the last step. All three are checkpoints.
-    """
-
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The :class:`TrainConfig`."""
-        return self.path / "config.json"
-
-    @property
-    def history(self) -> Path:
-        """One row for each time the holdout was scored."""
-        return self.path / "history.csv"
-
-    @property
-    def last(self) -> Path:
-        """The state to continue from; written last, so the other files are at least as new."""
-        return self.path / "last.safetensors"
-
-    @property
-    def best(self) -> Path:
-        """The weights with the best primary score on the holdout."""
-        return self.path / "best.safetensors"
-
-    @property
-    def final(self) -> Path:
-        """The result; written when the training ends."""
-        return self.path / "model.safetensors"
-
-    def clear_leftovers(self) -> None:
-        """Remove the temporary files that a process killed during a write leaves behind."""
-        for file in (self.config, self.history, self.last, self.best, self.final):
-            for leftover in self.path.glob(f".{file.stem}.*.tmp{file.suffix}"):
-                leftover.unlink(missing_ok=True)
-
-
-def read_config(folder: Path) -> TrainConfig:
-    """Read the configuration that a training was started with.
-
-    Raises:
-        UserError: there is no training, ``config.json`` is damaged, or it names code of the user's
-            own that is neither named nor trusted in this call.
-    """
-    path = TrainFolder(existing_folder(folder, "training")).config
-    if not path.exists():
-        raise UserError(
-            f"{folder} is not a training: it has no {path.name}; name a folder a training wrote"
-        )
-    values = _config_json(path)
-    try:
-        known = with_task_options({n: v for n, v in values.items() if n not in FACTS})
-        if "options" in known:  # the former name of ``model_options``
-            known["model_options"] = known.pop("options")
-        config = TypeAdapter(TrainConfig).validate_python(known)
-    except ValidationError as error:
-        problem = refusal(error, TrainConfig, TrainSettings).removeprefix("--")
-        raise UserError(f"{path} is damaged: {problem}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-    require_trusted_model(config.model, path)
-    require_trusted(config.task, "task", path)
-    return config
-
-
-def _config_json(path: Path) -> dict[str, Any]:
-    try:
-        return object_of(existing_file(path, "training config"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def run_training(
@@ -125,6 +50,7 @@ def run_training(
     accept_changed: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    network: nn.Module | None = None,
 ) -> Path:
     """Train as ``config`` says and return the path of the final checkpoint.
 
@@ -140,6 +66,7 @@ def run_training(
         accept_changed: continue although the data have changed since.
         device: where to train.
         progress: is called after every step.
+        network: the network of ``config``, if it is an object: a copy of it is trained.
 
     Raises:
         UserError: ``out`` is not empty, or belongs to another config; the data have changed; the
@@ -149,14 +76,17 @@ def run_training(
     trust_named(config.model, config.task)
     begun = resume and folder.config.exists()
     if begun:
-        _check_same(read_config(out), config, out)
-        _check_data(folder, task, accept_changed)
+        require_same(read_config(out), config, out)
+        require_unchanged_data(folder, task, accept_changed)
     if resume:
         folder.clear_leftovers()
     with nullcontext() if begun else provisional_folder(out, "training folder", folder.last.exists):
         if not begun:
+            if network is not None:
+                save_checkpoint(network, folder.start, input_size=config.input_size)
+                config = replace(config, model=str(folder.start))
             values = TypeAdapter(TrainConfig).dump_python(config, mode="json")
-            _write_config(folder, values | facts_of(_sources(task)))
+            write_config(folder, values | facts_of(sources_of_data(task)))
         state, rows, part = TrainState(), [], _Part()
         if resume and folder.last.exists():
             model = load_checkpoint(folder.last)
@@ -312,59 +242,3 @@ def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
         if name not in ("step", "lr", "loss", "seconds")
     }
     return {"step": int(row["step"]), "data": config.data or config.task, **scores}
-
-
-def read_history(path: Path, step: int) -> list[Row]:
-    """Return the rows up to ``step``: a killed process may have left a row without its weights.
-
-    Raises:
-        UserError: the file is missing or damaged, or has no row of ``step``.
-    """
-    if step == 0:
-        return []
-    try:
-        require_few_columns(existing_file(path, "training history"), MAX_COLUMNS)
-        table = pd.read_csv(path, float_precision="round_trip")
-        rows: list[Row] = table[table["step"] <= step].astype(object).to_dict("records")  # type: ignore[assignment]
-        if not rows or rows[-1]["step"] != step:
-            raise ValueError(f"no row of step {step}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is damaged; restore it, or start again in another folder"
-        ) from error
-    return rows
-
-
-def _check_same(before: TrainConfig, now: TrainConfig, out: Path) -> None:
-    old, new = (_flat(asdict(config)) for config in (before, now))
-    names = dict.fromkeys([*new, *old])
-    changed = [
-        f"{name} was {old.get(name)}, not {new.get(name)}"
-        for name in names
-        if old.get(name) != new.get(name)
-    ]
-    if changed:
-        raise UserError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
-
-
-def _sources(task: Task) -> dict[str, Source]:
-    if not task.data_files:
-        return {}
-    return {"data": Source(f"the data {task.spec}", listing_checksum(task.data_files))}
-
-
-def _check_data(folder: TrainFolder, task: Task, accept: bool) -> None:
-    """Refuse data that have changed since the training began, unless the user accepts that."""
-    values = with_accepted(_config_json(folder.config), _sources(task), folder.config, accept)
-    if values is not None:
-        _write_config(folder, values)
-
-
-def _write_config(folder: TrainFolder, values: Mapping[str, Any]) -> None:
-    write_atomic(folder.config, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-
-
-def _flat(config: dict[str, Any]) -> dict[str, Any]:
-    settings: dict[str, Any] = config.pop("settings")
-    options: dict[str, Any] = config.pop("task_options")
-    return config | dict(sorted(options.items())) | settings

@@ -104,7 +104,7 @@ def test_prepare_gives_the_head_the_statistics_of_the_data():
 
 
 def test_a_network_that_is_not_for_depth_is_refused():
-    with pytest.raises(UserError, match=r"answers with \(3, 5, 64, 64\)"):
+    with pytest.raises(UserError, match=r"returns \(3, 5, 64, 64\)"):
         fake_task().score(nn.Conv2d(3, 5, 1), "test")
 
 

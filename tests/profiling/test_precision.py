@@ -160,6 +160,7 @@ def test_int8_graphs_travel_with_the_beginnings_of_the_full_weights(small: Pruna
 
 def test_bf16_rounds(small: PrunableModel) -> None:
     """OpenVINO's own answers differ in the third digit, not in the seventh."""
+    pytest.importorskip("openvino")
     answers = {}
     for precision in ("fp32", "bf16"):
         here = target("openvino", precision)

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from mortal import dies
 from search_case import WIDTHS, search_on
+from strategy_case import WALKING
+from torch import nn
 
 import netadapt
 from netadapt.report import plot_front, read_run
@@ -96,3 +98,21 @@ def test_a_killed_evolution_resumes_to_the_same(runs, elsewhere, tmp_path):
     assert resumed.final.name == undisturbed.final.name
     assert resumed.final.read_bytes() == undisturbed.final.read_bytes()
     assert resumed.summary == undisturbed.summary
+
+
+@pytest.mark.parametrize("strategy", [*WALKING, "evolution"])
+def test_locked_groups_stay_as_wide_whatever_the_strategy(elsewhere, tmp_path, strategy):
+    arguments = {name: value for name, value in elsewhere.items() if name != "budget_ms"}
+    quick = QUICK | {"short_steps": 0, "long_steps": 0, "speedup": 1.02, "strategy": strategy}
+    run = netadapt.search(**arguments | quick, lock=["conv5.3"], out=tmp_path / "run")
+    base, final = netadapt.load_model(elsewhere["model"]), netadapt.load_model(run.final)
+    before, after = (
+        {name: module.out_channels for name, module in model.named_modules()
+         if isinstance(module, nn.Conv2d)}
+        for model in (base, final)
+    )  # fmt: skip
+    narrower = {name for name in before if after[name] < before[name]}
+    assert narrower
+    assert "conv5.3" not in narrower
+    assert "conv5.3" not in run.candidates.columns
+    assert before["conv5.3"] == 32  # it could be narrower

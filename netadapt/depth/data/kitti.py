@@ -4,7 +4,7 @@
 likewise, ``velodyne_points/data/NNNNNNNNNN.bin``, and in ``DIR/DATE`` ``calib_cam_to_cam.txt``
 and ``calib_velo_to_cam.txt``. Depth is the laser scan projected into the photograph.
 
-``DIR/splits/eigen_{train,val,test}_files.txt`` say what lies in which split, a line a frame:
+``DIR/splits/eigen_{train,val,test}_files.txt`` say the frames of each split, a line per frame:
 ``DATE/DATE_drive_NNNN_sync NUMBER l`` (or ``r``: camera 3). Without ``splits/`` all frames of
 camera 2 are taken and cut by drive.
 """

@@ -13,7 +13,7 @@ from netadapt.depth.models.encoders import normalise_for, timm_network
 SKIPS = {"norm0": 64, "pool0": 64, "transition1": 128, "transition2": 256}
 BOTTLENECK = 1664
 WIDTHS = (832, 416, 208, 104)
-SCALE = 10.0  # metres; the network answers with SCALE / depth
+SCALE = 10.0  # metres; the network computes SCALE / depth
 NEAREST_ANSWER, FARTHEST_ANSWER = 100.0, 1.0  # 0.1 m and 10 m
 INITIAL_ANSWER = 4.0  # 2.5 m
 

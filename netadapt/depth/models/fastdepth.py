@@ -138,7 +138,7 @@ class FastDepth(nn.Module):
     def set_depth_statistics(self, mean: float, std: float) -> None:
         """Make a fresh head answer, while training, with this mean and deviation (metres).
 
-        The head ends in a BN, so an untrained network answers with mean 0 and deviation 1
+        The head ends in a BN, so the output of an untrained network has mean 0 and deviation 1
         whatever the data; its scale and bias move too slowly to learn metres. A trained head
         stays as it is.
         """

@@ -45,7 +45,7 @@ class Timing:
     Attributes:
         seconds: ``(sessions, rounds, runs)`` durations.
         runs: the same shape: which of its session's runs each was, counted from 0.
-        energy_mj: ``(sessions, rounds)`` millijoules a run; ``None`` without a counter.
+        energy_mj: ``(sessions, rounds)`` millijoules per run; ``None`` without a counter.
     """
 
     seconds: NDArray[np.float64]

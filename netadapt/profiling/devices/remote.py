@@ -155,7 +155,7 @@ def _durations(values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 class _Steps:
-    """Counts steps up, whatever is told twice."""
+    """Counts steps; a step that is reported twice counts once."""
 
     def __init__(self, on_step: Callable[[], None]) -> None:
         self._on_step = on_step

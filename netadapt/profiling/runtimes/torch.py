@@ -30,7 +30,7 @@ class TorchRuntime(Runtime):
         return True
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
-        """Nothing to prepare: networks run as they are.
+        """Networks need no preparation.
 
         Raises:
             UserError: the target is a GPU that PyTorch does not see.

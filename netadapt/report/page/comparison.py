@@ -46,7 +46,7 @@ def comparison_data(runs: Sequence[RunView]) -> dict[str, Any] | None:
 
 
 def _alike(settings: Mapping[str, Any]) -> str:
-    """What runs have in common that differ in nothing but their seeds; empty if not known."""
+    """Return what runs with different seeds have in common; empty if unknown."""
     return repr(
         sorted((name, repr(v)) for name, v in settings.items() if name not in _SEED)
     ) * bool(settings)

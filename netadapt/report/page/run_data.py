@@ -25,7 +25,7 @@ _SHOWN_ALWAYS = ("base", "long")
 
 @dataclass(frozen=True)
 class Detail:
-    """How much of a run goes into its page.
+    """Limits of what a page contains.
 
     Attributes:
         dominated: candidates off the front at most, the best scores first.
@@ -147,7 +147,7 @@ def _answer(run: RunView, events: RunEvents | None) -> str | None:
 
 
 def _state(run: RunView, events: RunEvents | None) -> dict[str, Any]:
-    """Say how far the run is; of a run without a journal that is not known."""
+    """Return how far the run is, in words; unknown for a run without a journal."""
     if events is None:
         return {"finished": None, "text": "no journal: the tables alone are shown"}
     if events.answer is not None:

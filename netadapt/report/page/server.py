@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: PageServer
 
     def do_GET(self) -> None:
-        """Answer for this machine's own names alone: no other site may read the page."""
+        """Answer requests to this machine's own names only: no other site may read the page."""
         host = self.headers.get("Host", "").rpartition(":")[0]
         if host not in (HOST, "localhost"):
             self._answer(403, "text/plain", b"this page is served to this machine alone\n")
@@ -101,4 +101,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing of each request."""
+        """Do not log requests."""

@@ -20,18 +20,18 @@ class Executor(ABC):
 
     @abstractmethod
     def map(self, jobs: Sequence[Job]) -> Iterator[Outcome | Retried]:
-        """Yield each job's outcome, in the order in which they are done.
+        """Yield the outcome of each job when it is done.
 
         The weights are in the run folder by then. An attempt that failed through no fault of the
         candidate is reported and made again. Ends early if it is drained.
         """
 
     def keep(self, job: Job) -> None:  # noqa: B027  (a hook, not a duty)
-        """See to it that the weights of a candidate that is to go on are in the run folder."""
+        """Make sure that the weights of a picked candidate are in the run folder."""
 
     def drain(self) -> None:
-        """Begin no further job; those in flight are finished."""
+        """Start no further job; those in progress are finished."""
         self.draining = True
 
     def close(self) -> None:  # noqa: B027  (a hook, not a duty)
-        """Let go of all that it holds; jobs in flight are lost."""
+        """Free all resources; jobs in progress are lost."""

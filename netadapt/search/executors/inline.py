@@ -7,7 +7,7 @@ from netadapt.search.executors.base import Executor
 
 
 class InlineExecutor(Executor):
-    """Evaluates in the process of the search, in order, each job when it is asked for."""
+    """Evaluates jobs one after the other in the process of the search."""
 
     def __init__(self, evaluate: Callable[[Job], Outcome]) -> None:
         self._evaluate = evaluate

@@ -21,7 +21,7 @@ MAX_REASON = 300  # characters
 
 
 class WorkerFault(Exception):  # noqa: N818  (named for what happened)
-    """An attempt failed; the text says how, as in "its worker died"."""
+    """An attempt failed; the text gives the reason, such as "its worker died"."""
 
 
 class OutOfMemory(WorkerFault):
@@ -36,7 +36,7 @@ class Crew(ABC):
 
     @abstractmethod
     def room(self) -> int:
-        """How many workers there is room for, those that live included."""
+        """Return how many workers there can be, running ones included."""
 
     @abstractmethod
     def hire(self) -> tuple[Hashable, Hashable]:
@@ -44,11 +44,11 @@ class Crew(ABC):
 
     @abstractmethod
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Make ready what the workers need for ``jobs``."""
+        """Prepare what the workers need for ``jobs``."""
 
     @abstractmethod
     def ask(self, worker: Any, job: Job) -> Hashable:
-        """Ask ``worker`` to evaluate ``job``; return the ticket."""
+        """Let ``worker`` evaluate ``job``; return the ticket."""
 
     @abstractmethod
     def done(self, tickets: Sequence[Any], seconds: float) -> list[Any]:
@@ -56,7 +56,7 @@ class Crew(ABC):
 
     @abstractmethod
     def take(self, ticket: Any) -> Any:
-        """Return what a ticket that is done gave: an outcome, its weights in the run folder.
+        """Return the outcome of a finished ticket; its weights are in the run folder.
 
         Raises:
             WorkerFault: the attempt failed: no worker, no memory, an error.
@@ -65,28 +65,28 @@ class Crew(ABC):
 
     @abstractmethod
     def idle_seconds(self, worker: Any) -> float:
-        """How long ``worker`` has shown no sign that it is at what it was asked to do."""
+        """Return how many seconds ``worker`` has shown no sign of work."""
 
     @abstractmethod
     def dismiss(self, worker: Any) -> None:
-        """End ``worker``, whatever it is doing."""
+        """Stop ``worker`` at once."""
 
     @abstractmethod
     def check(self) -> None:
-        """Raise a ``UserError`` if the engine itself is gone."""
+        """Raise a ``UserError`` if the engine has stopped."""
 
     @abstractmethod
     def close(self) -> None:
-        """End all workers, and the engine if it was started for them."""
+        """Stop all workers, and the engine if it was started for them."""
 
     def now(self) -> float:
-        """Seconds of a clock that nobody sets."""
+        """Return the seconds of a monotonic clock."""
         return time.monotonic()
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How much goes wrong before something is given up.
+    """How many failures and how much waiting are tolerated.
 
     Attributes:
         attempts: of one candidate, in all.
@@ -117,7 +117,7 @@ class _InFlight:
 
 
 class Pool(Executor):
-    """Keeps a crew at work: one job a worker at a time, each until it has a candidate.
+    """Gives each worker of a crew one job at a time, until every job has an outcome.
 
     Args:
         crew: the workers.
@@ -148,7 +148,7 @@ class Pool(Executor):
         self._seconds: dict[str, deque[float]] = {}
 
     def map(self, jobs: Sequence[Job]) -> Iterator[Outcome | Retried]:
-        """Yield outcomes as they are done, and the attempts that are made again.
+        """Yield outcomes when they are done, and attempts that are repeated.
 
         Raises:
             UserError: no worker can be started, or the engine is gone; the run can be resumed.
@@ -173,7 +173,7 @@ class Pool(Executor):
         self._crew.close()
 
     def _hire(self) -> None:
-        """Start workers while there is room and work for them."""
+        """Start workers while there are free places and waiting jobs."""
         here = len(self._starting) + len(self._idle) + len(self._in_flight)
         wanted = min(self._crew.room(), len(self._in_flight) + len(self._waiting))
         if self._failed_starts < MAX_FAILED_STARTS:
@@ -219,7 +219,7 @@ class Pool(Executor):
         return outcome
 
     def _overdue(self) -> Iterator[Outcome | Retried]:
-        """Give up attempts that hang."""
+        """Abort attempts that hang."""
         for ticket, flight in list(self._in_flight.items()):
             sign = self._sign_of_hanging(flight)
             if sign is not None:
@@ -241,7 +241,7 @@ class Pool(Executor):
         return None
 
     def _again(self, flight: _InFlight, fault: WorkerFault) -> Outcome | Retried:
-        """Give a job another attempt with another worker, or give it up."""
+        """Repeat a job with another worker, or record it as failed."""
         self._crew.dismiss(flight.worker)
         attempt, reason = flight.attempt, str(fault)[:MAX_REASON]
         if attempt.number >= self._patience.attempts:

@@ -184,7 +184,7 @@ class RayCrew(Crew):
         return checked
 
     def idle_seconds(self, worker: Any) -> float:
-        """How long an actor has not answered, or has taken next to no processor time."""
+        """Return for how long an actor has not answered, or has used almost no processor time."""
         pulse, now = self._pulses[worker], time.monotonic()
         answered = ray.wait([pulse.ticket], timeout=0, fetch_local=False)[0]
         if answered and now - pulse.asked > PULSE_SECONDS:
@@ -203,7 +203,7 @@ class RayCrew(Crew):
         ray.kill(worker)
 
     def check(self) -> None:
-        """Knock at the head from time to time."""
+        """Check from time to time that the head still answers."""
         now = time.monotonic()
         if now - self._asked < CONNECT_SECONDS:
             return
@@ -217,7 +217,7 @@ class RayCrew(Crew):
             )
 
     def close(self) -> None:
-        """Kill the actors, and leave Ray or end the one that was started here."""
+        """Kill the actors; leave the cluster, or stop the Ray that was started here."""
         if self._answered != self._asked:  # Ray would wait for its head
             return
         for worker in list(self._workers):
@@ -268,7 +268,7 @@ def _answers(address: str) -> bool:
 
 
 def _fault(cause: BaseException) -> WorkerFault:
-    """What an exception in a worker means here."""
+    """Return the error here that an exception in a worker stands for."""
     if isinstance(cause, WorkerFault):
         return cause
     name = "" if isinstance(cause, UserError) else f"{type(cause).__name__}: "

@@ -24,7 +24,7 @@ _OUTCOME = TypeAdapter(Outcome)
 
 
 class SharingExecutor(Executor):
-    """Asks what sibling runs have scored before it lets ``inner`` evaluate.
+    """Looks up the scores of sibling runs before ``inner`` evaluates a job.
 
     Scores are kept, weights are not: those of a candidate that another run scored and dropped are
     made again if it is picked here. (They come out the same: on the CPU, bit for bit.)
@@ -46,7 +46,7 @@ class SharingExecutor(Executor):
         self._shared = shared
 
     def map(self, jobs: Sequence[Job]) -> Iterator[Outcome | Retried]:
-        """Yield the outcomes that are known already, then those of ``inner``."""
+        """Yield the outcomes that are known, then those of ``inner``."""
         digests: dict[str, str] = {}
         keys = {job.name: self._key(job, digests) for job in jobs}
         unknown = []
@@ -62,22 +62,22 @@ class SharingExecutor(Executor):
             yield outcome
 
     def keep(self, job: Job) -> None:
-        """Make the weights of a candidate that is to go on, if only its score is here."""
+        """Train the weights of a picked candidate again, if only its score is known."""
         if not (self._folder / job.checkpoint).exists():
             for _ in self._inner.map([job]):
                 pass
 
     @property
     def draining(self) -> bool:  # type: ignore[override]
-        """Whether it begins no further job."""
+        """Whether it starts no further jobs."""
         return self._inner.draining
 
     def drain(self) -> None:
-        """Begin no further job; those in flight are finished."""
+        """Start no further job; those in progress are finished."""
         self._inner.drain()
 
     def close(self) -> None:
-        """Let go of all that ``inner`` holds."""
+        """Free the resources of ``inner``."""
         self._inner.close()
 
     def _key(self, job: Job, digests: dict[str, str]) -> str:
