@@ -93,7 +93,9 @@ def parameter_shapes(
             continue
         module = copy.deepcopy(model.get_submodule(name))
         _cut_module(module, removed.get((name, "out")), removed.get((name, "in")))
-        shapes |= {f"{name}.{own}": tuple(p.shape) for own, p in module.named_parameters()}
+        shapes |= {
+            f"{name}.{own}": tuple(p.shape) for own, p in module.named_parameters(recurse=False)
+        }
     return shapes
 
 

@@ -116,6 +116,7 @@ def test_the_stream_of_a_transformer_takes_tokens_and_positions_with_it() -> Non
     widths = {"patch_embed.proj": 10, "blocks.0.attn.qkv": 24, "blocks.1.mlp.fc1": 7}
     assert holds(prunable, widths)
     pruned = prunable.pruned(widths)
+    assert prunable.parameter_count(widths) == sum(p.numel() for p in pruned.parameters())
     assert pruned.cls_token.shape == (1, 1, 10)
     assert pruned.pos_embed.shape == (1, 17, 10)
     assert pruned.norm.normalized_shape == (10,)
