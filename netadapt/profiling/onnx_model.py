@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -127,6 +126,8 @@ class OnnxTemplate:
     def _fits(self, model: nn.Module) -> bool:
         """Whether the graph, filled with the weights of ``model``, answers as it does."""
         content = self._filled_template(model).SerializeToString()
+        import onnxruntime  # importing results needs none
+
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
