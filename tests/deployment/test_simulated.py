@@ -57,7 +57,7 @@ def test_a_simulated_network_answers_as_its_file(kind: str, frames: Tensor, tmp_
         patch.setattr(deployed, "_saturates", lambda: True)  # exact on every CPU
         netadapt.export(model, frames[:1], path, precision="int8", calibration=frames)
         with torch.no_grad():
-            wanted = load_model(path)(frames)
+            wanted = load_model(path, deployed=True)(frames)
     simulated = SimulatedNetwork(model, Int8Simulation.observed(model, frames.split(2)))
     with torch.no_grad():
         plain, got = model(frames), simulated.eval()(frames)
