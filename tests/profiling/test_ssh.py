@@ -81,7 +81,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch, graphs: Graphs) -> None:
     """Spare the export of the tiny network."""
-    monkeypatch.setattr(ssh, "Graphs", lambda prunable, precision: graphs)
+    monkeypatch.setattr(ssh, "Graphs", lambda *_, **__: graphs)
 
 
 @pytest.fixture
