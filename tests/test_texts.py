@@ -253,7 +253,7 @@ READERS = {  # each is in TEXTS or BINARIES above, or reads what no user can hav
     "report/samples.py": "samples.npz",
     "latency/table.py": "latency.csv",
     "latency/validation.py": "validation.csv",
-    "training/run.py": "history.csv",
+    "training/folder.py": "history.csv",
     "training/checkpoint.py": "checkpoints",
     "models/weights.py": "weights of others",
     "depth/data/pairs.py": "index.csv",

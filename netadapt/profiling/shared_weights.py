@@ -2,8 +2,8 @@
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -104,6 +104,8 @@ def input_file(example: Arrays) -> bytes:
     if len(example) == 1:
         np.save(content, example[0], allow_pickle=False)
     else:
-        named: dict[str, Any] = {f"{place:03}": array for place, array in enumerate(example)}
-        np.savez(content, **named)
+        with zipfile.ZipFile(content, "w") as archive:
+            for place, array in enumerate(example):
+                with archive.open(f"{place:03}.npy", "w") as file:
+                    np.save(file, array, allow_pickle=False)
     return content.getvalue()
