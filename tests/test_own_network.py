@@ -33,6 +33,7 @@ def test_the_page_leads_to_a_front(blocks, tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NETADAPT_TRUST", "")  # so that what the commands trust is forgotten
     known: dict[str, str] = {}
     for command in commands:
         for name, value in known.items():
