@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from netadapt.factories import TRUST
+
 MOMENTS = ("torn", "whole")
 TORN_BYTES = 10
 
@@ -52,14 +54,19 @@ def dies(
     act: Callable[[Path], object], out: Path, write: int, moment: str = "whole", of: str = "*"
 ) -> bool:
     """Do ``act(out)`` in a process that dies at a write; False if it came to its end before."""
-    child = _processes.Process(target=_live, args=(act, out, write, moment, of))
+    # the server that forks may have been started before the names in this variable were trusted
+    trusted = os.environ.get(TRUST, "")
+    child = _processes.Process(target=_live, args=(act, out, write, moment, of, trusted))
     child.start()
     child.join()
     assert child.exitcode in (0, -signal.SIGKILL)
     return child.exitcode != 0
 
 
-def _live(act: Callable[[Path], object], out: Path, write: int, moment: str, of: str) -> None:
+def _live(
+    act: Callable[[Path], object], out: Path, write: int, moment: str, of: str, trusted: str
+) -> None:
+    os.environ[TRUST] = trusted
     torch.set_num_threads(1)
     with watched_writes(out, write, moment, of):
         act(out)

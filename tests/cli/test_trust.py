@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 import netadapt as package
 from netadapt.factories import TRUST
+from netadapt.search.run_folder import NOT_SETTINGS
 
 CODE = """
 import os
@@ -222,8 +223,7 @@ class TestARun:
 
     def test_for_targets_does_not_build_what_targets_json_names(self, netadapt, here, canary):
         settings = json.loads((netadapt.stock / "run/run.json").read_text())
-        wanted = {key: value for key, value in settings.items()
-                  if key not in ("score", "higher_is_better")}  # fmt: skip
+        wanted = {key: value for key, value in settings.items() if key not in NOT_SETTINGS}
         (here / "both").mkdir()
         (here / "both/targets.json").write_text(
             json.dumps({"one": wanted | {"model": "canary_code:net"}})
