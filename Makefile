@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 VENV_MIN := .venv-min
 TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.5" "hypothesis>=6.100" "torchmetrics>=1.4" "playwright>=1.60" "axe-playwright-python>=0.1.4" "pyte>=0.8.1"
 
-.PHONY: demo test coverage test-min test-arm64 lint docs install clean
+.PHONY: demo test test-slow coverage test-min test-arm64 lint docs install clean
 
 install: $(VENV)/.installed
 
@@ -28,9 +28,13 @@ docs: install
 test: lint docs
 	$(BIN)/python -m pytest
 
+# the tests that make test leaves out to stay under ten minutes
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
 # the tests, and the share of lines that they run; fails below the floor in pyproject.toml
 coverage: install
-	COVERAGE_CORE=sysmon $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	COVERAGE_CORE=sysmon $(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report=term:skip-covered
 
 # the oldest versions that pyproject.toml allows, without the optional runtimes
 test-min: install

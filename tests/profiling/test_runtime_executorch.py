@@ -62,6 +62,7 @@ def test_loaded_networks_keep_their_thread_pool(every: PrunableModel, lowered: P
     ExecuTorchSession(lowered, every.example_input, 2).close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["thin", "every"])
 def test_every_workload_has_its_operator(network: str, request: pytest.FixtureRequest) -> None:
     every: PrunableModel = request.getfixturevalue(network)
@@ -137,11 +138,13 @@ def test_a_network_that_cannot_be_exported_is_refused() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_table_is_profiled_and_predicts(tmp_path: Path) -> None:
     branches = trace(Branches().eval(), torch.rand(1, 3, 16, 16))
     assert_profiles(branches, "executorch", tmp_path)
 
 
+@pytest.mark.slow
 def test_int8_is_timed_operation_by_operation(small: PrunableModel) -> None:
     program = lower(TracedNetwork.of(small), "int8")
     weights = sum(parameter.numel() for parameter in small.model.parameters())

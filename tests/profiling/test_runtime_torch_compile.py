@@ -118,6 +118,7 @@ def test_kernels_that_are_not_the_workloads_are_refused(
         units_of(kernels, units, operations)
 
 
+@pytest.mark.slow
 def test_a_table_is_profiled_and_predicts(small: PrunableModel, tmp_path: Path) -> None:
     assert_profiles(small, "torch-compile", tmp_path)
 

@@ -56,6 +56,7 @@ def test_it_answers_as_the_network() -> None:
             session.close()
 
 
+@pytest.mark.slow
 def test_every_workload_of_fastdepth_is_one_kernel(thin: PrunableModel) -> None:
     runtime = TvmRuntime()
     operations = thin.operations.operations
@@ -73,6 +74,7 @@ def test_every_workload_of_fastdepth_is_one_kernel(thin: PrunableModel) -> None:
     assert all(times[:, list(unit.members)].sum(axis=1).min() > 0 for unit in units)
 
 
+@pytest.mark.slow
 def test_a_table_is_profiled_and_predicts(small: PrunableModel, tmp_path: Path) -> None:
     assert_profiles(small, "tvm", tmp_path)
 

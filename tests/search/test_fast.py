@@ -222,6 +222,7 @@ def test_all_budgets_hold_together(case):
         assert case.problem.space.meets(widths, limits)
 
 
+@pytest.mark.slow
 def test_killed_it_resumes_to_the_same(runs, arguments, tmp_path):
     out = tmp_path / "run"
     asked = arguments | {"strategy": "netadapt-fast"}

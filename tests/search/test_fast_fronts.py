@@ -20,6 +20,7 @@ def fronts():
         yield importlib.import_module("fronts")
 
 
+@pytest.mark.slow
 def test_two_strategies_side_by_side_and_again(fronts, tmp_path, monkeypatch):
     FakeClock().install(monkeypatch)  # networks so small take one time, whatever their widths
     case = make_case(tmp_path, attached=True)
@@ -68,6 +69,7 @@ def test_networks_without_a_front_are_compared_at_their_own_latency():
     assert report.single_networks(points, ["absent"]) == ""
 
 
+@pytest.mark.slow
 def test_the_published_widths_need_the_full_network(fronts, tmp_path):
     case = make_case(tmp_path, attached=True)
     arguments = [

@@ -85,6 +85,7 @@ def test_fronts_are_overlaid_under_the_strategies_names(runs):
     assert all(set(view.groups) == set(WIDTHS) for view in views)
 
 
+@pytest.mark.slow
 def test_a_killed_evolution_resumes_to_the_same(runs, elsewhere, tmp_path):
     out = tmp_path / "run"
     arguments = elsewhere | QUICK | {"strategy": "evolution"}
