@@ -20,7 +20,7 @@ class Idle(Small):
     """Computes what nobody reads; the exporter leaves it out."""
 
     def forward(self, image: Tensor) -> Tensor:
-        torch.cumsum(image, 2)
+        self.first(image)
         return super().forward(image)
 
 

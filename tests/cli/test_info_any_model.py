@@ -43,6 +43,10 @@ def test_groups_come_with_their_steps_and_shares(facts: dict[str, Any]) -> None:
 
 def test_locked_layers_come_with_their_reasons(facts: dict[str, Any]) -> None:
     assert facts["locked"] == [
-        {"layer": "last", "reason": "all of its channels are standardised together by norm"},
+        {
+            "layer": "last",
+            "reason": "all of its channels are standardised together by norm "
+            "(--allow-approximate prunes them)",
+        },
         {"layer": "head", "reason": "its channels are the network's output"},
     ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded import recorded_workloads
 
 from netadapt.depth.models import FastDepth
 from netadapt.errors import UserError
@@ -19,13 +20,10 @@ from netadapt.latency.workloads import (
     Workload,
     coordinates,
     family,
-    fuse,
-    workload,
     workload_map,
 )
 from netadapt.profiling.design import design_networks
 from netadapt.pruning import PrunableModel
-from netadapt.pruning.operations import record_operations
 
 CALIBRATION = NetworkCalibration(scale=1.25, call_us=300.0, workload_us=2.0, networks=9)
 MakeTable = Callable[..., LatencyTable]
@@ -53,7 +51,8 @@ def make_table(thin: PrunableModel) -> MakeTable:
             for one in mapped.at(widths)
             if not lacking(one)
         }
-        target = Target(runtime=runtime, calibrations=(calibration,) if calibration else ())
+        calibrations = (calibration,) if calibration else ()
+        target = Target(runtime=runtime, fusion=FUSIONS[runtime], calibrations=calibrations)
         return LatencyTable(Path("lut/made-up"), target, rows)
 
     return make
@@ -79,8 +78,8 @@ def test_a_prediction_is_the_calibrated_sum_over_the_networks_workloads(
     data: st.DataObject,
 ) -> None:
     widths = data.draw(widths_of(thin))
-    operations, _ = record_operations(FastDepth(widths).eval(), thin.example_input)
-    costs = [cost_us(workload(unit, operations)) for unit in fuse(operations, FUSIONS[runtime])]
+    model = FastDepth(widths).eval()
+    costs = [cost_us(one) for one in recorded_workloads(model, thin.example_input, runtime)]
     expected_us = 300.0 + 2.0 * len(costs) + 1.25 * sum(costs)
     assert predictors[runtime](widths) == pytest.approx(expected_us / 1000, rel=1e-9)
 

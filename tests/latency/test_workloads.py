@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded import recorded_workloads
 from tiny_network import WORKLOADS
 
 from netadapt.depth.models import FastDepth
@@ -12,12 +13,9 @@ from netadapt.latency.workloads import (
     Workload,
     coordinates,
     family,
-    fuse,
-    workload,
     workload_map,
 )
 from netadapt.pruning import PrunableModel
-from netadapt.pruning.operations import record_operations
 
 
 def test_onnxruntime_runs_fastdepth_as_46_workloads(thin: PrunableModel) -> None:
@@ -74,8 +72,7 @@ def test_mapped_workloads_are_those_of_the_network_itself(
 ) -> None:
     widths = {name: data.draw(st.integers(2, full)) for name, full in thin.widths.items()}
     mapped = workload_map(thin.operations, FUSIONS[runtime])
-    recorded, _ = record_operations(FastDepth(widths).eval(), thin.example_input)
-    expected = tuple(workload(unit, recorded) for unit in fuse(recorded, FUSIONS[runtime]))
+    expected = recorded_workloads(FastDepth(widths).eval(), thin.example_input, runtime)
     vector = thin.vector(widths)
     assert mapped.at(vector) == expected
     sizes = thin.operations.sizes(vector[None])[0]

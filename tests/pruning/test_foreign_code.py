@@ -288,5 +288,6 @@ def test_networks_of_several_inputs_are_traced(by_name: bool) -> None:
     assert pruned.right.out_channels == 5
     with torch.no_grad():
         assert torch.allclose(pruned(IMAGE, hint), masked(IMAGE, hint), atol=1e-6)
-    with pytest.raises(UserError, match="several inputs"):
-        _ = prunable.example_input
+    given = prunable.example_input
+    tensors = list(given.values()) if by_name else list(given)
+    assert [tuple(tensor.shape) for tensor in tensors] == [tuple(IMAGE.shape), (2, 1, 8, 8)]

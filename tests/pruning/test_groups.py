@@ -118,6 +118,18 @@ class Scale(nn.Module):
         return x * self.factor
 
 
+class SharedScale(nn.Module):
+    """Two modules hold the same parameter, which nobody can cut for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Scale(), Scale()
+        self.second.factor = self.first.factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))
+
+
 class ConstantScale(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -158,8 +170,8 @@ class LearnedFilter(nn.Module):
     ("middle", "words"),
     [
         (nn.LayerNorm((8, 8, 8)), "all of its channels are standardised together by middle"),
-        (nn.GroupNorm(1, 8), "middle standardises over a group's channels at once"),
-        (Scale(), "a bare parameter in middle holds a value for each of its channels"),
+        (nn.GroupNorm(1, 8), "standardised together by middle (--allow-approximate prunes them)"),
+        (SharedScale(), "a bare parameter in middle.first holds a value for each of its channels"),
         (ConstantScale(), "a constant in middle holds a value for each of its channels"),
         (Normalised(), "all of its channels are normalised together"),
         (Attention(), "attention reads the channels of a head as one"),
