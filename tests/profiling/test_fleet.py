@@ -45,9 +45,9 @@ def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_pa
     gone = board.url.rpartition(":")[0] + ":1"  # nobody listens there
     fleet = {
         "far": FleetDevice(device=board.url),
-        "batched": FleetDevice(device=board.url, batch=2),
         "gone": FleetDevice(device=gone.replace("127.0.0.1", "127.0.0.2")),
-        "here": FleetDevice(device="cpu"),
+        "here": FleetDevice(device="cpu", runtime="torch"),
+        "batched": FleetDevice(device="cpu", runtime="torch", batch=2),
     }
     told = Told()
     outcomes = profile_fleet(fleet, traced, tmp_path, told, **vars(BRIEFEST))
@@ -55,9 +55,9 @@ def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_pa
     assert outcomes == told.outcomes
     assert outcomes["gone"].failure is not None
     assert "127.0.0.2" in outcomes["gone"].failure
-    folders = [outcomes[name].folder for name in ("far", "batched", "here")]
+    folders = [outcomes[name].folder for name in ("far", "here", "batched")]
     assert len(set(folders)) == 3
-    for name in ("far", "batched", "here"):
+    for name in ("far", "here", "batched"):
         outcome = outcomes[name]
         assert outcome.failure is None
         assert outcome.report is not None
@@ -66,7 +66,7 @@ def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_pa
         assert table.target.device == fleet[name].device
         assert len(table.rows) == outcome.report.added > 0
         assert told.steps[name] > 0
-    stages = [device for device, _ in told.stages if device in ("far", "batched")]
+    stages = [device for device, _ in told.stages if device in ("here", "batched")]
     assert stages == sorted(stages, reverse=True)  # one machine, one after the other
 
 

@@ -29,12 +29,16 @@ QUICK = {
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Arguments of a search for a timm network that reads digits."""
-    folder = tmp_path_factory.mktemp("digits")
+    """Arguments of a search for a small network that reads digits."""
+    return reads_digits(tmp_path_factory.mktemp("digits"), "slim:Reader", steps=1, share=0.8)
+
+
+def reads_digits(folder, name, steps, share, **options):
+    """Train a network, write it and a table of it, and return the arguments of a search."""
     task = open_task("digits", None, (32, 32))
     torch.manual_seed(0)
-    model = load_model(NETWORK, **OPTIONS)
-    fit(model, task, TrainSettings(steps=40, batch_size=32, optimizer="adamw", lr=3e-3))
+    model = load_model(name, **options)
+    fit(model, task, TrainSettings(steps=steps, batch_size=32, optimizer="adamw", lr=3e-3))
     netadapt.save_checkpoint(model.eval(), folder / "base.safetensors", input_size=(32, 32))
     table = made_up_table(folder, model, torch.rand(1, 1, 32, 32), attached=False)
     predictor = netadapt.LatencyPredictor(
@@ -43,11 +47,12 @@ def digits(tmp_path_factory):
     return QUICK | {
         "checkpoint": folder / "base.safetensors",
         "lut": table,
-        "budget_ms": 0.8 * predictor({}),
+        "budget_ms": share * predictor({}),
     }
 
 
-def test_a_timm_network_is_searched_for_digits(digits, tmp_path):
+def test_a_timm_network_is_searched_for_digits(tmp_path):
+    digits = reads_digits(tmp_path, NETWORK, steps=40, share=0.88, **OPTIONS)
     run = netadapt.search(**digits, task="digits", out=tmp_path / "run")
     front = run.front
     assert (front["predicted_ms"] <= digits["budget_ms"]).any()

@@ -10,6 +10,7 @@ from netadapt.search.candidate import Proposal
 from netadapt.search.evaluation import Evaluator
 from netadapt.search.jobs import Jobs
 from netadapt.search.networks import Networks
+from netadapt.search.strategies.registry import load_strategy
 
 OWN = {
     "netadapt": "l2",
@@ -30,10 +31,12 @@ def case(elsewhere, tmp_path_factory) -> Case:
 
 @pytest.mark.parametrize("asked", [None, "l2", "share"])
 def test_what_is_asked_for_takes_the_place_of_an_order_by_weights_only(case, asked):
+    networks = Networks(case.problem.base, case.folder)
     for name, own in OWN.items():
         wanted = asked if asked and own in ("l2", "share") else own
-        strategy = case.strategy(name, importance=asked)
-        assert Jobs(strategy.settings, strategy).channel_order == wanted
+        settings = case.problem_with(strategy=name, importance=asked).settings
+        strategy = load_strategy(name)(settings, case.problem.space, networks)
+        assert Jobs(settings, strategy).channel_order == wanted
 
 
 @pytest.mark.parametrize("importance", ["l2", "share"])

@@ -21,7 +21,7 @@ from netadapt.training.checkpoint import load_model
 
 
 def test_chosen_points_are_exported_and_scored_from_their_files(tmp_path: Path) -> None:
-    case = make_case(tmp_path, attached=False, precision="int8")
+    case = make_case(tmp_path, attached=False, precision="int8", network="slim:Slim")
     run = search(**case, speedup=1.05, qat=2, out=tmp_path / "run")
     rows = pd.read_csv(run.folder / "candidates.csv").set_index("candidate")
     long = {name for name in rows.index if name.endswith("-long")}

@@ -5,19 +5,22 @@ import shutil
 
 import pandas as pd
 import pytest
+from search_case import make_case
 
 import netadapt
 from netadapt.errors import UserError
 from netadapt.report.run_pictures import plot_runs
 from netadapt.search import evaluation
 
-QUICK = {"initial_reduction": 0.15, "long_points": 1, "long_steps": 1}
+BUDGET_MS = 3.4
+QUICK = {"initial_reduction": 0.1, "long_points": 1, "long_steps": 1}
 
 
 @pytest.fixture(scope="module")
-def case(elsewhere, tmp_path_factory):
+def case(tmp_path_factory):
     """Arguments for two boards: on the second, wide layers cost more."""
     folder = tmp_path_factory.mktemp("boards")
+    elsewhere = make_case(folder, attached=False, network="slim:Slim") | {"budget_ms": BUDGET_MS}
     first = folder / "first"
     second = folder / "second"
     shutil.copytree(elsewhere["lut"], first)
@@ -83,7 +86,7 @@ def test_a_search_for_targets_that_was_stopped_goes_on(case, both, tmp_path, mon
         original = evaluation.Evaluator.__call__
 
         def until(self, job):
-            return original(self, job) if len(evaluated) < 8 else stop(self, job)
+            return original(self, job) if len(evaluated) < len(both[1]) // 2 else stop(self, job)
 
         patch.setattr(evaluation.Evaluator, "__call__", until)
         with pytest.raises(KeyboardInterrupt):
