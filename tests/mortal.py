@@ -17,7 +17,7 @@ TORN_BYTES = 10
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["netadapt.search.start", "netadapt.training", "netadapt.profiling.profiler"]
+    ["netadapt.search.start", "netadapt.training", "netadapt.profiling.profiler", "torch._dynamo"]
 )
 
 

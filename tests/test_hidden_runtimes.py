@@ -2,14 +2,14 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
+import tiny_network
 
+from netadapt.factories import TRUST
 from netadapt.latency.calibration import NetworkCalibration
 from netadapt.latency.fusion import FUSIONS
 from netadapt.latency.predictor import LatencyPredictor
@@ -17,10 +17,12 @@ from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.target import Target
 from netadapt.latency.workloads import workload_map
 from netadapt.profiling.design import design_networks
-from netadapt.pruning import trace
-from netadapt.training.checkpoint import load_model
+from netadapt.pruning import PrunableModel, trace
+from netadapt.training.checkpoint import load_model, save_checkpoint
 
 FIXTURES = Path(__file__).parent / "fixtures"
+WHERE = os.pathsep.join(sys.path)  # for the module of the network
+SIZE = (64, 64)
 # runs commands with the runtimes' packages hidden, and prints each exit code
 HIDING = """
 import json, sys
@@ -43,26 +45,34 @@ for words in json.load(sys.stdin):
 
 
 @pytest.fixture(scope="module")
-def board(stock: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def network() -> PrunableModel:
+    """A network with what matters to a runtime, and no more."""
+    _, example = tiny_network.tiny()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TRUST, "tiny_network")
+        return trace(load_model("tiny_network:Tiny").eval(), example)
+
+
+@pytest.fixture(scope="module")
+def board(network: PrunableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a network and tables as boards with every runtime would make them."""
     folder = tmp_path_factory.mktemp("board")
-    shutil.copy(stock / "tiny.safetensors", folder)
-    prunable = trace(load_model(folder / "tiny.safetensors"), torch.rand(1, 3, 32, 32))
+    save_checkpoint(network.model, folder / "tiny.safetensors", input_size=SIZE)
     calibration = NetworkCalibration(scale=1, call_us=10, workload_us=0, networks=9)
     for runtime, fusion in FUSIONS.items():
         unmoved = fusion.model_copy(update={"upsampling_last": False})
-        maps = [workload_map(prunable.operations, rules) for rules in (fusion, unmoved)]
+        maps = [workload_map(network.operations, rules) for rules in (fusion, unmoved)]
         wanted = {
             one
             for mapped in maps
-            for row in design_networks(mapped, prunable.widths, 8)
+            for row in design_networks(mapped, network.widths, 8)
             for one in mapped.at(row)
         }
         target = Target(hardware="a board", runtime=runtime, calibrations=(calibration,))
         for name, rules in ((runtime, fusion), (f"{runtime}-older", None)):
             recorded = target.model_copy(update={"fusion": rules})
             table = LatencyTable(folder / "lut" / name, recorded, {})
-            table.append({one: Latency(9.0, 10.0 + one.out_channels, 99.0, 9) for one in wanted})
+            table.append({one: Latency(9.0, 10.0 + one.out_channels, 999.0, 9) for one in wanted})
     return folder
 
 
@@ -72,7 +82,7 @@ def hidden(folder: Path, commands: list[list[str]]) -> dict[str, int]:
         [sys.executable, "-c", HIDING],
         input=json.dumps(commands),
         cwd=folder,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "NO_COLOR": "1", TRUST: "tiny_network", "PYTHONPATH": WHERE},
         capture_output=True,
         text=True,
         check=False,
@@ -100,13 +110,13 @@ def test_results_of_a_board_are_imported(tmp_path: Path) -> None:
     assert LatencyTable.load(table).target.fusion == rules
 
 
-def test_searches_walk_on_the_tables_of_boards(board: Path, stock: Path) -> None:
-    model = load_model(board / "tiny.safetensors")
-    prunable = trace(model, torch.rand(1, 3, 32, 32))
+def test_searches_walk_on_the_tables_of_boards(
+    network: PrunableModel, board: Path, stock: Path
+) -> None:
     commands = []
     for runtime in FUSIONS:
         table = LatencyTable.load(board / "lut" / runtime)
-        budget = 0.97 * LatencyPredictor(prunable, table)({})
+        budget = 0.97 * LatencyPredictor(network, table)({})
         words = f"""search --checkpoint tiny.safetensors --data pairs:{stock}/pairs
             --lut lut/{runtime} --out out-{runtime} --budget-ms {budget}
             --short-steps 1 --long-steps 1 --batch-size 2"""
