@@ -25,6 +25,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 pytestmark = pytest.mark.timeout(600)  # a worker takes seconds to start, on a busy machine many
 
 STORE = {"object_store_memory": 2**27}
+ONE_WORKER = {"RAY_OVERRIDE_RESOURCES": '{"CPU": 1}'}  # on a Ray that a command starts
 MODULES = Path(search_on.__code__.co_filename).parent
 LOSES_ITS_HEAD_SOON = """
 from netadapt.cli.main import main
@@ -73,6 +74,7 @@ def paused_command(arguments, folder, out, program=("-m", "netadapt")):
         stderr=subprocess.PIPE,
         text=True,
         cwd=MODULES,
+        env={**os.environ, **ONE_WORKER},
         start_new_session=True,
     )
     (folder / "reached").read_text()
