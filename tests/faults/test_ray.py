@@ -85,6 +85,7 @@ def paused_command(arguments, folder, out, program=("-m", "netadapt")):
     return command
 
 
+@pytest.mark.slow
 def test_workers_that_die_and_hang_change_nothing(
     cluster, faults, undisturbed, tmp_path, monkeypatch
 ):
@@ -141,6 +142,7 @@ def test_ctrl_c_to_all_of_a_search_finishes_what_is_in_flight(faults, undisturbe
     assert_same_end(netadapt.search(out=out, resume=True, executor="inline"), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_lost_head_is_said_in_one_line(faults, undisturbed, tmp_path):
     arguments, folder = faults
     out = tmp_path / "run"
