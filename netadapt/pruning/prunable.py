@@ -139,10 +139,13 @@ class PrunableModel:
         """Return the same for ``model``, pruned from this network: nothing is checked again."""
         groups, slots = dict(self.groups), dict(self._slots)
         couplings = find_couplings(model, traced_flow(model, self.example, self._approximate))
-        for coupling in couplings:
-            name = coupling.group.name
-            if name in groups:
-                groups[name], slots[name] = coupling.group, coupling.slots
+        found = {coupling.group.name: coupling for coupling in couplings}
+        widths = getattr(getattr(model, "spec", None), "widths", None) or {}
+        for name, group in self.groups.items():
+            if name in found:
+                groups[name], slots[name] = found[name].group, found[name].slots
+            else:  # one step is left, of which nothing can go
+                groups[name] = replace(group, width=widths.get(name, group.width))
         return PrunableModel(
             model,
             self.example,

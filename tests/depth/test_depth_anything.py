@@ -53,6 +53,17 @@ def test_heads_hidden_widths_and_the_decoder_are_groups(network: PrunableModel) 
     assert not torch.allclose(got, whole, rtol=1e-3)
 
 
+def test_a_block_of_one_head_is_cut_no_further_while_others_are() -> None:
+    model = netadapt.load_model("depth_anything:network", height=32, width=32, **SMALL)
+    whole = netadapt.trace(model, torch.rand(1, 3, 32, 32))
+    heads = whole.groups["blocks.3.attn.qkv"]
+    narrow = whole.descend(whole.pruned({heads.name: heads.step}))
+    assert narrow.widths == whole.widths | {heads.name: heads.step}
+    other = whole.groups["blocks.0.mlp.fc1"]
+    again = narrow.pruned(narrow.widths | {other.name: other.width // 2})
+    assert again(whole.example_input).shape == (1, 1, 32, 32)
+
+
 def test_it_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETADAPT_TRUST", "depth_anything")
     base, image = tmp_path / "base.safetensors", torch.rand(1, 3, 32, 32)
