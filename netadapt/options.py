@@ -57,6 +57,8 @@ OUTPUT_OF = (
     "predicted_depth or 0."
 )
 
+PLURALS = {"executor": "executors", "runtime": "runtimes", "strategy": "strategies"}
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -72,7 +74,8 @@ class Option:
         flag: its name on the command line, if that is not the field's.
         is_path: whether the Python API also takes a ``Path``.
         one_each: whether the command line takes it several times, once for each target.
-        only_for: what alone takes it, as ``("executor", "ray")``; its meaning says so too.
+        only_for: what alone takes it: a kind and its names, as ``("executor", "ray")`` or
+            ``("strategy", "taylor", "knapsack")``; its meaning says so too.
     """
 
     meaning: str
@@ -82,7 +85,15 @@ class Option:
     flag: str = ""
     is_path: bool = False
     one_each: bool = False
-    only_for: tuple[str, str] | None = None
+    only_for: tuple[str, ...] = ()
+
+    @property
+    def owners(self) -> str:
+        """What alone takes it, in words: ``strategies taylor and knapsack``."""
+        kind, *names = self.only_for
+        if len(names) == 1:
+            return f"{kind} {names[0]}"
+        return f"{PLURALS[kind]} {', '.join(names[:-1])} and {names[-1]}"
 
 
 @dataclass(frozen=True)
@@ -226,24 +237,29 @@ def refusal(error: ValidationError, *settings: type) -> str:
 
 
 def foreign(settings: type, kind: str, chosen: str) -> list[Declared]:
-    """Return the options of ``settings`` that are for another ``kind``, such as executor."""
-    only = [(option, option.option.only_for) for option in declared(settings)]
-    return [option for option, of in only if of is not None and of[0] == kind and of[1] != chosen]
+    """Return the options of ``settings`` that are for others of a ``kind``, such as executor."""
+    return [
+        option
+        for option in declared(settings)
+        if option.option.only_for[:1] == (kind,) and chosen not in option.option.only_for[1:]
+    ]
 
 
 def require_own(given: Mapping[str, object], settings: type, kind: str, chosen: str) -> None:
-    """Raise a ``UserError`` for an option that the chosen executor or runtime does not take.
+    """Raise a ``UserError`` for an option that what was chosen does not take.
 
     Args:
-        given: what was asked for, by name; ``None`` is not.
+        given: what was asked for, by name; ``None`` means not given.
         settings: the class that declares the options.
-        kind: what was chosen: ``executor`` or ``runtime``.
+        kind: of what was chosen: ``executor``, ``runtime`` or ``strategy``.
         chosen: its name.
     """
     for option in foreign(settings, kind, chosen):
-        value, of = given.get(option.name), option.option.only_for
-        if value is not None and of is not None:
-            raise UserError(f"{option.flag} {value} is for {kind} {of[1]}, not {chosen}"[:300])
+        value = given.get(option.name)
+        if value is not None:
+            raise UserError(
+                f"{option.flag} {value} is for {option.option.owners}, not {chosen}"[:300]
+            )
 
 
 def check(settings: Any) -> None:

@@ -44,6 +44,7 @@ Strategy = Annotated[str, Field(max_length=1000), AfterValidator(strategy_name)]
 Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 RAY = ("executor", "ray")
+EVOLUTION = ("strategy", "evolution")
 
 NO_GOAL = (
     "a search needs --budget-ms (or --speedup, --budget-mj, --budget-macs, --budget-params, "
@@ -232,11 +233,17 @@ class SearchSettings(BaseModel):
             "Which candidate an iteration keeps (strategy netadapt): the most accurate, or the "
             "one that loses least accuracy per share of the budget saved.",
             STRATEGY,
+            only_for=("strategy", "netadapt"),
         ),
     ] = "accuracy"
     candidates: Annotated[
         Annotated[int, Field(ge=1, le=10_000)],
-        Option("Candidates per iteration (strategy random).", STRATEGY, unit="candidates"),
+        Option(
+            "Candidates per iteration (strategy random).",
+            STRATEGY,
+            unit="candidates",
+            only_for=("strategy", "random"),
+        ),
     ] = 8
     saliency_batches: Annotated[
         Annotated[int, Field(ge=1, le=100_000)],
@@ -245,15 +252,26 @@ class SearchSettings(BaseModel):
             "taylor and knapsack).",
             STRATEGY,
             unit="batches",
+            only_for=("strategy", "netadapt-fast", "taylor", "knapsack"),
         ),
     ] = 8
     population: Annotated[
         Annotated[int, Field(ge=4, le=10_000)],
-        Option("Networks per generation (strategy evolution).", STRATEGY, unit="networks"),
+        Option(
+            "Networks per generation (strategy evolution).",
+            STRATEGY,
+            unit="networks",
+            only_for=EVOLUTION,
+        ),
     ] = 16
     generations: Annotated[
         Annotated[int, Field(ge=1, le=100_000)],
-        Option("Generations (strategy evolution).", STRATEGY, unit="generations"),
+        Option(
+            "Generations (strategy evolution).",
+            STRATEGY,
+            unit="generations",
+            only_for=EVOLUTION,
+        ),
     ] = 10
     recalibration_batches: Annotated[
         Annotated[int, Field(ge=1, le=100_000)],
@@ -262,15 +280,18 @@ class SearchSettings(BaseModel):
             "evolution).",
             STRATEGY,
             unit="batches",
+            only_for=EVOLUTION,
         ),
     ] = 8
     importance: Annotated[
         Literal["l2", "share"] | None,
         Option(
-            "Which channels of a group are kept: those whose filters have the largest l2 norm, "
-            "or those that hold the largest share of the group's weights.",
+            "Which channels of a group are kept (strategies netadapt, netadapt-fast, uniform, "
+            "random and evolution): those whose filters have the largest l2 norm, or those that "
+            "hold the largest share of the group's weights.",
             STRATEGY,
             usual="the strategy's own choice",
+            only_for=("strategy", "netadapt", "netadapt-fast", "uniform", "random", "evolution"),
         ),
     ] = None
     lock: Annotated[tuple[Text, ...], Option(LOCK, STRATEGY, unit="PATTERN")] = ()
@@ -395,8 +416,13 @@ class SearchSettings(BaseModel):
             )
 
     def require_used(self, given: Mapping[str, object]) -> None:
-        """Raise a ``UserError`` for an option in ``given`` that means nothing to this search."""
+        """Raise a ``UserError`` for an option in ``given`` that means nothing to this search.
+
+        A strategy of the user's own may read any option.
+        """
         require_own(given, SearchSettings, "executor", self.executor)
+        if self.strategy in STRATEGIES:
+            require_own(given, SearchSettings, "strategy", self.strategy)
 
     @property
     def budgets(self) -> dict[Kind, float]:

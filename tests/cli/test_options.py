@@ -14,6 +14,7 @@ import netadapt as package
 from netadapt import keywords
 from netadapt.cli.main import app
 from netadapt.options import annotation
+from netadapt.search.names import STRATEGIES
 
 
 @pytest.mark.parametrize("name", written())
@@ -34,13 +35,18 @@ def test_type_checkers_see_every_option_with_its_type(name):
         ).removesuffix(" | None")
 
 
-def test_the_meaning_says_which_executor_or_runtime_alone_takes_an_option():
+def test_the_meaning_says_what_alone_takes_an_option():
     owned = [option for one in COMMANDS.values() for option in options_of(one)]
     owned = [option for option in owned if option.option.only_for]
-    assert {option.name for option in owned} >= {"address", "provider", "tune"}
+    assert {option.name for option in owned} >= {"address", "provider", "tune", "population"}
     for option in owned:
-        assert option.option.only_for is not None
-        assert f"({' '.join(option.option.only_for)})" in option.option.meaning
+        assert f"({option.option.owners})" in option.option.meaning
+
+
+def test_an_option_of_a_strategy_is_for_strategies_that_there_are():
+    kinds = [option.option.only_for for option in options_of(COMMANDS["search"])]
+    names = {name for kind, *names in filter(None, kinds) if kind == "strategy" for name in names}
+    assert names <= set(STRATEGIES)
 
 
 FUNCTIONS = {"search": "search", "train": "train", "profile": "profile-lut"}

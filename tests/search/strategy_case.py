@@ -2,7 +2,9 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+from netadapt.options import foreign
 from netadapt.search.candidate import Proposal
 from netadapt.search.evaluation import Evaluator, Job
 from netadapt.search.journal import Started
@@ -13,6 +15,12 @@ from netadapt.search.state import SearchState
 from netadapt.search.strategies.registry import load_strategy
 
 WALKING = ("netadapt", "netadapt-fast", "uniform", "random", "magnitude", "taylor", "knapsack")
+
+
+def taken(strategy: str, **options: object) -> dict[str, Any]:
+    """Leave out of ``options`` what only other strategies take."""
+    others = {option.name for option in foreign(SearchSettings, "strategy", strategy)}
+    return {name: value for name, value in options.items() if name not in others}
 
 
 class Case:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mortal import dies
 from search_case import SIZE, made_up_table, search_on
-from strategy_case import Case
+from strategy_case import Case, taken
 
 import netadapt
 from netadapt.depth.models.fastdepth import GROUPS
@@ -196,7 +196,7 @@ def runs(arguments, tmp_path_factory):
     """The paper's search and ours, asked for the same."""
     folder = tmp_path_factory.mktemp("fast")
     return {
-        name: netadapt.search(**arguments, strategy=name, out=folder / name)
+        name: netadapt.search(**taken(name, **arguments), strategy=name, out=folder / name)
         for name in ("netadapt", "netadapt-fast")
     }
 

@@ -9,6 +9,7 @@ from fake_clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 from search_case import WIDTHS, make_case
+from strategy_case import taken
 
 import netadapt
 from netadapt.depth.task import DepthTask
@@ -51,7 +52,7 @@ def test_a_load_of_one_is_the_budgets_themselves(limits):
 )
 def test_every_budget_holds_at_the_end(elsewhere, tmp_path, strategy, shares, base_costs):
     budgets = {f"budget_{kind}": share * base_costs[kind] for kind, share in shares.items()}
-    arguments = elsewhere | {"budget_ms": None} | budgets | QUICK
+    arguments = elsewhere | {"budget_ms": None} | budgets | taken(strategy, **QUICK)
     run = netadapt.search(**arguments, strategy=strategy, out=tmp_path / "run")
     rows = run.candidates.set_index("candidate")
     final = rows.loc[run.final.stem]
@@ -79,8 +80,8 @@ def test_the_budget_violated_most_is_the_one_that_falls(elsewhere, tmp_path, bas
     # half of the parameters, nearly all of the latency
     budgets = {"budget_ms": 0.98 * base_costs["ms"], "budget_params": 0.5 * base_costs["params"]}
     run = netadapt.search(
-        **elsewhere | budgets | QUICK | {"initial_reduction": 0.05}, strategy="uniform",
-        out=tmp_path / "run",
+        **elsewhere | budgets | taken("uniform", **QUICK) | {"initial_reduction": 0.05},
+        strategy="uniform", out=tmp_path / "run",
     )  # fmt: skip
     events = Journal(run.folder / "journal.jsonl").events
     first = next(event for event in events if isinstance(event, IterationBegan))
@@ -92,7 +93,7 @@ def test_the_budget_violated_most_is_the_one_that_falls(elsewhere, tmp_path, bas
 @pytest.mark.parametrize("strategy", ["uniform", "evolution"])
 def test_a_clock_slower_than_predicted_is_met_by_any_strategy(tmp_path, monkeypatch, strategy):
     FakeClock().install(monkeypatch)
-    arguments = make_case(tmp_path, attached=True) | QUICK | {"speedup": 1.1}
+    arguments = make_case(tmp_path, attached=True) | taken(strategy, **QUICK) | {"speedup": 1.1}
     run = netadapt.search(**arguments, strategy=strategy, out=tmp_path / "run")
     rows = run.candidates.set_index("candidate")
     final = rows.loc[run.final.stem]
@@ -114,7 +115,7 @@ def test_an_accuracy_to_keep_ends_the_walk_above_it(elsewhere, tmp_path, monkeyp
         def noted(self, text):
             told.append(text)
 
-    arguments = {name: value for name, value in elsewhere.items() if name != "budget_ms"} | QUICK
+    arguments = elsewhere | {"budget_ms": None} | taken("uniform", **QUICK)
     run = netadapt.search(
         **arguments, min_accuracy=0.5, strategy="uniform", out=tmp_path / "run", progress=Told()
     )

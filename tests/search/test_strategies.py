@@ -8,8 +8,11 @@ from search_case import WIDTHS
 from strategy_case import WALKING, Case
 
 from netadapt.errors import UserError
+from netadapt.options import declared
 from netadapt.search.names import STRATEGIES, StrategyName
 from netadapt.search.proposals import WidthGrid
+from netadapt.search.saliency import OF_WEIGHTS
+from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies.ranking import ranked_steps
 from netadapt.search.strategies.registry import load_strategy
 from netadapt.search.strategies.uniform import uniform_widths
@@ -24,6 +27,12 @@ def test_every_strategy_is_there_and_says_what_it_is():
     assert tuple(STRATEGIES) == get_args(StrategyName) == (*WALKING, "evolution")
     for name in STRATEGIES:
         assert load_strategy(name).__doc__
+
+
+def test_importance_is_for_the_strategies_that_order_channels_by_weights():
+    options = {option.name: option.option for option in declared(SearchSettings)}
+    of_weights = [name for name in STRATEGIES if load_strategy(name).channel_order in OF_WEIGHTS]
+    assert options["importance"].only_for == ("strategy", *of_weights)
 
 
 @pytest.mark.parametrize("name", WALKING)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from mortal import dies
 from search_case import WIDTHS, search_on
-from strategy_case import WALKING
+from strategy_case import WALKING, taken
 from torch import nn
 
 import netadapt
@@ -25,7 +25,7 @@ def runs(elsewhere, tmp_path_factory):
     folder = tmp_path_factory.mktemp("strategies")
     names = ("uniform", "random", "magnitude", "taylor", "knapsack", "evolution")
     return {
-        name: netadapt.search(**elsewhere | QUICK, strategy=name, out=folder / name)
+        name: netadapt.search(**elsewhere, **taken(name, **QUICK), strategy=name, out=folder / name)
         for name in names
     }
 
@@ -88,7 +88,7 @@ def test_fronts_are_overlaid_under_the_strategies_names(runs):
 @pytest.mark.slow
 def test_a_killed_evolution_resumes_to_the_same(runs, elsewhere, tmp_path):
     out = tmp_path / "run"
-    arguments = elsewhere | QUICK | {"strategy": "evolution"}
+    arguments = elsewhere | taken("evolution", **QUICK) | {"strategy": "evolution"}
     # within the first generation, and within the second, which is drawn after a resumption
     for event, moment in [(5, "torn"), (5, "whole")]:
         assert dies(partial(search_on, arguments), out, event, moment, of="journal.jsonl")
@@ -104,8 +104,10 @@ def test_a_killed_evolution_resumes_to_the_same(runs, elsewhere, tmp_path):
 @pytest.mark.parametrize("strategy", [*WALKING, "evolution"])
 def test_locked_groups_stay_as_wide_whatever_the_strategy(elsewhere, tmp_path, strategy):
     arguments = {name: value for name, value in elsewhere.items() if name != "budget_ms"}
-    quick = QUICK | {"short_steps": 0, "long_steps": 0, "speedup": 1.02, "strategy": strategy}
-    run = netadapt.search(**arguments | quick, lock=["conv5.3"], out=tmp_path / "run")
+    quick = taken(strategy, **QUICK) | {"short_steps": 0, "long_steps": 0, "speedup": 1.02}
+    run = netadapt.search(
+        **arguments | quick, strategy=strategy, lock=["conv5.3"], out=tmp_path / "run"
+    )
     base, final = netadapt.load_model(elsewhere["model"]), netadapt.load_model(run.final)
     before, after = (
         {name: module.out_channels for name, module in model.named_modules()
