@@ -94,8 +94,11 @@ def latency_range(
 ) -> dict[str, float]:
     """Return the predicted p50 of the network and of its narrowest form, in ms.
 
-    The narrowest form is that of a search with default options: each group an eighth as wide.
+    Where the table tells energy, the energy of a run of both too, in mJ. The narrowest form is that
+    of a search with default options: each group an eighth as wide.
     """
+    import numpy as np
+
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.search.proposals import WidthGrid
     from netadapt.search.settings import SearchSettings
@@ -104,10 +107,19 @@ def latency_range(
     steps = {name: group.step for name, group in prunable.groups.items()}
     grid = WidthGrid(prunable.widths, channel_multiple, lowest_share, steps)
     predictor = LatencyPredictor(prunable, table)
-    return {
+    narrowest = grid.narrowest()
+    reach = {
         "predicted_ms": round(predictor({}), 4),
-        "narrowest_ms": round(predictor(grid.narrowest()), 4),
+        "narrowest_ms": round(predictor(narrowest), 4),
     }
+    if predictor.has_energy:
+        rows = np.stack([prunable.vector({}), prunable.vector(narrowest)])
+        full, narrow = predictor.energy_or_nan(rows)
+        reach |= {
+            "predicted_mj": round(float(full), 4),
+            "narrowest_mj": round(float(narrow), 4),
+        }
+    return reach
 
 
 def _add_share(shares: dict[str, float], module: str, share: float) -> None:
@@ -153,10 +165,11 @@ def _calibration(calibration: "NetworkCalibration") -> dict[str, Any]:
         "call_us": round(calibration.call_us, 2),
         "workload_us": round(calibration.workload_us, 3),
         "networks": calibration.networks,
-        **({"base_drift": drift_in_words(calibration.slowdowns)} if calibration.slowdowns else {}),
+        "base_drift": drift_in_words(calibration.slowdowns) if calibration.slowdowns else "",
         "channel_blocks": ", ".join(
             f"{kind or 'all'} {block}" for kind, block in sorted(blocks.items())
         ),
+        "energy": calibration.energy.in_words if calibration.energy else "",
     }
 
 
@@ -201,7 +214,10 @@ def _validation(folder: Path) -> dict[str, Any]:
         round(report.spearman, 4),
         round(report.repeatability, 3),
     )
-    return dict(zip(FIGURES, figures, strict=True))
+    found = dict(zip(FIGURES, figures, strict=True))
+    if report.energy_mape is not None:
+        found["energy_mape_percent"] = round(report.energy_mape, 3)
+    return found
 
 
 def run(folder: Path) -> dict[str, Any]:
@@ -213,6 +229,7 @@ def run(folder: Path) -> dict[str, Any]:
     opened = RunFolder.existing(folder)
     settings = opened.settings()
     state = replayed(Journal(opened.journal), opened.higher_is_better())
+    has_energy = any(row.predicted_mj is not None for row in state.candidates.values())
     return {
         "run": str(folder),
         "settings": settings.model_dump(exclude={"format"}),
@@ -226,9 +243,17 @@ def run(folder: Path) -> dict[str, Any]:
                 "predicted ms": round(state.predicted(row).ms, 4),
                 "measured ms": measured and round(measured, 4),
                 "latency": state.latency(row).source,
+                **(_energy(row.predicted_mj, state.measured_mj(row)) if has_energy else {}),
                 "score": row.score,
             }
             for row in state.front()
             for measured in [state.measured_ms(row)]
         ],
+    }
+
+
+def _energy(predicted: float | None, measured: float | None) -> dict[str, float | None]:
+    return {
+        "predicted mJ": predicted and round(predicted, 4),
+        "measured mJ": measured and round(measured, 4),
     }

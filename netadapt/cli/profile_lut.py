@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from netadapt.latency.validation import Report
 
 
-OF_THE_NETWORK = (
-    "model",
-    "input_size",
-    "inputs",
-    "output",
-    "channel_multiple",
-    "lock",
-    "as_json",
-)
-
-
 @with_options(ProfileRequest, Options)
 def profile_lut(
     context: typer.Context,
@@ -202,5 +191,10 @@ def _show(
         say(
             f"the network takes {reach['predicted_ms']:.4g} ms (p50); budgets down to about "
             f"{reach['narrowest_ms']:.4g} ms can be met"
+        )
+    if "predicted_mj" in reach:
+        say(
+            f"a run takes {reach['predicted_mj']:.4g} mJ; budgets down to about "
+            f"{reach['narrowest_mj']:.4g} mJ can be met"
         )
     print(table.folder)

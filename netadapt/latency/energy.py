@@ -38,6 +38,12 @@ class EnergyCalibration(BaseModel):
     call_mj: Annotated[float, Field(ge=0, le=HIGHEST_MJ)]
     watts: Annotated[dict[Name, Power], Field(min_length=1, max_length=1000)]
 
+    @property
+    def in_words(self) -> str:
+        """How the energy of a run follows from its latency: ``3 mJ + 20 W * all``."""
+        parts = [f"{watts:.3g} W * {kind or 'all'}" for kind, watts in sorted(self.watts.items())]
+        return " + ".join([f"{self.call_mj:.3g} mJ", *parts])
+
     def power(self, kind: str) -> float:
         """The power of a kind of workload, in W, which are mJ per ms."""
         return self.watts.get(kind, self.watts.get("", 0.0))

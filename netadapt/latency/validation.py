@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from netadapt.errors import UserError
 from netadapt.files import existing_file, write_atomic
+from netadapt.latency.energy import HIGHEST_MJ
 from netadapt.latency.fields import MAX_SIZE
 from netadapt.latency.table import LONGEST_US, MAX_BYTES, MAX_COLUMNS
 from netadapt.texts import csv_problem, require_few_columns
@@ -16,6 +16,7 @@ from netadapt.texts import csv_problem, require_few_columns
 UNSTEADY = 3.0  # percent between two measurements of the same networks
 INACCURATE = 5.0  # percent between predicted and measured
 VALIDATION_COLUMNS = ("network", "predicted_ms", "measured_ms", "repeat_ms")
+ENERGY_COLUMNS = ("energy_mj", "energy_predicted_mj")  # where the device has a counter
 
 
 @dataclass(frozen=True)
@@ -71,24 +72,31 @@ def summarise(validation: pd.DataFrame, workloads: int = 0, added: int = 0) -> R
     error = np.abs(validation["predicted_ms"].to_numpy() / measured - 1)
     repeat = np.abs(validation["repeat_ms"].to_numpy() / measured - 1)
     constant = validation["predicted_ms"].nunique() < 2  # nothing can be pruned: no rank to tell
-    rank = float("nan") if constant else spearmanr(validation["predicted_ms"], measured).statistic
+    ranks = validation[["predicted_ms", "measured_ms"]].rank()
+    spearman = np.nan if constant else ranks.corr().iloc[0, 1]
     return Report(
         workloads=workloads,
         added=added,
         mape=float(error.mean() * 100),
         within_5=float((error <= 0.05).mean() * 100),
         within_10=float((error <= 0.10).mean() * 100),
-        spearman=float(rank),
+        spearman=float(spearman),
         repeatability=float(repeat.mean() * 100),
-        energy_mape=_energy_mape(validation),
+        energy_mape=energy_mape(validation),
     )
 
 
-def _energy_mape(validation: pd.DataFrame) -> float | None:
-    if not {"energy_mj", "energy_predicted_mj"} <= set(validation.columns):
+def energy_mape(validation: pd.DataFrame) -> float | None:
+    """Return the mean absolute error of the predicted energies, in percent; ``None`` without any.
+
+    Networks that the counter was too coarse to see are left out.
+    """
+    if not set(ENERGY_COLUMNS) <= set(validation.columns):
         return None
-    error = validation["energy_predicted_mj"] / validation["energy_mj"] - 1
-    return float(error.abs().mean() * 100)
+    seen = validation[validation["energy_mj"] > 0]
+    if seen.empty:
+        return None
+    return float((seen["energy_predicted_mj"] / seen["energy_mj"] - 1).abs().mean() * 100)
 
 
 def drift_percent(validation: pd.DataFrame) -> float:
@@ -125,6 +133,9 @@ def load_validation(folder: Path) -> pd.DataFrame:
         elif is_group(name):
             sound = (numbers >= 1) & (numbers <= MAX_SIZE) & (numbers % 1 == 0)
             what = "no number of channels"
+        elif name in ENERGY_COLUMNS:
+            sound = (numbers >= 0) & (numbers <= HIGHEST_MJ)
+            what = "no energy in mJ"
         else:
             continue
         if not sound.all():

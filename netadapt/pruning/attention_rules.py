@@ -1,4 +1,4 @@
-"""What attention does to channels: those of a head can only go together."""
+"""What attention does to channels: those of a head can only be removed together."""
 
 from typing import Any
 
@@ -16,9 +16,10 @@ MIXED = "a matrix product outside a layer reads its channels"
 class AttentionRules(ShapeRules):  # type: ignore[no-untyped-call]
     """Batched matrix products and fused attention; the batch is images and heads.
 
-    A head is read whole: a product over its channels is scaled by their number. So the unit that
-    can go is the head, with its rows of what makes queries, keys and values, its columns of what
-    reads the result, and the number that the module around it splits them by.
+    A product over the channels of a head is scaled by their number, so a head cannot lose some of
+    them. The unit that can be removed is the whole head: its rows in the layers that make queries,
+    keys and values, its columns in the layer that reads the result, and one from the number of
+    heads of the module around it.
     """
 
     def _attention(self, args: Any, output: Tensor) -> Tensor:

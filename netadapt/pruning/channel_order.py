@@ -1,4 +1,4 @@
-"""In which order the channels of a group go: the least important first."""
+"""The order in which channels of a group are removed: the least important first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,14 +21,14 @@ Importance = str | Mapping[str, ArrayLike]
 def channel_order(
     model: nn.Module, group: ChannelGroup, slots: Sequence[Slot], importance: Importance
 ) -> NDArray[np.intp]:
-    """Return the steps of a group's channels in the order in which they go, the last one last.
+    """Return the steps of a group's channels in the order in which they are removed.
 
     Args:
         model: the network whose weights (and, for ``taylor``, gradients) are read.
         group: the group.
         slots: where the group's channels lie.
-        importance: ``l2``, ``share``, ``taylor``, or a mapping from group to ``(width,)``
-            scores, those of a step being added up, or to ``(steps,)`` scores.
+        importance: ``l2``, ``share``, ``taylor``, or a mapping from group to scores: ``(width,)``,
+            of which those of a step are added up, or ``(steps,)``.
 
     Raises:
         UserError: unknown importance, missing scores, or ``taylor`` without gradients.
@@ -66,7 +66,7 @@ def _scores(
 def _l2(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.float64]:
     """L2 norm of all filters that produce the channel, over the whole group.
 
-    Source: Yang et al., NetAdapt, ECCV 2018, section 3.2 (filters of the largest l2 norm stay).
+    Source: Yang et al., NetAdapt, ECCV 2018, section 3.2 (filters with the largest l2 norm stay).
     """
     total = np.zeros(steps)
     for module, slot in _producers(model, slots):
@@ -100,8 +100,9 @@ def _taylor(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.f
 def _share(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.float64]:
     """The channel's share of the group's squared weights in a layer, averaged over its layers.
 
-    Those that write the channel, those that scale it (norms), and those that read it. A share
-    does not change with the scale of a layer, which a norm behind it makes meaningless.
+    Its layers are those that write the channel, those that scale it (norms) and those that read it.
+    Where a norm follows a layer, the scale of its weights has no effect; a share does not depend on
+    that scale.
 
     Source: Fang et al., DepGraph, CVPR 2023, section 3.3 (the norm over a whole group), with each
     layer normalised by itself.
@@ -119,7 +120,7 @@ def _share(model: nn.Module, slots: Sequence[Slot], steps: int) -> NDArray[np.fl
 
 
 def _squares(module: Any, side: Side) -> NDArray[np.float64] | None:
-    """Return ``(channels,)``: the squared weights of each that ``module`` has on a side, if any."""
+    """Return ``(channels,)`` sums of squared weights on one side of ``module``, if it has any."""
     if not isinstance(module, (*ROOT_TYPES, _NormBase, nn.GroupNorm)):
         return None
     if isinstance(module, _NormBase | nn.GroupNorm) and module.weight is None:
@@ -155,7 +156,7 @@ def _producers(model: nn.Module, slots: Sequence[Slot]) -> Iterator[tuple[Any, S
 
 
 def _filter_parameters(module: Any) -> list[nn.Parameter]:
-    """What the filters are computed from: the weight itself, or what it is parametrised by."""
+    """The parameters that the filters are computed from: the weight, or its parametrisation."""
     if "weight" in module._parameters:
         return [module.weight]
     own = [parameter for name, parameter in module.named_parameters() if name != "bias"]
@@ -163,7 +164,7 @@ def _filter_parameters(module: Any) -> list[nn.Parameter]:
 
 
 def _filters(module: Any, weight: Tensor) -> Tensor:
-    """Return ``weight`` with one row an output channel."""
+    """Return ``weight`` with one row per output channel."""
     if not isinstance(module, TRANSPOSED):
         return weight
     shape = (module.groups, len(weight) // module.groups, *weight.shape[1:])

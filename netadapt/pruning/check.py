@@ -1,7 +1,7 @@
-"""Surgery is not trusted: what is cut must answer as what is masked.
+"""Checks surgery: the cut network must give the same output as the masked original.
 
-A budget bounds how much is tried, in multiply-accumulates and not in seconds, so that the same
-network has the same groups on every machine. It is about a second of one core.
+The number of trials is bounded by a budget in multiply-accumulates, not in seconds, so that a
+network has the same groups on every machine. The budget takes one core about a second.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, tor
 
 @dataclass(frozen=True)
 class Suspects:
-    """What is to be checked.
+    """The groups to check, and the network they belong to.
 
     Attributes:
         model: the whole network.
@@ -41,9 +41,9 @@ class Suspects:
         groups: those that seem to be prunable.
         slots: for each group, where its channels lie.
         operations: the linear map from the widths of ``groups``.
-        watched: layers whose outputs are held against each other too.
-        doubted: groups likely to be to blame; those that lie together are found sooner.
-        trains_otherwise: whether ``forward`` does other things in training.
+        watched: layers whose outputs are compared too.
+        doubted: groups that probably fail; they are found sooner if they come together.
+        trains_otherwise: whether ``forward`` runs other operations in training mode.
     """
 
     model: nn.Module
@@ -57,23 +57,23 @@ class Suspects:
 
 
 def failures(suspects: Suspects) -> dict[str, str]:
-    """Return ``{group: reason}`` for the groups that cannot be cut after all.
+    """Return ``{group: reason}`` for the groups that cannot be cut.
 
-    Every trial cuts some of the groups; if that does not answer as the masked original, the
-    groups are halved until those are found that are to blame.
+    Every trial cuts some of the groups. If the result differs from the masked original, the set of
+    groups is halved until the groups that cause the difference are found.
     """
     if not suspects.groups:
         return {}
-    whole = _Court(suspects, suspects.example_input, suspects.operations)
+    whole = _Bench(suspects, suspects.example_input, suspects.operations)
     small = _smaller(suspects) or whole
     steps = {name: group.width // group.step for name, group in suspects.groups.items()}
     found: dict[str, str] = {}
     for number, trial in enumerate(trials(steps)):
         if number >= max(FEWEST, BUDGET // small.cost):
             break
-        court = whole if number < 2 else small
-        court.records = number < 3
-        while blamed := court.blamed(trial, _left(suspects, trial, found)):
+        bench = whole if number < 2 else small
+        bench.records = number < 3
+        while blamed := bench.blamed(trial, _left(suspects, trial, found)):
             found |= blamed
     return found
 
@@ -83,8 +83,8 @@ def _left(suspects: Suspects, trial: Trial, found: Container[str]) -> list[str]:
     return sorted(left, key=lambda name: name in suspects.doubted)
 
 
-def _smaller(suspects: Suspects) -> "_Court | None":
-    """Return a court with a smaller input, if the network does the same with that."""
+def _smaller(suspects: Suspects) -> "_Bench | None":
+    """Return a bench with a smaller input, if the network runs the same operations on it."""
     given = list(tensors_in(suspects.example_input))
     sides = {tuple(tensor.shape[2:]) for tensor in given}
     if any(tensor.dim() != 4 for tensor in given) or len(sides) != 1:
@@ -92,9 +92,9 @@ def _smaller(suspects: Suspects) -> "_Court | None":
     for side in SMALL:
         if min(min(shape) for shape in sides) > side:
             small = mapped(lambda tensor: tensor[:, :, :side, :side], suspects.example_input)  # noqa: B023
-            court = _Court(suspects, small, None)
-            if court.kinds == _kinds(suspects.operations.operations):
-                return court
+            bench = _Bench(suspects, small, None)
+            if bench.kinds == _kinds(suspects.operations.operations):
+                return bench
     return None
 
 
@@ -106,7 +106,7 @@ def _kinds(operations: Sequence[Operation]) -> list[str]:
     return [operation.kind for operation in _without_copies(operations)]
 
 
-class _Court:
+class _Bench:
     """Cuts and masks one copy of the network, and compares.
 
     Attributes:
@@ -137,7 +137,7 @@ class _Court:
         self.cost = 3 * macs + OVERHEAD * max(1, len(self._recorded))
 
     def _executed(self) -> list[str]:
-        """Run the whole network; return what it executes, nothing if it does not run."""
+        """Run the whole network and return its operations; none if it does not run."""
         self._recorded: list[Operation] = []
         self._outputs: list[Tensor] = []
         try:
@@ -151,7 +151,7 @@ class _Court:
         return _kinds(self._recorded)
 
     def _sized_by_values(self) -> set[int]:
-        """Return the operations whose sizes depend on what the input is, such as ``nonzero``."""
+        """Return the operations whose sizes depend on the input's values, such as ``nonzero``."""
         pairs = zip(_without_copies(self._recorded), self._traced, strict=False)
         return {place for place, (one, other) in enumerate(pairs) if one.sizes != other.sizes}
 
@@ -163,7 +163,7 @@ class _Court:
         return {torch.float32, *(used | given)} & TOLERANCES.keys()
 
     def blamed(self, trial: Trial, names: Sequence[str]) -> dict[str, str]:
-        """Return which of ``names`` cannot be cut; of those that cannot be together, the last."""
+        """Return which of ``names`` cannot be cut; of groups that fail only together, the last."""
         problem = self._problem({name: trial[name] for name in names})
         if problem is None:
             return {}
@@ -172,7 +172,7 @@ class _Court:
         return found or {names[-1]: problem}
 
     def _problem(self, kept: Trial) -> str | None:
-        """Return what goes wrong when of every group only the steps ``kept`` stay."""
+        """Return what goes wrong if only the steps ``kept`` of every group stay."""
         if not kept:
             return None
         slots = self._suspects.slots
@@ -211,14 +211,14 @@ class _Court:
             return run(self.model, self._example)
 
     def _shapes_in_training(self) -> list[torch.Size]:
-        """Return the shapes that training gives; the values may be random, by dropout."""
+        """Return the output shapes in training mode; dropout makes the values random."""
         if not self._suspects.trains_otherwise:
             return []
         with torch.random.fork_rng([]), as_in_training(self.model):
             return _shapes(output_tensors(self._answer()))
 
     def _unpredicted(self, kept: Trial, operations: Sequence[Operation]) -> str | None:
-        """Return how the operations of the cut network are not those predicted."""
+        """Return how the operations of the cut network differ from those predicted."""
         if _kinds(operations) != self.kinds:
             return "the network runs other operations without part of it"
         if self._operations is None:
@@ -240,8 +240,8 @@ class _Court:
     def _watched_layers(self) -> Iterator[list[Tensor]]:
         """While open, collect what the watched layers write.
 
-        An output that a sigmoid has driven to 1 is the same whatever was cut; what the layer
-        before the sigmoid writes is not.
+        An output that a sigmoid has saturated to 1 is the same whatever was cut. The output of the
+        layer before the sigmoid is not.
         """
         heard: list[Tensor] = []
         hooks = [
@@ -277,7 +277,7 @@ def _random_double(tensor: Tensor) -> Tensor:
 
 
 def _random(tensor: Tensor) -> Tensor:
-    """Return random numbers; indices stay as they are, since others may be out of range."""
+    """Return random numbers; indices stay, since random ones could be out of range."""
     random = torch.Generator().manual_seed(0)
     if tensor.dtype == torch.uint8:
         drawn = torch.randint(0, 256, tensor.shape, generator=random, dtype=torch.uint8)

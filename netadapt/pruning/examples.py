@@ -1,4 +1,4 @@
-"""What a network is run on: one tensor, several of them, or tensors by name."""
+"""Example inputs of a network: one tensor, several tensors, or tensors by name."""
 
 import inspect
 import re
@@ -38,13 +38,13 @@ def call_arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def batch_of(example: Example) -> int:
-    """Return the examples in a batch: the first size of the first tensor; 1 where it has none."""
+    """Return the batch size: the first size of the first tensor; 1 if it has no dimension."""
     first = next(tensors_in(example), None)
     return 1 if first is None or not first.dim() else len(first)
 
 
 def with_batch(example: Example, batch: int) -> Any:
-    """Return ``example`` with ``batch`` examples, of which the first come again and again."""
+    """Return ``example`` with ``batch`` examples; the first ones are repeated to fill it."""
     count = batch_of(example)
     if count == batch:
         return example
@@ -53,7 +53,7 @@ def with_batch(example: Example, batch: int) -> Any:
 
 
 def arrays(example: Example) -> Arrays:
-    """Return the tensors of ``example`` for a runtime, which takes them in this order."""
+    """Return the tensors of ``example`` as arrays, in the order in which runtimes take them."""
     return tuple(tensor.detach().cpu().numpy() for tensor in tensors_in(example))
 
 
@@ -137,7 +137,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def output_tensors(value: Any) -> list[Tensor]:
-    """Return the tensors of an output, which may lie in the fields of objects of any class."""
+    """Return the tensors of an output, also those in fields of objects of any class."""
     return list(_inside(value, set()))
 
 

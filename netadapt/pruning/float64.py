@@ -1,4 +1,4 @@
-"""Running any network in float64, whatever types its ``forward`` fixes."""
+"""Runs any network in float64, even if its ``forward`` asks for other types."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ COARSE = {torch.float16, torch.bfloat16, torch.float32}
 
 
 class Float64(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While open, every operation reads and gives float64, though float32 or less be asked for.
+    """While open, every operation reads and returns float64 where it asks for float32 or less.
 
     ``x.float()``, ``autocast``, ``torch.zeros(...)`` and ``torch.linspace(...)`` in a forward pass
-    give float64 then. What has been made before and is written in place keeps its type.
+    then return float64. A tensor that was made before and is written in place keeps its type.
 
     Attributes:
-        changed: whether anything but float64 was asked for.
+        changed: whether any operation asked for another type than float64.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Following every channel through a forward pass, operation by operation."""
+"""Follows every channel through a forward pass, operation by operation."""
 
 import inspect
 import re
@@ -58,7 +58,7 @@ class Flow:
             the order of execution.
         deployed: those of ``writes`` that run in eval mode.
         reads: for each module that mixes channels, the ``(channels,)`` labels of its input.
-        book: which labels stand or fall together.
+        book: which labels can only be removed together.
         sliced: the labels of tensors of which only a part of the channels was taken.
         bypassed: layers whose weight is read without calling them.
         trains_otherwise: whether ``forward`` runs other operations in training mode.
@@ -80,12 +80,12 @@ class Flow:
 def follow_channels(model: nn.Module, example_input: Example, approximate: bool = False) -> Flow:
     """Run ``model``, in eval mode and as in training, and follow its channels.
 
-    What ``training_outputs`` reads, where the model has it, is followed too.
+    If the model has ``training_outputs``, the layers that it reads are followed too.
 
     Args:
         model: the network.
         example_input: what it is run on.
-        approximate: whether channels that a norm standardises together may go one by one.
+        approximate: whether channels that a norm standardises together may be removed one by one.
     """
     running: list[str] = []
     modules = dict(model.named_modules())
@@ -123,7 +123,7 @@ def follow_channels(model: nn.Module, example_input: Example, approximate: bool 
 
 @contextmanager
 def as_in_training(model: nn.Module) -> Iterator[None]:
-    """While open, ``model`` takes the branches of training; norms and dropout stay as they are."""
+    """While open, ``model`` takes the branches of training; norms and dropout stay in eval mode."""
     changed = [
         module
         for module in model.modules()
@@ -139,7 +139,7 @@ def as_in_training(model: nn.Module) -> Iterator[None]:
 
 
 def _waits_for_arguments(model: nn.Module, example_input: Example) -> bool:
-    """Whether ``forward`` takes more than it is given."""
+    """Whether ``forward`` needs more arguments than it is given."""
     try:
         parameters = inspect.signature(model.forward).parameters.values()
     except (TypeError, ValueError):
@@ -149,7 +149,7 @@ def _waits_for_arguments(model: nn.Module, example_input: Example) -> bool:
 
 
 class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
-    """Follows the channels through all that runs while it is open."""
+    """Follows the channels through all operations that run while it is open."""
 
     def __init__(
         self, running: Sequence[str], modules: dict[str, nn.Module], approximate: bool = False
@@ -176,7 +176,7 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
         }
 
     def keep_outputs(self, output: Any) -> None:
-        """Lock the channels that the network gives away."""
+        """Lock the channels of the network's output."""
         for tensor in output_tensors(output):
             self.book.lock(self._of(tensor), "its channels are the network's output")
 
@@ -184,7 +184,7 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
         """Follow ``forward`` as in training.
 
         Returns:
-            The kinds and modules of its operations; None where it cannot be run like that.
+            The kinds and modules of its operations; None if it cannot be run like that.
         """
         before = len(self.operations)
         try:
@@ -195,7 +195,7 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
         return [(operation.kind, operation.module) for operation in self.operations[before:]]
 
     def lock_what_may_be_read(self, model: nn.Module) -> None:
-        """Lock all that a layer which has not run could read, or be added to."""
+        """Lock all channels that a layer which has not run could read, or be added to."""
         for name, module in model.named_modules():
             if isinstance(module, ROOT_TYPES) and name not in self.writes:
                 linear = isinstance(module, nn.Linear)
@@ -212,7 +212,7 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
                         self.book.lock(labels, why)
 
     def bypassed(self) -> frozenset[str]:
-        """Layers that have not run, but whose weight an operation has read."""
+        """Layers that have not run, but whose weight an operation has read directly."""
         return frozenset(
             name
             for name, module in self._by_name.items()

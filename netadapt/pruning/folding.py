@@ -1,8 +1,8 @@
-"""Layers that compute their weight, standardised or parametrised, and the plain ones they become.
+"""Layers that compute their weight (standardised or parametrised), and plain ones instead.
 
-Such a weight depends on every channel that the layer reads, so that cutting one out of what it
-is computed from would change all others. A plain layer that holds the computed weight gives the
-same output, and can be cut; from then on it trains as a plain layer does.
+Such a weight depends on every channel that the layer reads: without one of them, all others would
+change. A plain layer that holds the computed weight gives the same output and can be cut. From then
+on it trains as a plain layer.
 """
 
 import math
@@ -51,7 +51,7 @@ def computes_weight(module: nn.Module) -> bool:
 
 
 def weight_of(module: Any) -> Tensor:
-    """Return the weight of a convolution or linear layer; a parametrised one's as in eval mode."""
+    """Return the weight of a convolution or linear layer, computed as in eval mode."""
     if "weight" in module._parameters:
         weight: Tensor = module.weight
         return weight
@@ -59,7 +59,7 @@ def weight_of(module: Any) -> Tensor:
 
 
 def fold(model: nn.Module, name: str) -> nn.Module:
-    """Let a plain layer stand for module ``name`` of ``model`` if it computes its weight.
+    """Replace module ``name`` of ``model`` by a plain layer if it computes its weight.
 
     Returns:
         The module of that name, as it is now.
@@ -107,7 +107,7 @@ def _plain(module: Any) -> Any:
 
 
 def _kinds(module: nn.Module) -> list[Any]:
-    """The plain layers that could stand for ``module``."""
+    """The plain layers that could replace ``module``."""
     kind = next(kind for kind in (*CONVOLUTIONS, nn.Linear) if isinstance(module, kind))
     return [kind, SamePadded] if kind is nn.Conv2d else [kind]
 

@@ -1,4 +1,4 @@
-"""Which channels can only be pruned together, from where they flow."""
+"""Which channels can only be pruned together, found by following them through the network."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ class ChannelGroup:
     """Channels of several layers that can only be pruned together.
 
     Attributes:
-        name: the first of ``producers`` in the order of execution; with ``:`` and the first
-            channel behind it where that is not the producer's own first. A pruned network keeps
-            the names of the network it was pruned from.
+        name: the first of ``producers`` in the order of execution. If the group does not begin with
+            that layer's first channel, ``:`` and the number of its channel follow. A pruned
+            network keeps the names of the network it was pruned from.
         width: the channels it has now in the first producer.
         producers: names of the modules whose output channels it is.
-        step: how many of them go at once: its widths are multiples of it.
+        step: how many channels are removed at once; widths are multiples of it.
     """
 
     name: str
@@ -40,10 +40,10 @@ class ChannelGroup:
 
 @dataclass(frozen=True)
 class Coupling:
-    """A group, wherever its channels lie.
+    """A group with the places of its channels, whether it can be pruned or not.
 
-    ``reason`` is why it cannot be pruned; ``sliced`` whether it is cut at a position that may be
-    a fixed one.
+    ``reason`` says why it cannot be pruned. ``sliced`` says whether the network slices it at a
+    position that may be a fixed number.
     """
 
     group: ChannelGroup
@@ -59,7 +59,7 @@ def traced_flow(model: nn.Module, example_input: Example, approximate: bool = Fa
     Args:
         model: the network.
         example_input: what it is run on.
-        approximate: whether channels that a norm standardises together may go one by one.
+        approximate: whether channels that a norm standardises together may be removed one by one.
 
     Raises:
         UserError: it cannot be run on ``example_input``.
@@ -136,7 +136,7 @@ def find_couplings(model: nn.Module, flow: Flow) -> list[Coupling]:
 
 
 def origin_names(model: nn.Module, couplings: Sequence[Coupling]) -> Origin:
-    """Return where the channels of every group lie, by the names of the base network."""
+    """Return the places of the channels of every group, by the names of the base network."""
     known = origin_of(model)
     if known:
         return known
@@ -155,7 +155,7 @@ def locked_layers(
 
     Args:
         model: the network.
-        flow: of its channels.
+        flow: where its channels come from and go to.
         locked: ``{group name: reason}``.
         couplings: all of them.
     """
@@ -199,7 +199,7 @@ def _labels(flow: Flow, slot: Slot) -> list[int]:
 
 
 def is_training_only(model: nn.Module, name: str) -> bool:
-    """Whether ``name`` is, or is of, a module that deployment never calls."""
+    """Whether ``name`` is, or lies in, a module that deployment never calls."""
     only: tuple[str, ...] = getattr(model, "training_only", ())
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in only)
 
@@ -241,7 +241,7 @@ def _name(
 
 
 def _places(flow: Flow, classes: NDArray[np.int64]) -> dict[int, dict[tuple[str, Side], list[int]]]:
-    """For every class of channels, the positions at which it lies in each layer."""
+    """For every class of channels, its positions in each layer."""
     places: dict[int, dict[tuple[str, Side], list[int]]] = defaultdict(lambda: defaultdict(list))
     tables: tuple[tuple[Side, dict[str, Tensor]], ...] = (("out", flow.writes), ("in", flow.reads))
     for side, table in tables:

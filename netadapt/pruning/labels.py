@@ -16,7 +16,7 @@ UNWRITTEN = -1  # numbers that the forward pass made and no channel is written t
 
 
 class LabelBook:
-    """Hands out labels, and remembers which must stand or fall together and which must stay."""
+    """Makes labels, and knows which can only be removed together and which must stay."""
 
     def __init__(self) -> None:
         self._count = 1
@@ -25,12 +25,12 @@ class LabelBook:
         self._notes: list[tuple[NDArray[np.int64], str]] = []
 
     def new(self, count: int) -> Tensor:
-        """Return ``(count,)`` labels of their own."""
+        """Return ``(count,)`` new labels."""
         self._count += count
         return torch.arange(self._count - count, self._count)
 
     def join(self, one: Tensor, other: Tensor, why: str = "") -> None:
-        """Let labels that meet stand or fall together; those that meet ``FIXED`` must stay."""
+        """Note that labels that meet can only be removed together; those at ``FIXED`` stay."""
         ones, others = one + torch.zeros_like(other), other + torch.zeros_like(one)
         pairs = torch.stack([ones.flatten(), others.flatten()])
         pairs = pairs[:, pairs[0] != pairs[1]]
@@ -50,7 +50,7 @@ class LabelBook:
         self._locked.append((kept[kept != FIXED].numpy(), reason))
 
     def classes(self) -> NDArray[np.int64]:
-        """Return ``(labels,)``: equal numbers stand or fall together; that of ``FIXED`` is 0."""
+        """Return ``(labels,)``: equal numbers are removed together; that of ``FIXED`` is 0."""
         edges = np.concatenate([np.zeros((2, 0), dtype=np.int64), *self._joined], axis=1)
         graph = coo_array((np.ones(edges.shape[1]), edges), shape=(self._count, self._count))
         _, classes = connected_components(graph, directed=False)
@@ -58,15 +58,15 @@ class LabelBook:
         return found
 
     def locked_labels(self) -> NDArray[np.int64]:
-        """Return the labels that must stay of themselves, not because of others they are with."""
+        """Return the labels that were locked themselves, not through others they are joined to."""
         return np.concatenate([np.zeros(0, dtype=np.int64), *(found for found, _ in self._locked)])
 
     def reasons(self, classes: NDArray[np.int64]) -> dict[int, str]:
-        """Return why classes must stay, the first reason given."""
+        """Return for each class that must stay the first reason given."""
         return _first_reasons(self._locked, classes)
 
     def notes(self, classes: NDArray[np.int64]) -> dict[int, str]:
-        """Return why the labels of classes were joined, where a reason was given."""
+        """Return for each class why its labels were joined, if a reason was given."""
         return _first_reasons(self._notes, classes)
 
 
@@ -81,7 +81,7 @@ def _first_reasons(
 
 
 def compressed(labels: Tensor) -> Tensor:
-    """Return ``labels`` with size 1 where they do not vary; it broadcasts to what was given."""
+    """Return ``labels`` with size 1 where they do not vary; they broadcast to the given ones."""
     for dim in range(labels.dim()):
         if labels.shape[dim] > 1:
             first = labels.narrow(dim, 0, 1)
@@ -91,7 +91,7 @@ def compressed(labels: Tensor) -> Tensor:
 
 
 def without_unwritten(labels: Tensor) -> Tensor:
-    """Let what is not written to have the labels beside it, if all vary along one dimension."""
+    """Give unwritten numbers the labels beside them, if all vary along one dimension."""
     empty = labels == UNWRITTEN
     if not bool(empty.any()):
         return labels
@@ -109,7 +109,7 @@ def varying(labels: Tensor) -> list[int]:
 
 
 def fixed(tensor: Tensor) -> Tensor:
-    """Return labels of a tensor that holds no channel of any layer."""
+    """Return the labels of a tensor that holds no layer's channels."""
     return torch.full([1] * tensor.dim(), FIXED)
 
 
@@ -121,10 +121,10 @@ def along(labels: Tensor, dim: int, tensor: Tensor) -> Tensor:
 
 
 def aligned(labels: Tensor, dims: int) -> Tensor:
-    """Return ``labels`` with as many dimensions as what they are broadcast with."""
+    """Return ``labels`` with as many dimensions as the tensor they are broadcast with."""
     return labels.reshape([1] * (dims - labels.dim()) + list(labels.shape))
 
 
 def aligned_shape(tensor: Tensor, dims: int) -> list[int]:
-    """Return the shape of ``tensor`` with as many dimensions as what it is broadcast with."""
+    """Return the shape of ``tensor`` with as many dimensions as the tensor it is broadcast with."""
     return [1] * (dims - tensor.dim()) + list(tensor.shape)

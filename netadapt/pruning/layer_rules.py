@@ -1,4 +1,4 @@
-"""What layers do to channels: those that mix them, and those that pass them on."""
+"""What layers do to channels: some mix them, others pass them on."""
 
 from typing import Any
 

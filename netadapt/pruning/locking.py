@@ -1,4 +1,4 @@
-"""Groups that the user keeps out of pruning."""
+"""Groups that the user excludes from pruning (``--lock``)."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -10,8 +10,8 @@ from netadapt.pruning.groups import ChannelGroup
 def locked_by(patterns: str | Sequence[str], groups: Sequence[ChannelGroup]) -> dict[str, str]:
     """Return ``{group name: reason}`` for the groups that a pattern matches.
 
-    A pattern is matched as by ``fnmatch`` with the names of groups, of the layers that write their
-    channels, and of the modules that these layers are in: ``encoder`` locks all of the encoder.
+    A pattern is compared (as by ``fnmatch``) with the names of groups, of the layers that write
+    their channels, and of the modules that contain these layers: ``encoder`` locks the encoder.
 
     Raises:
         UserError: a pattern matches nothing.

@@ -90,10 +90,10 @@ class Operation:
         inputs: shapes of the tensor inputs, ``(N, C, H, W)`` for images.
         output: shape of the output.
         groups: of a convolution, else 1.
-        detail: what else its latency depends on: kernel, stride, padding, dilation, mode ...;
-            ``channels`` is the dimension of its output's channels where that is not the second,
-            ``read`` those of its inputs where they are others (``None``: none follows the widths),
-            and ``along_input`` is set where the input has channels and the output has not.
+        detail: what else its latency depends on: kernel, stride, padding, dilation, mode, ...
+            ``channels`` is the dimension of its output's channels if that is not the second;
+            ``read`` has those of its inputs if they differ (``None``: none follows the widths);
+            ``along_input`` is set if the input has channels and the output has none.
     """
 
     kind: str
@@ -126,7 +126,7 @@ class Operation:
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of what torch calls ``name``."""
+    """Return the kind of the operation that torch calls ``name``."""
     return "activation" if name in ACTIVATIONS else KINDS.get(name, name)
 
 
@@ -217,8 +217,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 class OperationTimer(Recorder):  # type: ignore[no-untyped-call]
     """Times each operation of a forward pass, in the order ``record_operations`` gives.
 
-    ``seconds`` holds one duration an operation and ``kinds`` what it was; the bookkeeping between
-    them is not timed.
+    ``seconds`` holds one duration per operation, ``kinds`` its kind. The bookkeeping between
+    operations is not timed.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -257,7 +257,7 @@ def _channel_dim(name: str, args: Any, given: Tensor, channels: int, output: Ten
 
 
 def storage_of(tensor: Tensor) -> int:
-    """Return what tells the memory of one tensor from another's, while both live."""
+    """Return a key for the memory of a tensor; it is unique while the tensor lives."""
     address: int = tensor.untyped_storage()._cdata
     return address
 
@@ -308,7 +308,7 @@ def record_operations(model: nn.Module, example_input: Example) -> tuple[list[Op
 
 @contextmanager
 def every_module_runs() -> Iterator[None]:
-    """While open, attention calls its layers instead of one kernel for all of them."""
+    """While open, attention calls its layers one by one, not one kernel for all of them."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

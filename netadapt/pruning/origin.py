@@ -1,7 +1,7 @@
-"""Which channels of a pruned network are which of the network it was pruned from.
+"""Maps the channels of a pruned network to those of the network it was pruned from.
 
-A pruned network carries this as an attribute, so that its groups keep their names: those of the
-base network's channels, however many of them are left.
+A pruned network carries this map as an attribute, so that its groups keep the names they had in the
+base network, however many channels are left.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def origin_of(model: nn.Module) -> Origin:
 def remember(
     model: nn.Module, origin: Origin, removed: Mapping[tuple[str, str], NDArray[np.intp]]
 ) -> None:
-    """Note in ``model`` what is left of ``origin`` now that channels of layers are removed."""
+    """Store in ``model`` what is left of ``origin`` after channels of layers were removed."""
     left = {}
     for name, (layer, channels) in origin.items():
         gone = removed.get((layer, "out"), np.zeros(0, dtype=np.intp))

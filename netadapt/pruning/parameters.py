@@ -1,7 +1,7 @@
 """Bare parameters that hold a value for each channel: layer scales, position embeddings, tokens.
 
-No layer of ours stores them, so they have names of their own among the places where a group's
-channels lie: ``blocks.0.gamma@0`` is the side 0 of the parameter ``gamma`` of module ``blocks.0``.
+They belong to no layer that has rules, so a group's places name them directly:
+``blocks.0.gamma@0`` is side 0 of the parameter ``gamma`` of module ``blocks.0``.
 """
 
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ WITH_RULES = (*CONVOLUTIONS, nn.Linear, _NormBase, nn.GroupNorm, nn.PReLU)
 
 @dataclass(frozen=True)
 class Portion:
-    """What of a bare parameter a constant holds.
+    """The part of a bare parameter that a constant holds.
 
     Attributes:
-        name: of the parameter.
-        sizes: its shape.
+        name: name of the parameter.
+        sizes: shape of the parameter.
         numbers: for every number of the constant, its place in the flattened parameter.
     """
 
@@ -49,9 +49,9 @@ class Portion:
 
 
 def bare_parameters(modules: Mapping[str, nn.Module]) -> dict[int, str]:
-    """Return the names of parameters that no layer with rules of its own stores, by ``id``.
+    """Return the names of parameters that belong to no layer with rules of its own, by ``id``.
 
-    One that several modules share is left out, as it cannot be cut, and so are the very large.
+    A parameter that several modules share is left out, since it cannot be cut. So are large ones.
     """
     names: dict[int, list[str]] = {}
     ruled: set[int] = set()

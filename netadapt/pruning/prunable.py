@@ -1,4 +1,4 @@
-"""A traced network: its channel groups, and the smaller networks it can become."""
+"""A traced network: its channel groups, and the narrower networks it can become."""
 
 import math
 from collections.abc import Container, Mapping, Sequence
@@ -35,7 +35,7 @@ Widths = Mapping[str, int]
 
 
 class PrunableModel:
-    """A network, traced once; everything after is a function of widths.
+    """A network, traced once. Everything that follows is a function of its widths.
 
     Attributes:
         model: the network as given, never changed; for one with ``nn.MultiheadAttention`` a copy
@@ -90,13 +90,13 @@ class PrunableModel:
         return np.array(list(self._complete(widths).values()), dtype=np.int64)
 
     def pruned(self, widths: Widths, importance: Importance = "l2") -> nn.Module:
-        """Return a new network with ``widths``; this one is untouched.
+        """Return a new network with ``widths``; this one is not changed.
 
         Args:
             widths: ``{group: channels}``; a group left out keeps its channels.
-            importance: ``l2`` (channels whose filters have the smallest norm go first), ``share``
-                (those with the smallest share of the group's weights), ``taylor`` (needs
-                gradients), or ``{group: (channels,) scores}``.
+            importance: which channels are removed first: ``l2`` (the smallest norm of the filters),
+                ``share`` (the smallest share of the group's weights), ``taylor`` (needs
+                gradients), or ``{group: (channels,) scores}`` (the lowest scores).
 
         Raises:
             UserError: unknown group or importance, or a width outside 1 to the group's own or
@@ -125,7 +125,7 @@ class PrunableModel:
     def kept_channels(
         self, widths: Widths, importance: Importance = "l2"
     ) -> dict[str, NDArray[np.intp]]:
-        """For each group that shrinks, the steps of its channels that stay, ascending."""
+        """For each group that becomes narrower, the steps of its channels that stay, ascending."""
         kept = {}
         for name, width in widths.items():
             group = self.groups[name]
@@ -136,7 +136,7 @@ class PrunableModel:
         return kept
 
     def descend(self, model: nn.Module) -> "PrunableModel":
-        """Return the same for ``model``, pruned from this network: nothing is checked again."""
+        """Return the same for ``model``, which was pruned from this network, without new checks."""
         groups, slots = dict(self.groups), dict(self._slots)
         couplings = find_couplings(model, traced_flow(model, self.example, self._approximate))
         found = {coupling.group.name: coupling for coupling in couplings}
@@ -173,12 +173,12 @@ class PrunableModel:
         return [shape for name, shape in shapes.items() if not is_training_only(self.model, name)]
 
     def parameter_count(self, widths: Widths | None = None) -> int:
-        """How many parameters the deployed network has with ``widths``, by default its own."""
+        """Number of parameters of the deployed network with ``widths`` (default: its own)."""
         return sum(math.prod(shape) for shape in self.parameter_shapes(widths or {}))
 
     @cached_property
     def _plain(self) -> nn.Module:
-        """The network with plain layers, on no device: only its shapes are asked for."""
+        """The network with plain layers, on the meta device: only its shapes are needed."""
         return surgery.shapes_copy(self.model)
 
     def _complete(self, widths: Widths) -> dict[str, int]:
@@ -201,7 +201,7 @@ def trace(
     lock: str | Sequence[str] = (),
     allow_approximate: bool = False,
 ) -> PrunableModel:
-    """Trace ``model`` and return what can be pruned of it.
+    """Trace ``model`` and find its channel groups.
 
     Args:
         model: any network; it is not changed, and keeps its training mode.
@@ -209,8 +209,8 @@ def trace(
             dictionary of named ones.
         lock: patterns of groups or layers to leave as wide as they are, such as ``encoder.*``.
         allow_approximate: whether to prune channels that LayerNorm, RMSNorm or a GroupNorm of one
-            group standardises together, such as the stream of a transformer. Its statistics are
-            then those of the channels that stay.
+            group standardises together, such as the stream of a transformer. Their statistics
+            are then those of the channels that stay.
 
     Raises:
         UserError: the network cannot be run on the input, it is no plain network, or a pattern
@@ -261,7 +261,7 @@ def _chosen(
 
 
 def reshaped(model: nn.Module, example_input: Example, widths: Widths) -> nn.Module:
-    """Return ``model`` with ``widths``, whichever channels: what a checkpoint's weights fit into.
+    """Return ``model`` with ``widths``, for a checkpoint's weights; its own channels do not matter.
 
     Raises:
         UserError: the network has no such group, or not so many channels.

@@ -12,7 +12,7 @@ QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.qat", "torch.ao.nn.intrinsic"
 
 
 def refuse_untraceable(model: Any) -> None:
-    """Refuse, in one line, what is no plain network.
+    """Refuse, in one line, a model that cannot be traced as it is.
 
     Raises:
         UserError: what it is, and what to pass instead.

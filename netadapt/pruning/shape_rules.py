@@ -1,4 +1,4 @@
-"""What operations without weights do to channels: they move, join, reduce or combine them."""
+"""What operations without weights do to channels: move, join, reduce or combine them."""
 
 import re
 from collections.abc import Sequence
@@ -92,20 +92,20 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
         return [fixed(output) for output in outputs]
 
     def _copied(self, args: Any, output: Tensor) -> Tensor:
-        """What is written over has the labels of what is written."""
+        """A tensor that is written over takes the labels of what is written."""
         source = args[1]
         labels = self._of(source) if self._depends_on_input(source) else fixed(source)
         return aligned(labels, output.dim())
 
     def _chunked(self, parts: list[Tensor], dim: int) -> None:
-        """Halves of a channel axis stay halves only if they lose as many channels."""
+        """Halves of a channel axis stay halves only if both lose as many channels."""
         if len({part.shape for part in parts}) == 1 and parts[0].shape[dim] > 1:
             whole = torch.stack([compressed(part) for part in parts])
             if whole.shape[1:].numel() > 1:
                 self.book.join(whole[:1], whole, "is split into parts of equal size")
 
     def _spread(self, value: Any) -> Any:
-        """Labels in place of values, as large as before the operation; of constants, fixed."""
+        """Labels in the shape of the tensor before the operation; constants have fixed labels."""
         if not isinstance(value, Tensor):
             return value
         labels = self._of(value) if self._depends_on_input(value) else fixed(value)
@@ -150,7 +150,7 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
         return torch.nn.functional.pad(labels, pad, value=FIXED)
 
     def _pointwise(self, args: Any, output: Tensor) -> Tensor:
-        """Channels that meet stand or fall together."""
+        """Channels that meet can only be removed together."""
         inputs = [t for t in tensors_in(args) if self._depends_on_input(t)]
         result = fixed(output)
         for place, tensor in enumerate(inputs):

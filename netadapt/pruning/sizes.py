@@ -148,8 +148,8 @@ def _with_channels(
 ) -> tuple[Operation, ...]:
     """Note in each operation which side of its tensors follows the widths, where that is unusual.
 
-    Those of images do in their second side; of attention it may be the images and heads that a
-    batched product runs over.
+    For images that is the second side. For attention it may be the batch of a matrix product, which
+    holds images and heads.
     """
     found = []
     row = 0
@@ -170,7 +170,7 @@ def _with_channels(
 def _unusual(
     operation: Operation, read: Sequence[int | None], written: int | None
 ) -> dict[str, Any]:
-    """What of the sides that follow the widths is not as it is for images."""
+    """Return which sides follow the widths, if other ones than for images."""
     noted: dict[str, Any] = {}
     usual = operation.detail.get("channels", min(1, len(operation.output) - 1))
     if written is not None and written != usual:

@@ -1,8 +1,8 @@
-"""Norms over all channels of a stream, with fewer channels: another mean, another deviation.
+"""Norms over all channels of a stream: with fewer channels, mean and deviation change.
 
 LayerNorm, RMSNorm and a GroupNorm of one group compute their statistics over all channels that
-they read. Without some of them the others change. What is exact is this: the pruned network
-answers as the whole one whose norms compute their statistics *over the channels that stay*.
+they read, so removing some channels changes the others. Pruning is exact in this sense: the pruned
+network gives the same output as the whole one with statistics *over the channels that stay*.
 """
 
 import copy
@@ -74,11 +74,11 @@ def channel_dim(norm: Any) -> int:
 
 
 class OverKept(nn.Module):
-    """A norm whose statistics are those of the channels that stay; the others give 0.
+    """A norm whose statistics are those of the channels that stay; the other outputs are 0.
 
     Args:
         norm: the whole norm.
-        gone: the channels left out.
+        gone: the channels that are left out.
     """
 
     def __init__(self, norm: nn.Module, gone: NDArray[np.intp]) -> None:

@@ -1,4 +1,4 @@
-"""Cutting channels out of modules: the only place that knows how a layer stores them."""
+"""Cuts channels out of modules: the only place that knows how a layer stores them."""
 
 import copy
 from collections import defaultdict
@@ -40,9 +40,9 @@ class Slot:
 def passes_channels(module: nn.Module) -> bool:
     """Whether ``module`` is a convolution whose groups read, or write, one channel each.
 
-    Such are depthwise convolutions, with a depth multiplier or without: a channel of the input
-    and those written from it can only go together, and their group with them. A grouped one that
-    was cut until its groups read one channel each is not: its number of groups stays.
+    These are depthwise convolutions, with a depth multiplier or without: a channel of the input can
+    only be removed together with its group and the channels written from it. A grouped convolution
+    that was cut until its groups read one channel each is none: its number of groups stays.
     """
     return (
         isinstance(module, CONVOLUTIONS)
@@ -63,7 +63,7 @@ def cut(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str
         kept: for each group, the rows of its slots that stay, ascending.
 
     Raises:
-        UserError: a layer computes its weight in a way that no plain layer can stand for.
+        UserError: a layer computes its weight in a way that no plain layer can reproduce.
     """
     removed = removed_channels(slots, kept)
     for name in dict.fromkeys(name for name, _ in removed):
@@ -100,12 +100,12 @@ def parameter_shapes(
 
 
 def structural_copy(model: nn.Module) -> nn.Module:
-    """Return a copy with modules and buffers of its own that shares the parameters of ``model``."""
+    """Return a copy that has its own modules and buffers and shares the parameters of ``model``."""
     return _copied(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
 def shapes_copy(model: nn.Module) -> nn.Module:
-    """Return a plain copy of which only the shapes are there; what is shared stays shared."""
+    """Return a plain copy on the meta device; what is shared stays shared."""
     plain = plain_copy(model)
     tensors = [*plain.parameters(), *plain.buffers()]
     return _copied(plain, {id(tensor): _without_values(tensor) for tensor in tensors})
@@ -120,7 +120,7 @@ def _without_values(tensor: Tensor) -> Tensor:
 def plain_copy(model: nn.Module) -> nn.Module:
     """Return a structural copy in which layers that compute their weight are plain.
 
-    A layer that no plain one can stand for stays as it is.
+    A layer that no plain one can replace stays as it is.
     """
     copied = structural_copy(model)
     fold_all(copied)
@@ -161,11 +161,11 @@ def _copied(model: nn.Module, memo: dict[int, Tensor]) -> nn.Module:
 
 
 def mask(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]) -> None:
-    """Let ``model`` ignore the channels ``cut`` would remove, in place.
+    """Make ``model`` ignore the channels that ``cut`` would remove, in place.
 
-    Every layer that reads a removed channel reads it with zero weights, so the output is
-    what the cut network must give. A norm over all channels of a stream computes its statistics
-    over those that stay.
+    Every layer that reads a removed channel gets zero weights for it, so the cut network must give
+    the same output. A norm over all channels of a stream computes its statistics over those that
+    stay.
     """
     for (name, side), positions in removed_channels(slots, kept).items():
         if side == "out" and not is_bare(name) and is_stream_norm(model.get_submodule(name)):
@@ -181,7 +181,7 @@ def mask(model: nn.Module, slots: Mapping[str, Sequence[Slot]], kept: Mapping[st
 
 @contextmanager
 def undone(model: nn.Module) -> Iterator[None]:
-    """While open, layers may be cut, masked and hooked; at the end all is as it was."""
+    """While open, layers may be cut, masked and hooked; on leaving, all changes are undone."""
     attributes = [vars(module) for module in model.modules()]
     registries = [value for own in attributes for value in own.values() if isinstance(value, dict)]
     before = [(changing, dict(changing)) for changing in (*attributes, *registries)]
@@ -196,7 +196,7 @@ def undone(model: nn.Module) -> Iterator[None]:
 def removed_channels(
     slots: Mapping[str, Sequence[Slot]], kept: Mapping[str, Keep]
 ) -> dict[tuple[str, str], Keep]:
-    """Return the positions that go from the sides of modules, ascending."""
+    """Return the positions to remove from the sides of modules, ascending."""
     removed: dict[tuple[str, str], list[Keep]] = defaultdict(list)
     for group, channels in kept.items():
         for slot in slots[group]:
@@ -234,7 +234,7 @@ def _cut_module(module: nn.Module, out: Keep | None, inside: Keep | None) -> Non
 
 
 def _cut_convolution(module: Any, out: Keep | None, inside: Keep | None) -> None:
-    """Cut as many channels out of each of its groups; their number stays."""
+    """Cut equally many channels out of each of its groups; the number of groups stays."""
     read = _input_dim(module)
     if out is not None:
         each = module.out_channels // module.groups
@@ -262,7 +262,7 @@ def _cut_passing(module: Any, out: Keep | None) -> None:
 
 
 def _rows(module: nn.Module, inside: Keep) -> Keep:
-    """Where the input channels ``inside`` lie along the weight's input dimension."""
+    """Positions of the input channels ``inside`` along the weight's input dimension."""
     if isinstance(module, (*TRANSPOSED, nn.Linear)):
         return inside
     assert isinstance(module, CONVOLUTIONS)

@@ -27,10 +27,10 @@ COPIES = {"_to_copy", "clone"}
 
 
 class Tracker(Recorder):  # type: ignore[no-untyped-call]
-    """Knows the labels of tensors, of memory written in parts, and which constants were made.
+    """Knows the labels of tensors and of memory written in parts, and which constants were made.
 
     Attributes:
-        book: which labels stand or fall together.
+        book: which labels can only be removed together.
         writes: for each module that writes or passes on channels, ``(channels,)`` labels.
         reads: for each module that mixes channels, the ``(channels,)`` labels of its input.
         sliced: the labels of tensors of which only a part of the channels was taken.
@@ -58,7 +58,7 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self._portions: dict[int, Portion] = {}  # by tensor: what of a parameter a constant holds
 
     def lock_beside_constants(self) -> None:
-        """Lock channels that meet a constant with a value for each, unless all go together."""
+        """Lock channels that meet a constant with a value for each, unless all are one group."""
         classes = torch.from_numpy(self.book.classes())
         for labels, dim, why in self._met:
             found = classes[labels]
@@ -74,11 +74,11 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         return self._by_name.get(self._running_name)
 
     def _approximates(self) -> bool:
-        """Whether a norm over all channels runs that may go on without some of them."""
+        """Whether the running norm, over all channels, may lose some of them."""
         return self._approximate and is_stream_norm(self._running)
 
     def _of(self, tensor: Tensor) -> Tensor:
-        """The labels of ``tensor``, with size 1 where they do not vary."""
+        """The labels of ``tensor``, of size 1 where they do not vary."""
         flat = self._flat.get(storage_of(tensor)) if self._flat else None
         if flat is not None:
             return compressed(without_unwritten(placed(flat, tensor)))
@@ -125,7 +125,7 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self._alive.extend(outputs)
 
     def _note_portions(self, func: Any, name: str, args: Any, outputs: list[Tensor]) -> None:
-        """Remember what of a bare parameter a constant holds that is made of it alone."""
+        """Note which part of a bare parameter a constant holds that was made from it alone."""
         given = [(tensor, self._portion(tensor)) for tensor in tensors_in(args)]
         made_of = [(tensor, portion) for tensor, portion in given if portion is not None]
         if len(made_of) != 1:
@@ -165,7 +165,7 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self.used.update(id(t) for t in tensors_in(args) if isinstance(t, nn.Parameter))
 
     def _uniform(self, tensor: Tensor, dim: int) -> Tensor:
-        """Return ``(channels,)`` labels along ``dim``; those that a channel mixes are joined."""
+        """Return ``(channels,)`` labels along ``dim``; labels that one channel mixes are joined."""
         labels = self._of(tensor)
         rows = labels.movedim(dim, 0).reshape(labels.shape[dim], -1)
         self.book.join(rows[:, :1], rows)
@@ -176,7 +176,7 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self.book.join(self.writes.setdefault(name, labels), labels)
 
     def _joined(self, labels: Tensor, dims: Sequence[int], why: str) -> Tensor:
-        """Let all labels along ``dims`` stand or fall together."""
+        """Join all labels along ``dims``: they can only be removed together."""
         first = labels
         for dim in dims:
             first = first.narrow(dim, 0, 1)
@@ -185,5 +185,5 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
 
 
 def placed(flat: Tensor, tensor: Tensor) -> Tensor:
-    """Return what ``flat`` holds where the numbers of ``tensor`` lie in memory."""
+    """Return the values of ``flat`` at the places of the numbers of ``tensor`` in memory."""
     return flat.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())

@@ -1,4 +1,4 @@
-"""Which channels to cut at once, so that groups that do not hold are found in few trials."""
+"""Which channels to cut at once, to find groups that cannot be cut in few trials."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -12,10 +12,10 @@ Trial = Mapping[str, NDArray[np.intp]]  # for each group that is cut, the steps 
 def trials(steps: Mapping[str, int]) -> Iterator[Trial]:
     """Yield trials, the most telling first; each group has ``steps[name]`` steps, of channels.
 
-    All groups at two thirds, with their first steps and with their last; all at a single step;
-    all at random. Then a separating family: of any two groups there is a trial that cuts the one
-    and leaves the other whole. Then each group alone, with a single step and with all but one.
-    The same groups get the same trials.
+    First all groups at two thirds, with their first steps and with their last; all at one step; all
+    at random. Then a separating family: for any two groups there is a trial that cuts one and
+    leaves the other whole. Then each group alone, with a single step and with all but one. The same
+    groups always get the same trials.
     """
     random = np.random.default_rng(0)
     names = [name for name, count in steps.items() if count > 1]

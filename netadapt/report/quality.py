@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from netadapt.errors import UserError
+from netadapt.latency.validation import ENERGY_COLUMNS, energy_mape
 from netadapt.report.settings import read_json
 from netadapt.report.tables import numbers, read_table, require_columns
 
@@ -20,11 +22,15 @@ NEAREST_FOLDERS = 4
 
 @dataclass(frozen=True)
 class TableQuality:
-    """What a table's ``validation.csv`` says; ``repeat_ms`` is NaN for networks timed once."""
+    """What a table's ``validation.csv`` says; ``repeat_ms`` is NaN for networks timed once.
+
+    ``energy_mape`` is the mean absolute error of the predicted energy of a run, in percent.
+    """
 
     predicted_ms: NDArray[np.float64]
     measured_ms: NDArray[np.float64]
     repeat_ms: NDArray[np.float64]
+    energy_mape: float | None = None
 
     @property
     def errors(self) -> NDArray[np.float64]:
@@ -84,7 +90,14 @@ def read_validation(path: Path) -> TableQuality:
     )
     if min(predicted.min(), measured.min()) <= 0:
         raise UserError(f"{path}: a latency is not positive; run: netadapt profile-lut")
-    return TableQuality(predicted, measured, repeat)
+    return TableQuality(predicted, measured, repeat, _energy_mape(table, path))
+
+
+def _energy_mape(table: pd.DataFrame, path: Path) -> float | None:
+    known = [name for name in ENERGY_COLUMNS if name in table.columns]
+    return energy_mape(
+        pd.DataFrame({name: numbers(table, name, path, optional=False) for name in known})
+    )
 
 
 def quality_data(quality: TableQuality | None) -> dict[str, Any] | None:
@@ -101,6 +114,7 @@ def quality_data(quality: TableQuality | None) -> dict[str, Any] | None:
         "high": high,
         "repeat_percent": quality.repeat_percent,
         "mape": float(error.mean()),
+        "energy_mape": quality.energy_mape,
         "within_5": 100 * float((error <= 5).mean()),
     }
 

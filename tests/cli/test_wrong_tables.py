@@ -158,8 +158,9 @@ def test_a_table_whose_profile_was_interrupted_asks_for_the_rest(netadapt, table
         "network,predicted_ms,measured_ms,repeat_ms,conv0\n0,1,1,1,8.5\n",
         "network,predicted_ms,measured_ms,repeat_ms,conv0\n0,1,1,1,99999999\n",
         "network,predicted_ms,measured_ms,repeat_ms" + ",c" * 10**6 + "\n",
+        "network,predicted_ms,measured_ms,repeat_ms,energy_mj\n0,1,1,1,much\n",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_a_validation_that_says_nothing_is_refused(netadapt, table, content):
     (table / "validation.csv").write_text(content)

@@ -1,5 +1,6 @@
 """Energy from a powercap tree to a front: the counter of this test counts bytes of weights."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ from search_case import made_up_table
 from torch import nn
 
 from netadapt import search, trace
+from netadapt.cli import describe
 from netadapt.errors import UserError
 from netadapt.latency.energy import EnergyCalibration, fit_energy
 from netadapt.latency.predictor import LatencyPredictor
 from netadapt.latency.table import LatencyTable
-from netadapt.latency.validation import load_validation, summarise
+from netadapt.latency.validation import energy_mape, load_validation, summarise
 from netadapt.profiling.agent import host
 from netadapt.profiling.agent.onnxruntime import OnnxSession
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.profiler import profile
 from netadapt.profiling.runtimes import load_runtime
+from netadapt.report.page.run_data import Detail, run_data
+from netadapt.report.page.table_data import table_data
 from netadapt.report.runs import read_run
 from netadapt.search import clock
 from netadapt.training.checkpoint import load_model, save_checkpoint
@@ -109,6 +113,20 @@ def test_the_table_has_a_column_of_energies_and_predicts_them(case: dict[str, An
     rows = np.stack([prunable.vector({}), prunable.vector(dict.fromkeys(prunable.widths, 16))])
     full, narrow = predictor.energy_or_nan(rows)
     assert full > narrow > 0
+    facts = describe.latency_range(prunable, table)
+    assert facts["predicted_mj"] == pytest.approx(full, abs=1e-4)
+    assert 0 < facts["narrowest_mj"] < facts["predicted_mj"]
+
+
+def test_info_and_the_page_of_the_table_say_its_energy(case: dict[str, Any]) -> None:
+    folder = Path(case["lut"])
+    facts, page = describe.table(folder), table_data(folder)
+    error = summarise(load_validation(folder)).energy_mape
+    assert facts["validation"]["energy_mape_percent"] == pytest.approx(error, abs=1e-3)
+    assert page["quality"]["energy_mape"] == pytest.approx(error)
+    (words,) = [one["energy"] for one in facts["calibrations"]]
+    assert re.fullmatch(r"\S+ mJ( \+ \S+ W \* [a-z0-9 ]+)+", words)
+    assert [one["energy"] for one in page["calibrations"]] == [words]
 
 
 def test_a_budget_of_energy_is_met_by_the_counter(
@@ -124,6 +142,12 @@ def test_a_budget_of_energy_is_met_by_the_counter(
     assert front["predicted_mj"].notna().all()
     viewed = read_run(run.folder)
     assert viewed.goal == "budget 5 mJ"
+    shown = {row["candidate"]: row for row in describe.run(run.folder)["front"]}
+    assert shown[run.final.stem]["measured mJ"] == pytest.approx(measured[run.final.stem], rel=1e-4)
+    assert all(row["predicted mJ"] > 0 for row in shown.values())
+    of_page = run_data(viewed, Detail(samples_px=0))["candidates"]
+    energies = dict(zip(of_page["name"], of_page["measured_mj"], strict=True))
+    assert energies[run.final.stem] == measured[run.final.stem]
     assert viewed.chosen is not None
     assert str(viewed.chosen["candidate"]) == run.final.stem
     again = search(out=run.folder, resume=True)
@@ -160,6 +184,12 @@ def test_each_kind_has_a_power_of_its_own_where_that_predicts_better() -> None:
     assert found is not None
     assert found.watts == pytest.approx({"": 12.0}, rel=0.05)
     assert found.power("conv2d pointwise") == pytest.approx(12.0, rel=0.05)
+
+
+def test_a_network_too_short_for_the_counter_is_left_out_of_the_error() -> None:
+    networks = pd.DataFrame({"energy_mj": [2.0, 0.0], "energy_predicted_mj": [3.0, 1.0]})
+    assert energy_mape(networks) == pytest.approx(50)
+    assert energy_mape(networks[1:]) is None
 
 
 @pytest.mark.parametrize("measured", [0.0, float("nan"), float("inf")])

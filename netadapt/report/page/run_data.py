@@ -99,7 +99,9 @@ def _candidates(run: RunView, rows: pd.DataFrame, events: RunEvents | None) -> d
     failures = events.failures if events else {}
     retries = events.retries if events else {}
     optional = {
-        key: _numbers(rows[key]) for key in ("measured_p10_ms", "measured_p90_ms") if key in rows
+        key: _numbers(rows[key])
+        for key in ("measured_p10_ms", "measured_p90_ms", "predicted_mj", "measured_mj")
+        if key in rows and rows[key].notna().any()
     }
     sources = {
         str(key): rows[key].tolist()

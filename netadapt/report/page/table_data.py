@@ -32,7 +32,10 @@ def table_data(folder: Path) -> dict[str, Any]:
         "path": str(folder),
         "facts": target_facts(folder),
         "workloads": len(table.rows),
-        "calibrations": [one.model_dump() for one in table.target.calibrations],
+        "calibrations": [
+            one.model_dump() | {"energy": one.energy and one.energy.in_words}
+            for one in table.target.calibrations
+        ],
         "quality": quality_data(read_quality(folder)),
         "errors": errors_by_kind(table).to_dict("records"),
         "coverage": _words(coverage(table.rows)),

@@ -40,6 +40,7 @@ function count(value) {
 const counted = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 const bytes = (value) => `${count(value)}B`.replace("–B", "–");
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
+const mj = (value) => `${value.toPrecision(4)} mJ`;
 const times = (value) => `${value.toFixed(2)}×`;
 
 /* Plotly reads a little markup in its texts: names must not be taken for it. */
@@ -57,8 +58,10 @@ function point(runIndex, at) {
     predicted: c.predicted[at], measured: c.measured[at], holdout: c.holdout[at],
     x: c.latency[at], macs: c.macs[at], params: c.params[at], widths: c.widths[at], front: c.front[at],
     selected: c.selected[at], failure: c.failures[c.name[at]] || null,
+    predictedEnergy: c.predicted_mj ? c.predicted_mj[at] : null, measuredEnergy: c.measured_mj ? c.measured_mj[at] : null,
     test: c.tests[run.score.key] ? c.tests[run.score.key].values[at] : null,
     get latency() { return known(this.measured) ? this.measured : this.predicted; },
+    get energy() { return known(this.measuredEnergy) ? this.measuredEnergy : this.predictedEnergy; },
   };
 }
 const places = (run) => run.candidates.name.map((_, at) => at);

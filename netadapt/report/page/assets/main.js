@@ -43,6 +43,7 @@ function readouts(runIndex) {
   const items = [];
   if (answer) {
     items.push(item(known(answer.measured) ? "Latency, measured p50" : "Latency, predicted", ms(answer.latency), `base ${ms(base.latency)}`));
+    if (known(answer.energy) && known(base.energy)) items.push(item(known(answer.measuredEnergy) ? "Energy of a run, measured" : "Energy of a run, predicted", mj(answer.energy), `base ${mj(base.energy)}`));
     items.push(item(scoreName(run, "holdout"), score(answer.holdout), `base ${score(base.holdout)}`));
     if (known(answer.test)) items.push(item(scoreName(run, "test split"), score(answer.test), `base ${score(base.test)}`));
     items.push(item("MACs", count(answer.macs), `base ${count(base.macs)}`), item("Parameters", count(answer.params), `base ${count(base.params)}`));
@@ -92,6 +93,7 @@ function pointsSection() {
       { label: "Point", class: "name", value: (p) => p.name, cell: (p) => el("button", { type: "button", class: "link", "aria-pressed": String(p.at === pinned.at), onclick: () => pin(p.runIndex, p.at) }, p.name) },
       { label: "Predicted, ms", number: true, value: (p) => p.predicted, cell: (p) => fixed(p.predicted, 3) },
       { label: "Measured, ms", number: true, value: (p) => p.measured, cell: (p) => fixed(p.measured, 3) },
+      ...(points.some((p) => known(p.energy)) ? [{ label: "Energy, mJ", number: true, value: (p) => p.energy, cell: (p) => fixed(p.energy, 3) }] : []),
       { label: `${run.score.name}, holdout`, number: true, value: (p) => p.holdout, cell: (p) => score(p.holdout) },
       ...Object.values(run.candidates.tests).map((test) => ({ label: `${test.name}, test`, number: true, value: (p) => test.values[p.at], cell: (p) => score(test.values[p.at]) })),
       { label: "MACs", number: true, value: (p) => p.macs, cell: (p) => count(p.macs) },

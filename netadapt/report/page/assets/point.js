@@ -48,6 +48,8 @@ function pinnedFacts() {
   add("predicted", ms(p.predicted));
   if (known(p.measured)) add("measured, p50", ms(p.measured));
   for (const key of ["latency_from", "latency_source"]) if (p.run.candidates[key]) add("latency from", p.run.candidates[key][p.at] || "–");
+  if (known(p.predictedEnergy)) add("energy of a run, predicted", mj(p.predictedEnergy));
+  if (known(p.measuredEnergy)) add("energy of a run, measured", mj(p.measuredEnergy));
   if (p.at !== base.at) add("against the base", `${times(base.latency / p.latency)} faster`);
   add(`${p.run.score.name}, holdout`, score(p.holdout));
   Object.values(p.run.candidates.tests).forEach((one) => { if (known(one.values[p.at])) add(`${one.name}, test`, score(one.values[p.at])); });

@@ -6,7 +6,7 @@ function tablePage(table) {
     el("header", { class: "top" }, el("div", {}, el("p", { class: "eyebrow" }, "netadapt latency table"), el("h1", {}, table.name),
       el("p", { class: "sub" }, `${table.workloads} workloads, measured ${table.facts.date || ""}`)), themeButton()),
     section("target", "Target", null, el("dl", { class: "facts wide" }, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
-      table.calibrations.length ? sortable("Calibration: network ms = (per call + per workload · workloads + scale · sum of p50) / 1000", CALIBRATION, table.calibrations, { rowHeads: true })
+      table.calibrations.length ? sortable("Calibration: network ms = (per call + per workload · workloads + scale · sum of p50) / 1000", calibrationColumns(table), table.calibrations, { rowHeads: true })
         : el("p", { class: "soft" }, "The profile was interrupted: there is no calibration yet.")),
   ];
   nodes.push(section("quality", "Whole networks", null, ...(table.quality ? qualityParts(table.quality) : [el("p", { class: "soft" }, "The table has no validation.csv yet.")])));
@@ -22,6 +22,11 @@ const CALIBRATION = [
   { label: "per workload, µs", number: true, cell: (row) => row.workload_us.toFixed(3) },
   { label: "scale", number: true, cell: (row) => row.scale.toFixed(4) },
 ];
+
+const ENERGY = { label: "energy of a run", cell: (row) => row.energy || "–" };
+function calibrationColumns(table) {
+  return table.calibrations.some((row) => row.energy) ? [...CALIBRATION, ENERGY] : CALIBRATION;
+}
 
 const SHOWN_AT_FIRST = 6;
 

@@ -133,8 +133,9 @@ function qualityParts(quality) {
       layout: { margin: { l: 58, r: 14, t: 14, b: 46 }, xaxis: axis("measured latency of the network, ms"), yaxis: axis("too high by, %", { zeroline: true, zerolinecolor: colour("soft") }),
         shapes: [{ type: "rect", xref: "paper", x0: 0, x1: 1, y0: -5, y1: 5, fillcolor: colour("band"), line: { width: 0 }, layer: "below" }] } };
   }));
+  const energy = known(quality.energy_mape) ? ` The energy of a run: mean absolute error ${quality.energy_mape.toFixed(1)} %.` : "";
   const repeat = known(quality.repeat_percent) ? ` Timed twice, nine of ten differ by at most ${quality.repeat_percent.toFixed(1)} %.` : "";
-  return [el("p", { class: "lead" }, `${quality.measured.length} networks at random widths: mean absolute error ${quality.mape.toFixed(1)} %, ${quality.within_5.toFixed(0)} % of them within ±5 % (the band).${repeat}`),
+  return [el("p", { class: "lead" }, `${quality.measured.length} networks at random widths: mean absolute error ${quality.mape.toFixed(1)} %, ${quality.within_5.toFixed(0)} % of them within ±5 % (the band).${repeat}${energy}`),
     node, legend([["dot", "predicted", "prediction against the clock"], ["cross", "measured", "the same network timed again"]])];
 }
 
