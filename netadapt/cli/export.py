@@ -132,8 +132,8 @@ def _show(made: "Exported", scores: dict[str, Any]) -> None:
         say(f"{made.precision} file: differs from fp32 by {share:.2f} % of the mean output")
     if made.precision == "int8" and problem("onnxruntime", "int8", cpu_features()):
         say(
-            "this CPU has no instructions for int8: the file is scored as CPUs compute it that "
-            "have them (VNNI or dotprod); run here, its sums saturate"
+            "this CPU has no int8 instructions (VNNI or dotprod). The scores are those on a CPU "
+            "that has them; on this CPU the file can give other answers"
         )
     for name, value in scores.get("file", {}).items():
         say(f"{name:<8} {value:.4f} (network {scores['network'][name]:.4f})")

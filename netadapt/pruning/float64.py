@@ -4,13 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
+
+from netadapt.pruning.dispatch import OperationMode
 
 COARSE = {torch.float16, torch.bfloat16, torch.float32}
 
 
-class Float64(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Float64(OperationMode):  # type: ignore[no-untyped-call]
     """While open, every operation reads and returns float64 where it asks for float32 or less.
 
     ``x.float()``, ``autocast``, ``torch.zeros(...)`` and ``torch.linspace(...)`` in a forward pass

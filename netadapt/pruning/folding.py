@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from netadapt.errors import UserError
+from netadapt.pruning.dispatch import OperationMode
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
@@ -157,7 +157,7 @@ def _probe(module: Any) -> Tensor:
     return torch.rand(shape, generator=random).to(any_parameter)
 
 
-class _WeightWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _WeightWatch(OperationMode):  # type: ignore[no-untyped-call]
     weight: Tensor | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from netadapt.pruning.dispatch import OperationMode
 from netadapt.pruning.examples import Example, run, tensors_in
 
 Shape = tuple[int, ...]
@@ -130,7 +130,7 @@ def kind_of(name: str) -> str:
     return "activation" if name in ACTIVATIONS else KINDS.get(name, name)
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Recorder(OperationMode):  # type: ignore[no-untyped-call]
     """Records the operations of a forward pass that depend on a watched input.
 
     Args:

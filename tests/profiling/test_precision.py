@@ -51,7 +51,7 @@ def test_what_the_cpu_or_the_runtime_lacks_is_said_in_one_line() -> None:
     line = problem("openvino", "bf16", {"avx2", "avx512f", "avx512_vnni", "sse4_2"})
     assert line == (
         "--precision bf16 needs a CPU with one of avx512_bf16, amx_bf16, bf16; "
-        "this one has: avx2, avx512_vnni, avx512f"
+        "this one has avx2, avx512_vnni, avx512f; use --precision fp32, or another CPU"
     )
     assert "known: fp32, int8" in str(problem("onnxruntime", "bf16", KNOWN))
     assert "known: fp32" in str(problem("tvm", "int8", KNOWN))

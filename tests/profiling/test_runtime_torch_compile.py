@@ -87,7 +87,7 @@ def test_the_kernels_add_up_to_the_run(profiled: ProfiledCompiledSession) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"drop": 2}, "is not the conv2d depthwise.0 that should come there"),
+        ({"drop": 2}, "is not the conv2d depthwise.0 expected there"),
         ({"drop": 6}, "no kernel carries out the conv2d head"),
         ({"swap": 2}, "is not the conv2d"),
         ({"repeat": 6}, "is not the end"),

@@ -35,9 +35,9 @@ def problem(runtime: str, precision: str, features: Collection[str]) -> str | No
         return f"--precision {precision} is not for {runtime} on a CPU; known: {', '.join(known)}"
     needed = INSTRUCTIONS.get(precision, ())
     if needed and not set(needed) & set(features):
-        present = ", ".join(name for name in KNOWN if name in features) or "none of interest"
+        present = ", ".join(name for name in KNOWN if name in features) or "none of them"
         return (
             f"--precision {precision} needs a CPU with one of {', '.join(needed)}; "
-            f"this one has: {present}"
+            f"this one has {present}; use --precision fp32, or another CPU"
         )
     return None

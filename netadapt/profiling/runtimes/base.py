@@ -1,4 +1,4 @@
-"""What every runtime can do: run a network, and say where its time goes."""
+"""What every runtime does: run a network, and time its operations."""
 
 from abc import ABC, abstractmethod
 

@@ -45,14 +45,14 @@ def _event() -> torch.cuda.Event:
 
 
 class CudaSession(Session):
-    """A network captured once and replayed; ``timed`` is what the GPU's events say.
+    """A network captured once and replayed; ``timed`` returns the time of the GPU's events.
 
     Args:
         model: copied to the GPU, in the target's precision.
         example_input: likewise.
         device: the GPU.
         precision: ``fp32``, ``fp16`` or ``bf16``.
-        prepare: makes what runs in the model's place, compiled for instance.
+        prepare: makes what runs in place of the model, such as a compiled one.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class CudaSession(Session):
 
 
 class _EventTimer(OperationTimer):  # type: ignore[no-untyped-call]
-    """Records an event on either side of each operation."""
+    """Records a GPU event before and after each operation."""
 
     def __init__(self) -> None:
         super().__init__(time.perf_counter)
@@ -126,9 +126,9 @@ class _EventTimer(OperationTimer):  # type: ignore[no-untyped-call]
 
 
 class ProfiledCudaSession(ProfiledSession):
-    """An eager network with an event on either side of every operation.
+    """An eager network with a GPU event before and after every operation.
 
-    The GPU is put to sleep first, while the CPU queues the operations.
+    The GPU sleeps first, while the CPU queues the operations.
     """
 
     def __init__(

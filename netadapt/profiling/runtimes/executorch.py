@@ -1,4 +1,4 @@
-"""ExecuTorch on the CPU, what it can delegate delegated to XNNPACK."""
+"""ExecuTorch on the CPU; XNNPACK runs all operations that it supports."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ class ExecuTorchRuntime(Runtime):
         return str(executorch_version.__version__).split("+")[0]
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
-        """Lower ``network``; networks pruned from it are lowered one by one."""
+        """Lower ``network``; each network pruned from it is lowered by itself."""
         return _ExecuTorchLoader(network, target.threads, target.precision)
 
 

@@ -1,4 +1,4 @@
-"""Networks lowered for ExecuTorch, and the order in which they then execute."""
+"""Networks lowered for ExecuTorch, and the order in which their operations then run."""
 
 import copy
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ from netadapt.pruning import Operation
 from netadapt.pruning.operations import ACTIVATIONS, KINDS
 
 FUSION = FUSIONS["executorch"]
-# operations that XNNPACK takes as they are, where a trace sees what they consist of
+# operations that XNNPACK runs as one, but a trace records as several
 EDGE_KINDS = {
     "linear": "linear", "add": "add", "sub": "sub", "mul": "mul", "div": "div",
     "max_pool2d": "pool",
@@ -41,7 +41,7 @@ class Program:
 def lower(network: TracedNetwork, precision: str = "fp32") -> Program:
     """Lower ``network`` for XNNPACK, in fp32 or int8.
 
-    Int8 ranges are those on the example input: time does not depend on them.
+    Int8 ranges come from the example input: the time does not depend on them.
 
     Raises:
         UserError: it cannot be exported.
@@ -75,8 +75,8 @@ def folded_batch_norms(model: nn.Module, operations: Sequence[Operation]) -> nn.
 def _execution_order(lowered: Any, operations: Sequence[Operation]) -> tuple[int, ...]:
     """Return the places of ``operations`` in the order in which ``lowered`` executes them.
 
-    Delegates are cut such that independent branches may change places. Nodes keep the number
-    that they had in the exported graph, whose order is that of the trace.
+    Independent branches may change places when the graph is split into delegates. Nodes keep their
+    number from the exported graph, whose order is that of the trace.
     """
     executed = [
         (node.meta["debug_handle"], kind)
@@ -92,7 +92,7 @@ def _execution_order(lowered: Any, operations: Sequence[Operation]) -> tuple[int
     rank = {handle: rank for rank, (handle, _) in enumerate(executed)}
     ranks = dict.fromkeys(range(len(operations)), -1)
     for kind, found in handles.items():
-        if len(found) == len(places[kind]):  # else some were taken apart; the trace's order stays
+        if len(found) == len(places[kind]):  # else some were split: keep the order of the trace
             ranks.update(zip(places[kind], (rank[handle] for handle in found), strict=True))
     return tuple(sorted(ranks, key=lambda place: (ranks[place], place)))
 
@@ -108,7 +108,7 @@ def _nodes(lowered: Any) -> Iterator[Any]:
 
 
 def _kind(target: Any) -> str:
-    """The kind of operation that a node's target carries out, empty if none is known."""
+    """The kind of operation that a node's target carries out; empty if unknown."""
     name = getattr(target, "__name__", "").removeprefix("aten.").split(".")[0]
     if name in ACTIVATIONS:
         return "activation"

@@ -1,4 +1,4 @@
-"""ExecuTorch sessions, and how the profile of one is read."""
+"""ExecuTorch sessions, and how to read their profile."""
 
 import re
 import tempfile
@@ -24,7 +24,7 @@ from netadapt.pruning.examples import Example, tensors_in
 from netadapt.pruning.operations import ACTIVATIONS, KINDS
 
 FUSION = FUSIONS["executorch"]
-# what XNNPACK calls its operators, up to the bracket, and the kinds that they carry out
+# names of XNNPACK's operators, up to the bracket, and the kinds that they carry out
 XNNPACK_KINDS = {
     "Convolution": ("conv2d", "batch_norm"),
     "Deconvolution": ("conv2d",),
@@ -49,7 +49,7 @@ XNNPACK_KINDS = {
     "ApproxGELU": ("activation",),
     "ELU": ("activation",),
 }
-# changes of layout or type, which belong to the operation before or, first of all, to the one after
+# changes of layout or type belong to the operation before; the first ones to the one after
 LAYOUT = {
     "Convert", "Transpose", "Static Reshape", "permute_copy", "view_copy", "_to_dim_order_copy",
     "_clone_dim_order", "clone", "squeeze_copy", "unsqueeze_copy", "expand_copy",
@@ -90,7 +90,7 @@ class ExecuTorchSession(Session):
 
 
 class ProfiledExecuTorchSession(ExecuTorchSession, ProfiledSession):
-    """A session that writes down the time of every kernel, also of those within XNNPACK."""
+    """A session that records the time of every kernel, also of those within XNNPACK."""
 
     def __init__(
         self,
@@ -118,11 +118,11 @@ class ProfiledExecuTorchSession(ExecuTorchSession, ProfiledSession):
                 found[:, place] += durations
         if waiting:
             main = self._operations[waiting[0][0].main]
-            raise _untimed(f"{main.kind} {main.module}", "its profile has no such operator")
+            raise _untimed(f"{main.kind} {main.module}", "the profile lacks its operator")
         return found
 
     def _pieces(self, unit: FusedOperation) -> int:
-        """How many operators stand for a unit: XNNPACK copies all inputs of a concat but one."""
+        """Number of operators of a unit: XNNPACK copies all inputs of a concat but one."""
         main = self._operations[unit.main]
         return len(main.inputs) - 1 if main.kind == "concat" else 1
 
@@ -130,7 +130,7 @@ class ProfiledExecuTorchSession(ExecuTorchSession, ProfiledSession):
         self, call: "_Call", waiting: list[tuple[FusedOperation, int]]
     ) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Yield an operation's place and ``(runs,)`` microseconds for all of ``call``."""
-        # the call's time is as sharp as the clock, its operators' are not
+        # the call's time is as exact as the clock, those of its operators are rounded
         scale = call.whole_us / sum(us for _, us in call.operators)
         last: int | None = None
         layout = np.zeros_like(call.whole_us)
@@ -144,7 +144,7 @@ class ProfiledExecuTorchSession(ExecuTorchSession, ProfiledSession):
                 yield last, layout * scale
                 layout = np.zeros_like(call.whole_us)
         if layout.any():
-            raise _untimed(call.operators[0][0], "no operation stands beside it")
+            raise _untimed(call.operators[0][0], "no operation comes before or after it")
 
     def _take(self, name: str, waiting: list[tuple[FusedOperation, int]]) -> int:
         kinds = XNNPACK_KINDS.get(name) or (_kind_of_native(name),)
@@ -155,7 +155,7 @@ class ProfiledExecuTorchSession(ExecuTorchSession, ProfiledSession):
                 else:
                     del waiting[index]
                 return unit.main
-        raise _untimed(name, "no traced operation stands for it")
+        raise _untimed(name, "it belongs to no traced operation")
 
 
 def _untimed(what: str, why: str) -> UserError:
@@ -168,11 +168,11 @@ def _kind_of_native(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Call:
-    """What one instruction of a program took: a delegate, or a kernel of ExecuTorch's own.
+    """The time of one instruction of a program: a delegate, or one of ExecuTorch's own kernels.
 
     Attributes:
-        operators: within it, their names and ``(runs,)`` microseconds, in order.
-        whole_us: ``(runs,)`` microseconds of all.
+        operators: names and ``(runs,)`` microseconds of the operators within it, in order.
+        whole_us: ``(runs,)`` microseconds of the whole instruction.
     """
 
     operators: tuple[tuple[str, NDArray[np.float64]], ...]
@@ -205,7 +205,7 @@ _LOADED: weakref.WeakSet[ExecuTorchSession] = weakref.WeakSet()
 
 
 def _set_threads(threads: int) -> None:
-    """Give ExecuTorch's one thread pool ``threads`` threads; what is loaded would lose its own."""
+    """Set the size of ExecuTorch's thread pool; sessions that are open would lose theirs."""
     bindings = _bindings()
     with silent_stderr():
         if bindings._threadpool_get_thread_count() == threads:

@@ -1,4 +1,4 @@
-"""What TorchInductor's programs ran, and which workload each kernel carries out."""
+"""The kernels that TorchInductor's programs ran, and the workload of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from netadapt.errors import UserError
 from netadapt.latency.workloads import FusedOperation
 from netadapt.pruning import Operation
 
-# of what carries a kind out: part of the name of a library call or of a generated kernel
+# by kind: part of the name of its library call or generated kernel
 CALLS = {
     "conv2d": ("convolution",), "linear": ("linear", "mm"), "pool": ("pool", "mean"),
     "upsample": ("upsample",),
@@ -24,7 +24,7 @@ BOOKKEEPING = {"aten::empty", "aten::resize_", "aten::empty_strided", "aten::as_
 
 @dataclass(frozen=True)
 class Kernel:
-    """What ran once.
+    """One run of a kernel.
 
     Attributes:
         name: of the library call or of the generated kernel.
@@ -38,7 +38,7 @@ class Kernel:
 
 
 def kernels_of(events: Sequence[Any]) -> list[Kernel]:
-    """Return what ran directly in the body of the compiled network."""
+    """Return the kernels that ran directly in the body of the compiled network."""
     events = sorted(events, key=lambda event: (event.start_ns(), -event.duration_ns()))
     body = next(event for event in events if event.name().startswith(BODY))
     end = body.start_ns() + body.duration_ns()
@@ -58,11 +58,11 @@ def units_of(
 ) -> tuple[int, ...]:
     """Return, for each kernel, the place of the unit that it carries out.
 
-    A generated kernel that carries none out changes a layout for the unit after it, or for the
-    last one.
+    A generated kernel without a unit changes a layout; it counts with the unit after it, or with
+    the last one.
 
     Raises:
-        UserError: a unit is not found in the kernels, which follow the units' order.
+        UserError: a unit has no kernel; kernels come in the order of the units.
     """
     places, done = [], 0
     for kernel in kernels:
@@ -70,7 +70,7 @@ def units_of(
         if not found and GENERATED not in kernel.name:
             raise UserError(
                 f"cannot time this network in torch-compile: {kernel.name} is not the "
-                f"{_described(units, operations, done)} that should come there; "
+                f"{_described(units, operations, done)} expected there; "
                 "use --runtime torch"
             )
         places.append(min(done, len(units) - 1))

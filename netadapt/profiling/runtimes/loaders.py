@@ -16,13 +16,13 @@ from netadapt.pruning.examples import Example
 def loader_for(
     model: nn.Module, example_input: Example, target: Target, traced: PrunableModel | None = None
 ) -> Loader:
-    """Return what loads ``model``, and networks pruned from it, into the target's runtime.
+    """Return the loader of ``model``, and of networks pruned from it, for the target's runtime.
 
     Args:
         model: the network.
         example_input: ``(N, C, H, W)``.
-        target: what it is loaded for.
-        traced: the trace of ``model``, where networks pruned from it are loaded too.
+        target: the target to load it for.
+        traced: the trace of ``model``, if networks pruned from it are loaded too.
 
     Raises:
         UserError: the runtime cannot execute the network, or the file.
@@ -35,9 +35,9 @@ def loader_for(
 
 
 def as_exported(model: nn.Module, target: Target) -> Target:
-    """Return ``target`` with the precision that ``model`` has been exported in, if it has been.
+    """Return ``target`` with the precision of ``model``, if that is an exported file.
 
-    What an int8 file leaves in float runs in fp32, as in the int8 tables.
+    Layers that an int8 file leaves in float run in fp32, as in the int8 tables.
 
     Raises:
         UserError: another precision was asked for.
@@ -46,7 +46,8 @@ def as_exported(model: nn.Module, target: Target) -> Target:
         return target
     if target.precision not in ("fp32", model.precision):
         raise UserError(
-            f"{model.path} is {model.precision}; --precision {target.precision} is for fp32 files"
+            f"{model.path} is an {model.precision} file; "
+            f"--precision {target.precision} is for fp32 files"
         )
     return target.model_copy(update={"precision": model.precision})
 
@@ -66,4 +67,7 @@ class _FileLoader(Loader):
         return self._runtime.file_session(str(self._network.path), self._example, self._target)
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
-        raise UserError(f"{self._network.path} is an exported file: its layers cannot be timed")
+        raise UserError(
+            f"{self._network.path} is an exported file: its layers cannot be timed; "
+            "give the checkpoint that it was exported from"
+        )

@@ -21,7 +21,7 @@ class OnnxRuntime(Runtime):
         return agent.version()
 
     def on_cuda(self, options: Options) -> bool:
-        """With the CUDA or TensorRT provider."""
+        """Whether the provider is CUDA or TensorRT."""
         return options.provider in ("cuda", "tensorrt")
 
     def file_session(self, path: str, example_input: Example, target: Target) -> Session:

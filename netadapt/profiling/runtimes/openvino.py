@@ -12,8 +12,8 @@ from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import Operation
 from netadapt.pruning.examples import Example, arrays
 
-# what must take time of its own; the parts of attention and what follows a linear layer are merged
-# into each other in every block and at every width alike, and are booked on the first of them
+# kinds that must take time of their own. OpenVINO merges the parts of attention, and what follows a
+# linear layer, in every block and at every width; their time is added to the first of them
 TIMED_APART = {"conv2d", "linear", "batch_norm", "concat", "pad", "pool", "upsample"}
 
 

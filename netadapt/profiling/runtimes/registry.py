@@ -1,4 +1,4 @@
-"""The runtimes by name, imported when they are used."""
+"""The runtimes by name; each is imported when it is used."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ def load_runtime(name: str) -> "Runtime":
     """Return the runtime called ``name``.
 
     Raises:
-        UserError: there is none of that name, or it is not installed.
+        UserError: there is no runtime of that name, or it is not installed.
     """
     if name not in RUNTIMES:
         raise UserError(f"unknown runtime {name!r}; known: {', '.join(RUNTIMES)}")

@@ -1,4 +1,4 @@
-"""TensorRT: measured by a bundle on the device, never by this process."""
+"""TensorRT: a bundle measures it on the device, never this process."""
 
 from typing import NoReturn
 
@@ -16,14 +16,14 @@ class TensorRtRuntime(Runtime):
     schedule = BUILT_ON_THE_DEVICE
 
     def version(self) -> NoReturn:
-        """Raise a ``UserError``: the device alone knows."""
+        """Raise a ``UserError``: only the device knows its version."""
         raise UserError(
             "runtime tensorrt is measured on the device itself; "
             "run: netadapt profile-lut --runtime tensorrt --bundle FILE.zip"
         )
 
     def on_cuda(self, options: Options) -> bool:
-        """It runs on nothing else."""
+        """It always does."""
         return True
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:

@@ -17,7 +17,7 @@ from netadapt.pruning.operations import OperationTimer
 
 
 class TorchRuntime(Runtime):
-    """Eager PyTorch: every operation is a call of its own."""
+    """Eager PyTorch: every operation is a separate call."""
 
     name = "torch"
 
@@ -26,7 +26,7 @@ class TorchRuntime(Runtime):
         return torch.__version__.split("+")[0]
 
     def on_cuda(self, options: Options) -> bool:
-        """It runs on NVIDIA GPUs."""
+        """It does, on a CUDA device."""
         return True
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:

@@ -30,7 +30,7 @@ FUSION = FUSIONS["torch-compile"]
 
 
 class TorchCompileRuntime(Runtime):
-    """TorchInductor with frozen weights, every network compiled for its own shapes."""
+    """TorchInductor with frozen weights; every network is compiled for its own shapes."""
 
     name = "torch-compile"
     schedule = replace(SLOW_TO_LOAD, levels=3)
@@ -40,11 +40,11 @@ class TorchCompileRuntime(Runtime):
         return torch.__version__.split("+")[0]
 
     def on_cuda(self, options: Options) -> bool:
-        """It runs on NVIDIA GPUs."""
+        """It does, on a CUDA device."""
         return True
 
     def loader(self, network: TracedNetwork, target: Target) -> Loader:
-        """Nothing to prepare: every network is compiled when it is loaded.
+        """Return the loader; every network is compiled when it is loaded.
 
         Raises:
             UserError: there is no C++ compiler, or the target is a GPU that PyTorch does not see.
@@ -58,7 +58,7 @@ class TorchCompileRuntime(Runtime):
 
 
 def require_compiler() -> None:
-    """Raise a ``UserError`` unless there is a C++ compiler, as Inductor chooses it."""
+    """Raise a ``UserError`` unless Inductor finds a C++ compiler."""
     import torch._inductor.config as inductor
 
     chosen = inductor.cpp.cxx
@@ -102,8 +102,8 @@ class _CompilingLoader(Loader):
 class _Compiled:
     """A network compiled at its first call.
 
-    Dynamo keeps what it compiled with the code of a function, and stops compiling after a number
-    of variants. Each network is therefore called from a function with code of its own.
+    Dynamo stores compiled code with the code of a function, and stops compiling after a number of
+    variants. So each network is called from a function with its own code object.
     """
 
     def __init__(self, model: nn.Module, **settings: Any) -> None:
@@ -137,7 +137,7 @@ class _Compiled:
 
 @contextmanager
 def _running(threads: int) -> Iterator[None]:
-    """Infer with so many threads."""
+    """Run inference with ``threads`` threads."""
     before = torch.get_num_threads()
     if before != threads:
         torch.set_num_threads(threads)
@@ -178,7 +178,7 @@ class CompiledSession(Session):
 
 
 class ProfiledCompiledSession(CompiledSession, ProfiledSession):
-    """A network compiled such that PyTorch's profiler sees its generated kernels too."""
+    """A network compiled so that PyTorch's profiler sees its generated kernels too."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class ProfiledCompiledSession(CompiledSession, ProfiledSession):
         threads: int,
         units: tuple[FusedOperation, ...],
     ) -> None:
-        # the profiler of the GPU library complains where there is no GPU
+        # without a GPU, the profiler's GPU library prints warnings
         os.environ.setdefault("KINETO_LOG_LEVEL", "9")
         self._runs: list[list[float]] = []
         self._names: list[str] = []

@@ -22,12 +22,12 @@ FUSION = FUSIONS["tvm"]
 class TvmRuntime(Runtime):
     """TVM's virtual machine, compiled by LLVM for the processor at hand.
 
-    With ``target.tune`` trials, that many schedules of TVM's own search space are tried for each
-    kernel; without, its default schedules are used, which leave pointwise convolutions slow.
+    ``target.tune`` is the number of schedules of TVM's search space to try for each kernel. With 0,
+    its default schedules are used, with which pointwise convolutions are slow.
     """
 
     name = "tvm"
-    # untuned networks take tenths of a second a run
+    # a run of an untuned network takes tenths of a second
     schedule = replace(
         SLOW_TO_LOAD,
         levels=3,
@@ -74,7 +74,7 @@ class _TvmLoader(Loader):
 
 
 def require_agreement(kernels: Sequence[tuple[int, ...]], units: Sequence[FusedOperation]) -> None:
-    """Raise a ``UserError`` unless every kernel lies within a unit, and every unit has one."""
+    """Raise a ``UserError`` unless every kernel lies in one unit and every unit has one."""
     unit_of = {member: place for place, unit in enumerate(units) for member in unit.members}
     executed = set()
     for kernel in kernels:

@@ -25,8 +25,8 @@ def operations_of(name: str) -> tuple[int, ...]:
 def plain(model: Any) -> Any:
     """Return ``model`` in the form that TVM imports and compiles best.
 
-    TVM imports no computed shapes, reshapes every bias by compiling a program that does, and
-    leaves a batch norm as four operations behind its convolution.
+    TVM imports no computed shapes. It reshapes every bias by compiling a program for it, and leaves
+    a batch norm as four operations after its convolution.
     """
     nodes, constants = _without_constant_nodes(model)
     nodes = _with_batch_norms_folded(nodes, constants)
@@ -47,7 +47,7 @@ def plain(model: Any) -> Any:
 
 
 def _without_constant_nodes(model: Any) -> tuple[list[Any], Constants]:
-    """Split a graph into what depends on its input, and the values of what does not."""
+    """Split a graph into the nodes that depend on its input and the values of the others."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     known = set(stored)
     fixed, nodes = [], []
@@ -115,7 +115,7 @@ def _fold(node: Any, convolution: Any, constants: Constants) -> None:
 
 
 def _parts(node: Any, constants: Constants) -> list[Any]:
-    """Take a convolution and its bias apart; turn the bounds of a ``Clip`` into attributes."""
+    """Split the bias off a convolution; turn the bounds of a ``Clip`` into attributes."""
     if node.op_type == "Clip":
         return [_bounded(node, constants)]
     if node.op_type != "Conv" or len(node.input) < 3 or not node.input[2]:

@@ -6,8 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-# read when TVM's thread pool starts: it may have every core (a session takes as many as it is
-# told), leaves the process' affinity alone, and does not spin after a run
+# read when TVM's thread pool starts: the pool may use every core (a session takes as many as it is
+# given), leaves the affinity of the process alone, and does not spin after a run
 os.environ["TVM_NUM_THREADS"] = str(os.cpu_count() or 1)
 os.environ["TVM_BIND_THREADS"] = "0"
 os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "0")
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BIG_CORES = 1  # the affinity mode of TVM's thread pool; without binding it pins nothing
 OPAQUE = 8  # the pattern of functions that are not fused
-UNFUSED = ("concatenate", "pad")  # fused, they would be part of whatever reads or feeds them
+UNFUSED = ("concatenate", "pad")  # if fused, they would become part of a neighbour
 
 
 def version() -> str:
@@ -52,8 +52,8 @@ class TvmSession(Session):
     Args:
         model: nodes are named ``netadapt_opN``.
         example: the input, or several in order.
-        threads: of TVM's thread pool, which all sessions of a process share.
-        tune: schedules tried for each kernel; 0: TVM's default schedules.
+        threads: size of TVM's thread pool, which all sessions of a process share.
+        tune: number of schedules to try for each kernel; 0 takes TVM's default schedules.
     """
 
     def __init__(self, model: bytes | str, example: Example, threads: int, tune: int = 0) -> None:
@@ -93,9 +93,9 @@ class TvmSession(Session):
 
 
 class ProfiledTvmSession(TvmSession, ProfiledSession):
-    """A session whose kernels are timed one by one, by the virtual machine's instrument.
+    """A session that times each kernel through the virtual machine's instrument.
 
-    A kernel's time stands with the last operation it carries out.
+    The time of a kernel is given to the last operation that it carries out.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class _NamingImporter(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
         self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int
     ) -> Any:
         name = attrs["tvm_custom"]["name"]
-        if op_name == "Clip":  # TVM's own conversion passes over the data twice to keep its NaNs
+        if op_name == "Clip":  # TVM's own conversion reads the data twice, to keep NaNs
             low, high = (tvm.tirx.FloatImm("float32", attrs[bound]) for bound in ("min", "max"))
             result = self.bb.normalize(relax.op.clip(inputs[0], low, high))
         else:
@@ -173,7 +173,7 @@ class _NamingImporter(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
 
 @relax.expr_functor.mutator
 class _NamedKernels(relax.PyExprMutator):  # type: ignore[misc]
-    """Gives every operation a function of its own, named after it, so that kernels tell."""
+    """Puts every operation into its own function, named after it, to recognise its kernel."""
 
     def __init__(self, module: Any, last: str) -> None:
         super().__init__(module)
@@ -241,6 +241,6 @@ def _compiled(proto: Any, threads: int, tune: int) -> Any:
 
 
 def _target(threads: int) -> Any:
-    """The processor at hand, all its vector instructions included."""
+    """This machine's processor, with all its vector instructions."""
     cpu = tvm.get_global_func("target.llvm_get_system_cpu")()
     return tvm.target.Target({"kind": "llvm", "mcpu": str(cpu), "num-cores": threads})

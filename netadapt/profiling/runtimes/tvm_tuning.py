@@ -1,7 +1,7 @@
 """Schedules for TVM's kernels, found by trying some of MetaSchedule's search space.
 
-The samples are drawn, compiled and timed in this process. TVM's own tuner would need psutil and
-cloudpickle, and starts its workers anew for every batch of trials.
+The samples are drawn, compiled and timed in this process. TVM's own tuner needs psutil and
+cloudpickle, and restarts its workers for every batch of trials.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REPEATS = 3
 
-_found: dict[tuple[int, str, int], Any] = {}  # kernels recur: in a network, and between networks
+_found: dict[tuple[int, str, int], Any] = {}  # the same kernels recur within and between networks
 
 
 def tuned(module: Any, target: Any, trials: int) -> Any:

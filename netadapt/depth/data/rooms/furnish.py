@@ -1,4 +1,4 @@
-"""Placing furniture in a room: along walls, in the middle and on the walls."""
+"""Places furniture in a room: along walls, in the middle and on the walls."""
 
 import math
 from random import Random
@@ -10,7 +10,7 @@ from netadapt.depth.data.rooms.scene import Camera, Room, Solid
 CLEARANCE_M = 0.85
 TRIES = 8
 QUARTER = math.pi / 2
-# Solids share a few yaws, for which rays are turned once.
+# All solids share a few yaws: rays are rotated once for each of them.
 YAW_STEPS = 9
 YAW_STEP = QUARTER / YAW_STEPS
 VIEW_SLOPE, VIEW_SLACK_M = 0.75, 0.3
@@ -19,7 +19,7 @@ Footprint = tuple[float, float, float, float]
 
 
 class Furnisher:
-    """Places pieces where nothing stands yet and the camera keeps its view."""
+    """Places pieces where the floor is free and the camera's view stays open."""
 
     def __init__(self, rng: Random, room: Room, camera: Camera) -> None:
         self.rng, self.room, self.camera = rng, room, camera
@@ -27,7 +27,7 @@ class Furnisher:
         self.taken: list[Footprint] = []
 
     def furnish(self, style: str) -> None:
-        """Fill the room in the manner of ``style``."""
+        """Fill the room with furniture of ``style``."""
         rng = self.rng
         if rng.random() < 0.3:
             self._jut()
@@ -97,7 +97,7 @@ class Furnisher:
         self._against_wall(piece)
 
     def _partition(self) -> None:
-        """A wall across the camera's outlook, with a doorway through it."""
+        """A wall across the camera's view, with a doorway in it."""
         rng, (eye_x, eye_y, _) = self.rng, self.camera.position
         ahead = rng.uniform(1.8, 4)
         x, y = eye_x + ahead * math.cos(self.camera.yaw), eye_y + ahead * math.sin(self.camera.yaw)

@@ -1,7 +1,7 @@
-"""Pieces of furniture from a few boxes and ellipsoids each.
+"""Pieces of furniture, each made of a few boxes and ellipsoids.
 
-A piece stands in its own frame: x along its front, y from its back (0) to its front, z up
-from the floor, metres.
+Coordinates of a piece, in metres: x along its front, y from its back (0) to its front, z up from
+the floor.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """A box, or the ellipsoid in it, from low to high along each axis."""
+    """A box, or the ellipsoid inside it; each axis has its low and high end."""
 
     x: Span
     y: Span
@@ -184,7 +184,7 @@ def kitchen(rng: Random) -> Piece:
 
 
 def boxes(rng: Random) -> Piece:
-    """A stack of parcels, a bin, a ball: whatever stands about."""
+    """A stack of parcels, a bin or a ball."""
     piece = Piece(0.6, 0.6)
     height = 0.0
     for _ in range(rng.randint(1, 3)):
@@ -206,7 +206,7 @@ def boxes(rng: Random) -> Piece:
 
 
 def plant(rng: Random) -> Piece:
-    """A pot with leaves, or a floor lamp."""
+    """A pot plant or a floor lamp."""
     piece = Piece(0.5, 0.5)
     if rng.random() < 0.4:
         _lamp(piece, rng, 0.0, 0.0, tall=rng.uniform(1.3, 1.7))

@@ -1,4 +1,4 @@
-"""Furnishing a room and standing a camera in it, as a function of a seed."""
+"""Makes a furnished room with a camera in it, as a function of a seed."""
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ TRIES = 8
 
 
 def make_scene(seed: int) -> Scene:
-    """The scene of ``seed``: a room, its furniture, its lights and the camera."""
+    """Return the scene of ``seed``: a room, its furniture, its lights and the camera."""
     rng = Random(seed)
     room = _room(rng)
     camera = _camera(rng, room)
@@ -63,7 +63,7 @@ def _room(rng: Random) -> Room:
 
 
 def _camera(rng: Random, room: Room) -> Camera:
-    """Stand somewhere with an outlook, at a height and pitch of someone holding a Kinect."""
+    """Return a camera with an open view, at the height and pitch of a hand-held Kinect."""
     half_x, half_y = room.width / 2 - 0.3, room.length / 2 - 0.3
     best: tuple[float, float, float, float] | None = None
     for _ in range(TRIES):

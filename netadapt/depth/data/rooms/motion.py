@@ -8,10 +8,10 @@ from netadapt.depth.data.rooms.scene import Scene
 
 
 def moved(scene: Scene, step: int) -> Scene:
-    """``scene`` as its camera sees it ``step`` moments later, of a steady walk drawn from its seed.
+    """Return ``scene`` with its camera ``step`` frames later on a steady walk.
 
-    A moment takes the camera 5 to 15 cm on and turns it by up to a degree, as between
-    two frames of a handheld video.
+    The walk is drawn from the scene's seed. From frame to frame the camera moves 5 to 15 cm and
+    turns by up to a degree, as in a hand-held video.
     """
     if step == 0:
         return scene

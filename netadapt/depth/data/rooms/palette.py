@@ -1,4 +1,4 @@
-"""Drawing surfaces as they occur indoors."""
+"""Draws random surfaces as they occur indoors."""
 
 import colorsys
 from random import Random
@@ -67,7 +67,7 @@ def floor(rng: Random) -> Surface:
 
 
 def ceiling(rng: Random) -> Surface:
-    """White-ish, sometimes in panels."""
+    """Nearly white, sometimes panels."""
     base = colour(rng, (0.07, 0.17), (0, 0.12), (0.75, 1))
     pattern = Pattern.TILES if rng.random() < 0.2 else Pattern.PLAIN
     return Surface(pattern, base, shade(base, 0.7), rng.uniform(0.5, 0.7))
@@ -93,7 +93,7 @@ def plain(rng: Random, value: tuple[float, float] = (0.08, 0.95)) -> Surface:
 
 
 def furniture(rng: Random) -> Surface:
-    """What cupboards and tables are made of."""
+    """Wood or paint of cupboards and tables."""
     kind = rng.random()
     if kind < 0.6:
         return wood(rng)

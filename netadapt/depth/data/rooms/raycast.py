@@ -1,4 +1,4 @@
-"""Casting rays at the solids of a scene: what each pixel sees, and which points lie in shadow."""
+"""Casts rays at the solids of a scene: what each pixel sees, which points are in shadow."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class View:
 
 
 def view_of(camera: Camera, height: int, width: int) -> View:
-    """The rays of ``camera`` with a Kinect's field of view."""
+    """Return the rays of ``camera``, with the field of view of a Kinect."""
     cos_pitch, cos_roll, sin_roll = (
         math.cos(camera.pitch),
         math.cos(camera.roll),
@@ -66,7 +66,7 @@ def view_of(camera: Camera, height: int, width: int) -> View:
 
 
 def cast(view: View, room: Room, solids: Sequence[Solid]) -> tuple[Floats, NDArray[np.int64]]:
-    """Depth ``(H, W)`` in metres and what is seen: 0 the room, k the k-th solid from 1."""
+    """Return depth ``(H, W)`` in metres and what each pixel sees: 0 the room, k the k-th solid."""
     depth = _inside(view, room)
     seen = np.zeros(depth.shape, np.int64)
     bundle = _Bundle(view.origin, view.rays)
@@ -80,9 +80,9 @@ def cast(view: View, room: Room, solids: Sequence[Solid]) -> tuple[Floats, NDArr
 
 
 def shadowed(light: Vector, points: Floats, solids: Sequence[Solid]) -> NDArray[np.bool_]:
-    """Which of ``points`` ``(3, H, W)`` a solid hides from ``light``.
+    """Return which of ``points`` ``(3, H, W)`` a solid hides from ``light``.
 
-    Thin things and what glows cast no shadow.
+    Thin solids and solids that glow cast no shadow.
     """
     bundle = _Bundle(light, points - np.array(light, np.float32)[:, None, None])
     hidden = np.zeros(points.shape[1:], bool)
@@ -96,7 +96,7 @@ def shadowed(light: Vector, points: Floats, solids: Sequence[Solid]) -> NDArray[
 
 @dataclass(frozen=True)
 class _Rays:
-    """Directions along one axis, their inverses and the sizes of those."""
+    """Directions along one axis, their inverses, and the absolute values of the inverses."""
 
     along: Floats
     inverse: Floats
@@ -104,7 +104,7 @@ class _Rays:
 
 
 class _Bundle:
-    """Rays from one point, turned and inverted once for every yaw among the solids."""
+    """Rays from one point, rotated and inverted once for every yaw of the solids."""
 
     def __init__(self, origin: Vector, rays: Floats) -> None:
         self._origin, self._rays = origin, rays
@@ -112,7 +112,7 @@ class _Bundle:
         self._turned: dict[float, tuple[_Rays, _Rays, _Rays]] = {}
 
     def entry(self, solid: Solid, window: tuple[slice, slice]) -> Floats:
-        """Distance at which each ray of the window enters the solid; infinite where it misses."""
+        """Distance at which each ray enters the solid; infinite for rays that miss it."""
         start = _local(self._origin, solid)
         if solid.yaw not in self._turned:
             self._turned[solid.yaw] = self._turn(solid.yaw)
@@ -163,7 +163,7 @@ def _enter_ellipsoid(start: Vector, rays: tuple[Floats, Floats, Floats], half: V
 
 
 def _inside(view: View, room: Room) -> Floats:
-    """Depth of the room's shell from within."""
+    """Depth of the room's walls, floor and ceiling, seen from inside."""
     far: Floats = np.full(view.rays.shape[1:], np.inf, np.float32)
     low = (-room.width / 2, -room.length / 2, 0.0)
     high = (room.width / 2, room.length / 2, room.height)
@@ -175,7 +175,7 @@ def _inside(view: View, room: Room) -> Floats:
 
 
 def _windows(view: View, solids: Sequence[Solid]) -> Iterator[tuple[int, tuple[slice, slice]]]:
-    """The solids in view, each with the rows and columns that may see it."""
+    """Yield the solids in view, each with the rows and columns of pixels that may see it."""
     if not solids:
         return
     x, y, z = np.moveaxis((_corners(solids) - np.array(view.origin)) @ view.axes.T, 2, 0)

@@ -1,4 +1,4 @@
-"""A photograph and its depth from a scene: ray-cast, painted, lit and exposed."""
+"""Renders a photograph and a depth map of a scene: ray-cast, painted, lit and exposed."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def render(scene: Scene, height: int, width: int) -> tuple[Rgb, Depth]:
 class _Faces:
     """The faces of a scene as arrays, so that all pixels are painted at once.
 
-    Solid 0 is the room, whose normals point inwards.
+    Solid 0 is the room; its normals point inwards.
     """
 
     def __init__(self, room: Room, solids: Sequence[Solid]) -> None:
@@ -57,7 +57,7 @@ class _Faces:
     def look(
         self, points: Floats, seen: NDArray[np.int64], pixel: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        """Colour ``(H, W, 3)``, normal ``(3, H, W)`` and glow ``(H, W)`` of the points.
+        """Return colour ``(H, W, 3)``, normal ``(3, H, W)`` and glow ``(H, W)`` of the points.
 
         ``pixel`` is the size of a pixel at each point, in metres.
         """
@@ -110,7 +110,7 @@ class _Faces:
         up: tuple[Floats, Floats],
         pixel: Floats,
     ) -> Floats:
-        """Colours ``(n, 3)``; ``across`` and ``up`` hold metres and the same from -1 to 1."""
+        """Return colours ``(n, 3)``; ``across`` and ``up`` hold metres and a place in [-1, 1]."""
         pattern = self.pattern.take(face)
         colour = np.empty((len(face), 3), np.float32)
         for kind in Pattern:
@@ -136,7 +136,7 @@ class _Faces:
 
 
 def _lighting(scene: Scene, points: Floats, normal: Floats) -> Floats:
-    """Light ``(H, W, 3)`` arriving at each point: ambient, darker in corners, and the lamps."""
+    """Return the light ``(H, W, 3)`` at each point: ambient (darker in corners) plus lamps."""
     ambient = scene.ambient * (np.float32(0.8) + np.float32(0.2) * normal[2])
     ambient = ambient * _openness(scene.room, points)
     total = np.repeat(ambient[..., None], 3, axis=2)
@@ -157,13 +157,13 @@ def _lamp(scene: Scene, light: Light, points: Floats, normal: Floats) -> Floats:
 
 
 def _enlarge(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> Floats:
-    """Blow a mask up to ``shape`` with edges softened over a few pixels."""
+    """Enlarge a mask to ``shape``, with soft edges."""
     image = Image.fromarray(mask.astype(np.float32))
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
 def _openness(room: Room, points: Floats) -> Floats:
-    """1 in the open, falling towards the corners where two faces of the room meet."""
+    """Return 1 far from corners, and less towards edges where two faces of the room meet."""
     high = np.array([room.width / 2, room.length / 2, room.height], np.float32)[:, None, None]
     low = np.array([-room.width / 2, -room.length / 2, 0], np.float32)[:, None, None]
     x, y, z = np.minimum(points - low, high - points)

@@ -1,4 +1,4 @@
-"""What a procedural room is made of. Metres, z up, angles in radians, colours linear rgb."""
+"""The parts of a procedural room. Metres, z up, angles in radians, colours linear rgb."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -78,7 +78,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Room:
-    """The shell seen from inside: it spans ``+-width/2, +-length/2`` and ``0..height``."""
+    """Walls, floor and ceiling; the room spans ``+-width/2, +-length/2`` and ``0..height``."""
 
     width: float
     length: float

@@ -1,4 +1,4 @@
-"""Painting surfaces: a colour for each point (u, v) of a face, in metres."""
+"""Paints surfaces: a colour for each point (u, v) of a face, in metres."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class Points:
         s, t: ``(n,)`` the same from -1 at one edge of the face to 1 at the other.
         period: ``(n,)`` metres.
         first, second: ``(n, 3)`` colours.
-        salt: ``(n,)`` integer that differs between surfaces.
-        blur: ``(n,)`` size of a pixel on the face in metres.
+        salt: ``(n,)`` integer, different for each surface.
+        blur: ``(n,)`` size of a pixel on the face, in metres.
     """
 
     u: Floats
@@ -47,7 +47,7 @@ def paint(pattern: Pattern, points: Points) -> Floats:
 
 @cache
 def noise_table() -> Floats:
-    """A tileable ``(256, 256)`` noise in [0, 1] whose spectrum falls as natural textures' does."""
+    """Return tileable ``(256, 256)`` noise in [0, 1] with the spectrum of natural textures."""
     rng = np.random.default_rng(7)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(TABLE), np.fft.rfftfreq(TABLE), indexing="ij"))
     frequency[0, 0] = 1
@@ -64,7 +64,7 @@ def _random_table() -> Floats:
 
 
 def _noise(u: Floats, v: Floats, salt: Ints) -> Floats:
-    """Noise with features from one unit down to a few hundredths of it."""
+    """Return noise with features from one unit down to a few hundredths of a unit."""
     column = (u * (TABLE / 4)).astype(np.int64) + salt * 37
     row = (v * (TABLE / 4)).astype(np.int64) + salt * 91
     noise: Floats = noise_table()[row & (TABLE - 1), column & (TABLE - 1)]
@@ -72,7 +72,7 @@ def _noise(u: Floats, v: Floats, salt: Ints) -> Floats:
 
 
 def _random(i: Ints, j: Ints, salt: Ints) -> Floats:
-    """Three random numbers ``(n, 3)`` for each cell (i, j) of each surface."""
+    """Return three random numbers ``(n, 3)`` for each cell (i, j) of each surface."""
     numbers: Floats = _random_table()[((i * 73856093) ^ (j * 19349663) ^ (salt * 83492791)) & 1023]
     return numbers
 
