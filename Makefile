@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VENV_MIN := .venv-min
-TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.5" "hypothesis>=6.100" "torchmetrics>=1.4" "playwright>=1.60" "axe-playwright-python>=0.1.4" "pyte>=0.8.1"
+TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.7" "hypothesis>=6.100" "torchmetrics>=1.4" "playwright>=1.60" "axe-playwright-python>=0.1.4" "pyte>=0.8.1"
 
 .PHONY: demo test test-slow coverage test-min test-arm64 lint docs install clean
 

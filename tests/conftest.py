@@ -20,7 +20,30 @@ hypothesis.settings.load_profile("patient")
 
 __all__ = ["stock"]  # a fixture for every room
 
+# the longest files, begun first, so that no worker has one left when the others are done
+LONGEST = (
+    "faults/test_ray.py",
+    "terminal/test_commands_screen.py",
+    "terminal/test_several_processes_screen.py",
+    "test_own_network.py",
+    "test_documents_run.py",
+    "test_hidden_runtimes.py",
+    "search/test_deployed.py",
+    "profiling/test_runtime_executorch.py",
+    "profiling/test_fleet.py",
+    "pruning/test_any_model.py",
+    "search/test_run.py",
+    "profiling/test_ssh.py",
+    "profiling/test_runtime_torch_compile.py",
+    "test_extras.py",
+)
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order within a file stays."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

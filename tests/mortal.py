@@ -1,6 +1,5 @@
 """Processes that die while they write: their deaths are counted out, not timed."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -9,16 +8,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
+from forked import FORKED
 
 from netadapt.factories import TRUST
 
 MOMENTS = ("torn", "whole")
 TORN_BYTES = 10
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    ["netadapt.search.start", "netadapt.training", "netadapt.profiling.profiler", "torch._dynamo"]
-)
 
 
 @contextmanager
@@ -56,7 +51,7 @@ def dies(
     """Do ``act(out)`` in a process that dies at a write; False if it came to its end before."""
     # the server that forks may have been started before the names in this variable were trusted
     trusted = os.environ.get(TRUST, "")
-    child = _processes.Process(target=_live, args=(act, out, write, moment, of, trusted))
+    child = FORKED.Process(target=_live, args=(act, out, write, moment, of, trusted))
     child.start()
     child.join()
     assert child.exitcode in (0, -signal.SIGKILL)

@@ -117,6 +117,9 @@ PROMISES: dict[str, list[str] | str] = {
         "faults/test_killed.py::test_a_command_that_is_killed_again_and_again_ends_as_if_never",
         "search/test_journal.py::test_a_journal_cut_anywhere_replays_its_whole_lines",
     ],
+    "All other files are written": [
+        "faults/test_killed.py::test_a_command_that_is_killed_again_and_again_ends_as_if_never"
+    ],
     "Killed at any instant": [
         "faults/test_killed.py::test_a_command_that_is_killed_again_and_again_ends_as_if_never"
     ],
@@ -233,9 +236,12 @@ PROMISES: dict[str, list[str] | str] = {
         "terminal/test_several_processes_screen.py::"
         "test_a_search_on_ray_shows_its_stages_and_its_front",
     ],
-    "The table and the weights travel through Ray": ADVICE,
+    "The table and the weights are sent": ADVICE,
+    "The data must be at the path": ADVICE,
     "Workers of a Ray that the search starts": ADVICE,
-    "**The same front.**": [
+    "In a cluster, `RAY_worker_niceness`": ADVICE,
+    "**The same front.** The result": [f"{POOL}::test_a_worker_gives_what_is_given_inline"],
+    "With equally many threads": [
         f"{RAY}::test_workers_that_die_and_hang_change_nothing",
         f"{RAY}::test_a_killed_driver_and_a_lost_node_change_nothing",
         f"{RAY}::test_a_run_goes_on_with_another_executor",
@@ -246,6 +252,9 @@ PROMISES: dict[str, list[str] | str] = {
     "It is journalled as `retried`": [
         f"{RAY}::test_workers_that_die_and_hang_change_nothing",
         f"{POOL}::test_a_candidate_that_kills_every_worker_is_given_up",
+    ],
+    "After that it is recorded as failed": [
+        f"{POOL}::test_a_candidate_that_kills_every_worker_is_given_up"
     ],
     "| a worker dies": [f"{RAY}::test_workers_that_die_and_hang_change_nothing"],
     "| a node is lost": [f"{RAY}::test_a_killed_driver_and_a_lost_node_change_nothing"],

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.optimize import nnls
 
 from netadapt.latency.energy import EnergyCalibration
 from netadapt.latency.fusion import FixedCost
@@ -191,6 +190,8 @@ class CalibrationFit:
     def _fitted(
         self, sums: NetworkSums, measured_ms: NDArray[np.float64], cache_mb: float
     ) -> NetworkCalibration:
+        from scipy.optimize import nnls  # imported where it is needed, as it takes long
+
         measured_us = measured_ms * 1000
         one = np.ones_like(measured_us)
         columns = [sums.us - self.lengthened_us, one]

@@ -6,7 +6,6 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import nnls
 
 from netadapt.latency.interpolation import Surfaces
 from netadapt.latency.workloads import Workload, block_kind
@@ -98,6 +97,8 @@ def _left_out_error(kind_us: KindTimes, measured_mj: NDArray[np.float64]) -> flo
 
 
 def _fitted(kind_us: KindTimes, measured_mj: NDArray[np.float64]) -> EnergyCalibration:
+    from scipy.optimize import nnls  # imported where it is needed, as it takes long
+
     columns = [np.ones_like(measured_mj), *(us / 1000 for us in kind_us.values())]
     shares = np.stack(columns, axis=1) / measured_mj[:, None]
     (call_mj, *watts), _ = nnls(shares, np.ones_like(measured_mj))

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import QhullError
 
 from netadapt.latency.workloads import Family, Workload, block_kind, coordinates, family
 
@@ -95,6 +93,10 @@ class Grid:
         return np.where(fractions[0] == 1, high, between)
 
     def _fill(self) -> None:
+        # imported here: SciPy takes longer to import than all else that a table needs
+        from scipy.interpolate import LinearNDInterpolator
+        from scipy.spatial import QhullError
+
         holes = np.argwhere(np.isnan(self.nodes))
         known = np.argwhere(~np.isnan(self.nodes))
         values = self.nodes[tuple(known.T)]

@@ -3,11 +3,12 @@
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from netadapt.texts import object_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REPORT = "netadapt.report.page:write_page"
 
@@ -29,8 +30,10 @@ class SearchRun:
     notes: tuple[str, ...] = ()
 
     @property
-    def front(self) -> pd.DataFrame:
+    def front(self) -> "pd.DataFrame":
         """The points of ``pareto.csv``, those fine-tuned long first; ``final`` is among them."""
+        import pandas as pd  # imported where it is needed, as it takes long
+
         points = pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
         if self.final.stem not in set(points["candidate"]):
             everything = self.candidates
@@ -50,8 +53,10 @@ class SearchRun:
         return page
 
     @property
-    def candidates(self) -> pd.DataFrame:
+    def candidates(self) -> "pd.DataFrame":
         """Everything evaluated, as in ``candidates.csv``."""
+        import pandas as pd
+
         return pd.read_csv(self.folder / "candidates.csv", dtype={"candidate": str})
 
     @property

@@ -2,7 +2,6 @@
 
 import fcntl
 import importlib
-import multiprocessing
 import os
 import pty
 import re
@@ -18,15 +17,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyte
+from forked import FORKED
 
 PATIENCE = 500.0  # seconds; only a command that hangs takes them
 ROWS = 50
 LOCAL_FLAGS = 3  # of what tcgetattr returns
-
-# forked from a process that has imported all that is slow to import
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["terminal", "netadapt.cli.main", "stock"])
-
 
 ERASED = re.compile(rb"(\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*)")
 
@@ -57,7 +52,7 @@ class Terminal:
         self.seen: list[str] = []
         settings = {"TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **(environment or {})}
         arguments = (os.ttyname(self._slave), list(words), str(here), settings, stdin, before)
-        self._process = SERVER.Process(target=_run, args=arguments)
+        self._process = FORKED.Process(target=_run, args=arguments)
         self._process.start()
 
     def __enter__(self) -> Self:

@@ -71,9 +71,9 @@ def test_a_training_that_is_interrupted_says_how_to_go_on_and_does(terminal):
         assert screen.end() == 130
 
 
-@pytest.mark.parametrize("stage", ["walking down", "long-term"])
-def test_a_search_that_is_interrupted_says_how_to_go_on(terminal, stage):
-    with terminal(SEARCH.replace("steps 1", "steps 400")) as screen:
+@pytest.mark.parametrize(("stage", "steps"), [("walking down", "short"), ("long-term", "long")])
+def test_a_search_that_is_interrupted_says_how_to_go_on(terminal, stage, steps):
+    with terminal(SEARCH.replace(f"--{steps}-steps 1", f"--{steps}-steps 400")) as screen:
         screen.wait_for(stage)
         screen.press(CTRL_C)
         assert screen.end() == 130
