@@ -37,6 +37,7 @@ def network(
     from netadapt.latency.validation import warning_of
     from netadapt.pruning import trace
 
+    table = None if lut is None else LatencyTable.load(lut)
     model, example = load_with_input(reference, input_size, inputs=inputs, output=output)
     prunable = trace(model, example, lock, allow_approximate)
     facts: dict[str, Any] = {
@@ -48,15 +49,14 @@ def network(
     shares: dict[str, dict[str, float]] = {"macs %": {}}
     for operation in prunable.operations.operations:
         _add_share(shares["macs %"], operation.module, operation.macs / max(1, facts["macs"]))
-    if lut is not None:
+    if table is not None:
         shares["latency %"] = {}
-        table = LatencyTable.load(lut)
         predictor = LatencyPredictor(prunable, table)
         whole = predictor({})
         facts |= latency_range(prunable, table)
         if predictor.calibration_note:
             facts["note"] = predictor.calibration_note
-        if warning := warning_of(lut):
+        if warning := warning_of(table.folder):
             facts["warning"] = warning
         for module, _, milliseconds in predictor.breakdown({}):
             _add_share(shares["latency %"], module, milliseconds / whole)

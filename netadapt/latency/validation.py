@@ -73,7 +73,7 @@ def summarise(validation: pd.DataFrame, workloads: int = 0, added: int = 0) -> R
     repeat = np.abs(validation["repeat_ms"].to_numpy() / measured - 1)
     constant = validation["predicted_ms"].nunique() < 2  # nothing can be pruned: no rank to tell
     ranks = validation[["predicted_ms", "measured_ms"]].rank()
-    spearman = np.nan if constant else ranks.corr().iloc[0, 1]
+    spearman = np.nan if constant else ranks["predicted_ms"].corr(ranks["measured_ms"])
     return Report(
         workloads=workloads,
         added=added,
