@@ -1,6 +1,6 @@
 """How well one table predicts whole networks, family by family.
 
-python benchmarks/profile_families.py [NETWORK...] [--runtime onnxruntime] [--brief]
+python benchmarks/profile_families.py [NETWORK...] [--runtime onnxruntime] [--brief] [--again]
     [--lut work/lut-families] [--out benchmarks/results]
 
 Each network of ``families.py`` is traced at 64x64 and profiled into the table of this machine; then
@@ -8,8 +8,10 @@ networks that are in no fit are timed whole, twice, and held against the predict
 network to ``families-RUNTIME.csv``: ``error_mean`` and ``error_max`` of the prediction and
 ``repeats_to`` (the same networks measured twice), all in percent, or why it cannot be profiled.
 Networks that are named are measured, in place of their rows; else those that have no row yet, so
-that an interrupted run goes on. ``--brief`` measures as little as it can, to see that all of it
-runs; its figures mean nothing, and its rows and its table go to files of their own.
+that an interrupted run goes on (``--again`` also tries those whose row names a problem). The rows
+are also written as a table for people, ``families-RUNTIME.md``. ``--brief`` measures as little as
+it can, to see that all of it runs; its figures mean nothing, and its rows and its latency table go
+to files of their own.
 """
 
 import argparse
@@ -37,6 +39,7 @@ from netadapt.profiling.schedule import ProfileSchedule
 USUAL = ProfileSchedule(
     rounds=4, refinements=1, calibration_networks=10, validation_networks=20, validation_rounds=6
 )
+BAR_PERCENT = 3.0
 BRIEF = ProfileSchedule(
     levels=2,
     rounds=1,
@@ -71,8 +74,8 @@ def measured(name: str, runtime: str, lut: Path, brief: bool, approximate: bool)
         table = LatencyTable.open(lut, target)
         schedule = BRIEF if brief else replace(USUAL)
         report = profile(prunable, table, Silent(), schedule)
-    except UserError as problem:
-        return row | {"problem": str(problem)[:200], "seconds": time.perf_counter() - start}
+    except Exception as problem:  # of any class: the others are to be measured all the same
+        return row | {"problem": problem_of(problem), "seconds": time.perf_counter() - start}
     validation = load_validation(table.folder)
     error = np.abs(validation["predicted_ms"] / validation["measured_ms"] - 1) * 100
     return row | {
@@ -88,12 +91,45 @@ def measured(name: str, runtime: str, lut: Path, brief: bool, approximate: bool)
     }
 
 
+def problem_of(error: Exception) -> str:
+    """Return what went wrong in one line."""
+    text = " ".join(str(error).split())[:200]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def written(rows: list[dict[str, Any]], runtime: str) -> str:
+    """Return the rows as a page, the best predicted first."""
+    done = sorted((row for row in rows if not row["problem"]), key=lambda row: row["error_mean"])
+    within = sum(row["error_mean"] <= BAR_PERCENT for row in done)
+    lines = [
+        f"# How well one {runtime} table predicts networks of many families",
+        "",
+        f"`python benchmarks/profile_families.py --runtime {runtime}`: inputs of 64x64, one",
+        "thread, fp32. Errors are those of whole networks that are in no fit; the clock repeats to",
+        "what the same networks gave when they were measured again.",
+        f"{within} of {len(done)} networks are predicted to {BAR_PERCENT:g} % on average.",
+        "",
+        "| network | groups | networks | latency, ms | error, mean | error, largest "
+        "| the clock repeats to |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['network']} | {row['groups']:.0f} | {row['networks']:.0f} "
+        f"| {row['fastest_ms']:.2f} to {row['slowest_ms']:.2f} | {row['error_mean']:.1f} % "
+        f"| {row['error_max']:.1f} % | {row['repeats_to']:.1f} % |"
+        for row in done
+    ]
+    failed = [f"- {row['network']}: {row['problem']}" for row in rows if row["problem"]]
+    return "\n".join([*lines, *(["", "Not profiled:", "", *failed] if failed else []), ""])
+
+
 def main() -> None:
     """Profile the networks named, or those that have no row, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="*", metavar="NETWORK")
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--brief", action="store_true")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--allow-approximate", action="store_true")
     parser.add_argument("--lut", type=Path, default=Path("work/lut-families"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
@@ -103,7 +139,8 @@ def main() -> None:
     suffix += "-approximate" if given.allow_approximate else ""
     path = given.out / f"families-{given.runtime}{suffix}.csv"
     rows = read_rows(path)
-    names = given.networks or [name for name in BUILDERS if name not in rows]
+    known = {name for name, row in rows.items() if not (given.again and row["problem"])}
+    names = given.networks or [name for name in BUILDERS if name not in known]
     measure = partial(
         measured,
         runtime=given.runtime,
@@ -115,6 +152,7 @@ def main() -> None:
         for row in pool.imap(measure, names):
             rows[row["network"]] = row
             pd.DataFrame(rows.values()).to_csv(path, index=False, float_format="%.4g")
+            path.with_suffix(".md").write_text(written(list(rows.values()), given.runtime))
             if row["problem"]:
                 print(f"{row['network']}: {row['problem']}", flush=True)
             else:

@@ -22,6 +22,8 @@ class Fusion(BaseModel):
             computed before it, as ``netadapt export`` writes it.
         chained: kinds that are merged with their like, where each reads the one before and
             constants: the normalisation of an image, for one.
+        outputs_only: whether operations that no output needs are left out, as an exported file
+            leaves them out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,7 @@ class Fusion(BaseModel):
     activated: frozenset[str] = frozenset()
     upsampling_last: bool = False
     chained: frozenset[str] = frozenset()
+    outputs_only: bool = False
 
     @field_serializer("activations", "into", "activated", "chained")
     def _sorted(self, names: frozenset[str]) -> list[str]:
@@ -48,6 +51,7 @@ FUSIONS: dict[str, Fusion] = {
         activations=_COMMON | {"hardsigmoid", "elu", "silu", "gelu", "hardswish"},
         add=True,
         upsampling_last=True,
+        outputs_only=True,
     ),
     "torch": Fusion(),
     "torch-compile": Fusion(
@@ -65,6 +69,7 @@ FUSIONS: dict[str, Fusion] = {
         activated=frozenset({"batch_norm", "linear", "mul", "upsample"}),
         chained=frozenset({"sub", "div", "mul"}),
         upsampling_last=True,
+        outputs_only=True,
     ),
     "executorch": Fusion(
         batch_norm=True,
@@ -86,6 +91,7 @@ FUSIONS: dict[str, Fusion] = {
         into=frozenset({"conv2d", "add"}),
         activated=frozenset({"batch_norm", "linear", "mul", "upsample"}),
         upsampling_last=True,
+        outputs_only=True,
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:  # so that looking at a table does not load torch
 
 def moved_before(operations: Sequence[Operation]) -> tuple[tuple[int, int], ...]:
     """Pair every nearest upsampling with the 1x1 convolution that alone reads it."""
-    readers = readers_of(operations)
+    unused = unused_places(operations)
+    readers = readers_of(operations, unused)
     return tuple(
         (place, readers[place][0])
         for place, operation in enumerate(operations)
         if operation.kind == "upsample"
+        and place not in unused
         and operation.detail["mode"] == "nearest"
         and len(readers.get(place, ())) == 1
         and _is_pointwise(operations[readers[place][0]])
@@ -49,10 +51,17 @@ def commuted(
     return changed
 
 
-def readers_of(operations: Sequence[Operation]) -> dict[int, list[int]]:
-    """For every operation that is read, the places of those that read it."""
+def unused_places(operations: Sequence[Operation]) -> set[int]:
+    """Return the places of operations that no output needs: no exported graph has them."""
+    return {place for place, operation in enumerate(operations) if operation.unused}
+
+
+def readers_of(
+    operations: Sequence[Operation], left_out: Container[int] = ()
+) -> dict[int, list[int]]:
+    """For every operation that is read, the places of those that read it; ``left_out`` never do."""
     readers: dict[int, list[int]] = {}
     for place, operation in enumerate(operations):
-        for source in operation.sources:
+        for source in () if place in left_out else operation.sources:
             readers.setdefault(source, []).append(place)
     return readers

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netadapt.latency.fusion import Fusion
-from netadapt.latency.reordering import commuted, moved_before, readers_of
+from netadapt.latency.reordering import commuted, moved_before, readers_of, unused_places
 
 if TYPE_CHECKING:  # so that looking at a table does not load torch
     from netadapt.pruning import Operation, OperationMap
@@ -150,8 +150,8 @@ class FusedOperation:
 
 def fuse(operations: Sequence[Operation], fusion: Fusion) -> tuple[FusedOperation, ...]:
     """Group ``operations`` into workloads as a runtime with ``fusion`` would."""
-    readers = readers_of(operations)
-    taken: set[int] = set()
+    taken = unused_places(operations) if fusion.outputs_only else set()
+    readers = readers_of(operations, set(taken))
     fused = []
     for place in range(len(operations)):
         if place in taken:
@@ -277,8 +277,11 @@ def _channels_read(operation: Operation) -> list[int]:
 
 
 def _channels_second(shape: Shape, dim: int) -> Shape:
-    """Return ``shape`` as ``(N, C, ...)``, its channels being dimension ``dim``."""
-    if dim == 0:
+    """Return ``shape`` as ``(N, C, ...)``, its channels being dimension ``dim``.
+
+    A single number has the shape ``(1,)``.
+    """
+    if dim == 0 or not shape:
         return (1, *shape)
     if dim == 1 or len(shape) < 2:
         return shape

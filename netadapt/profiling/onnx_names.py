@@ -10,7 +10,7 @@ import numpy as np
 
 from netadapt.errors import UserError
 from netadapt.pruning import Operation
-from netadapt.pruning.operations import ATTENTION, kind_of
+from netadapt.pruning.operations import ATTENTION, MULTIPLYING, kind_of
 
 KIND_OF = {
     "Conv": "conv2d",
@@ -65,7 +65,6 @@ FREE = {
 }  # fmt: skip
 # what takes most of a network's time: never booked on another operation by mistake
 MULTIPLYING_NODES = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "GRU", "LSTM", "RNN"}
-MULTIPLYING = ATTENTION | {"conv2d", "linear", "bmm", "mkldnn_rnn_layer"}
 CERTAIN, SAME_NAME, LIKELY = 1000.0, 3.0, 2.0
 
 EXPORTED = "pkg.torch.onnx.fx_node"  # where the exporter notes which operation a node is part of
@@ -112,7 +111,8 @@ def name_after_operations(graph: Any, operations: Sequence[Operation]) -> None:
         UserError: a convolution or matrix product has no partner.
     """
     groups = [_Exported(source, tuple(nodes)) for source, nodes in _grouped(graph)]
-    partner = _aligned([group.weights() for group in groups], [one.kind for one in operations])
+    kinds = ["" if one.unused else one.kind for one in operations]
+    partner = _aligned([group.weights() for group in groups], kinds)
     _require_all_matched(groups, operations, partner)
     renamed: dict[str, str] = {}
     before = -1
@@ -198,7 +198,7 @@ def _require_all_matched(
     for place, operation in reversed(list(enumerate(operations))):
         if place in matched:
             inside = matched[place].source in PARTS_OF
-        elif operation.kind in MULTIPLYING and not inside:
+        elif operation.kind in MULTIPLYING and not inside and not operation.unused:
             left[operation.kind] = left.get(operation.kind, 0) + 1
     if left:
         named = ", ".join(f"{kind} ({count})" for kind, count in left.items())

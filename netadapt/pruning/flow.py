@@ -99,6 +99,7 @@ def follow_channels(model: nn.Module, example_input: Example, approximate: bool 
         follower.watch_input(example_input)
         output = run(model, example_input)
         count, deployed = len(follower.operations), frozenset(follower.writes)
+        follower.note_unused(output)
         follower.keep_outputs(output)
         if training_outputs is not None:
             follower.keep_outputs(training_outputs(example_input))
@@ -172,11 +173,13 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
             "constant_pad_nd": self._pad,
             "copy_": self._copied,
             "bmm": self._batched,
+            "baddbmm": self._batched_sum,
             **dict.fromkeys(ATTENTION, self._attention),
         }
 
     def keep_outputs(self, output: Any) -> None:
         """Lock the channels of the network's output."""
+        self.settle(output)
         for tensor in output_tensors(output):
             self.book.lock(self._of(tensor), "its channels are the network's output")
 
@@ -191,6 +194,7 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
             with torch.random.fork_rng([]), as_in_training(model):
                 self.keep_outputs(run(model, example_input))
         except Exception:  # whatever it is that a foreign forward asks for in training
+            self.settle()
             return None
         return [(operation.kind, operation.module) for operation in self.operations[before:]]
 
@@ -230,6 +234,8 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
             groups = None
             if name == "convolution" and self._running_name in self._passed:
                 groups = self._passed[self._running_name].view(args[8], -1)[:, 0]
+            if name == "bmm":
+                inputs = self._sized(inputs)
             self.sizings.append(Sizing(inputs, labels[0], groups))
 
     def _labelled(self, func: Any, name: str, args: Any, result: Any) -> list[Tensor]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.pruning.dispatch import OperationMode
-from netadapt.pruning.examples import Example, run, tensors_in
+from netadapt.pruning.examples import Example, output_tensors, run, tensors_in
 
 Shape = tuple[int, ...]
 
@@ -43,6 +44,7 @@ KINDS = {
     "cudnn_batch_norm": "batch_norm",
     "addmm": "linear",
     "mm": "linear",
+    "baddbmm": "bmm",
     "cat": "concat",
     "add_": "add",
     "mul_": "mul",
@@ -77,6 +79,9 @@ ATTENTION = {
     "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
     "_scaled_dot_product_fused_attention_overrideable",
 }  # fmt: skip
+ADDED_TO = {"addmm", "baddbmm"}  # matrix products behind what they are added to
+# what takes most of a network's time
+MULTIPLYING = frozenset({"conv2d", "linear", "bmm", "mkldnn_rnn_layer", *ATTENTION})
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,8 @@ class Operation:
         detail: what else its latency depends on: kernel, stride, padding, dilation, mode, ...
             ``channels`` is the dimension of its output's channels if that is not the second;
             ``read`` has those of its inputs if they differ (``None``: none follows the widths);
-            ``along_input`` is set if the input has channels and the output has none.
+            ``along_input`` is set if the input has channels and the output has none; ``unused``
+            if no output of the network depends on it.
     """
 
     kind: str
@@ -110,19 +116,41 @@ class Operation:
         return (*(size for shape in self.inputs for size in shape), *self.output, self.groups)
 
     @property
+    def unused(self) -> bool:
+        """Whether no output of the network depends on it: an exported file does not have it."""
+        return bool(self.detail.get("unused", False))
+
+    @property
     def macs(self) -> int:
-        """Multiply-accumulates of a convolution or a linear layer, else 0."""
-        numel = int(np.prod(self.output))
-        if self.kind == "conv2d":
-            if self.detail["transposed"]:
-                numel = int(np.prod(self.inputs[0]))
-                fan = self.output[1] // self.groups
-            else:
-                fan = self.inputs[0][1] // self.groups
-            return numel * fan * int(np.prod(self.detail["kernel"]))
-        if self.kind == "linear":
-            return numel * self.inputs[0][-1]
-        return 0
+        """Multiply-accumulates; 0 for what is not of ``MULTIPLYING``."""
+        return int(multiply_accumulates(self, np.array([self.sizes]))[0])
+
+
+def multiply_accumulates(operation: Operation, sizes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return ``(B,)`` multiply-accumulates of ``operation`` at ``(B, D)`` rows of its sizes.
+
+    Convolutions, linear layers, matrix products, both products of attention, and LSTM layers
+    count. 0 for all else.
+    """
+    sizes = np.asarray(sizes, dtype=np.float64)
+    ends = np.cumsum([len(shape) for shape in (*operation.inputs, operation.output)])
+    *inputs, output, groups = np.split(sizes, ends, axis=1)
+    detail = operation.detail
+    each: NDArray[np.float64] = output.prod(axis=1)
+    if operation.kind == "conv2d":
+        fan = inputs[0][:, 1]
+        if detail["transposed"]:
+            each, fan = inputs[0].prod(axis=1), output[:, 1]
+        return each * (fan // groups[:, 0]) * float(np.prod(detail["kernel"]))
+    if operation.kind in ("linear", "bmm") and detail["summed"] is not None:
+        place, dim = detail["summed"]
+        return each * inputs[place][:, dim]
+    if operation.kind in ATTENTION:  # each query meets every key, then every value
+        keys, width = detail["summed"]
+        return output[:, :-1].prod(axis=1) * keys * (width + output[:, -1])
+    if operation.kind == "mkldnn_rnn_layer":
+        return inputs[0][:, :-1].prod(axis=1) * float(detail["weights"])
+    return np.zeros(len(sizes))
 
 
 def kind_of(name: str) -> str:
@@ -143,6 +171,7 @@ class Recorder(OperationMode):  # type: ignore[no-untyped-call]
         self._modules = modules
         self._origin: dict[int, int] = {}
         self._written: dict[int, int] = {}  # by storage
+        self._in_place: set[int] = set()  # what wrote into memory that others may read
         self._channels: dict[int, int] = {}  # the dimension of each tensor's channels
         self._alive: list[Tensor] = []  # an id() is only unique while its tensor lives
 
@@ -170,6 +199,7 @@ class Recorder(OperationMode):  # type: ignore[no-untyped-call]
             self._alive.append(output)
         if func._schema.is_mutable:  # a slice of a constant may have been written
             self._written[storage_of(outputs[0])] = index
+            self._in_place.add(index)
         return result
 
     def watch_input(self, example: Example) -> None:
@@ -177,6 +207,24 @@ class Recorder(OperationMode):  # type: ignore[no-untyped-call]
         for tensor in tensors_in(example):
             self._origin[id(tensor)] = -1
             self._alive.append(tensor)
+
+    def note_unused(self, output: Any) -> None:
+        """Mark the operations that no tensor of ``output``, which the network gives, depends on."""
+        for place in self._unneeded(output):
+            operation = self.operations[place]
+            detail = {**operation.detail, "unused": True}
+            self.operations[place] = replace(operation, detail=detail)
+
+    def _unneeded(self, output: Any, start: int = 0) -> set[int]:
+        """Return the operations from ``start`` on without which ``output`` would be the same."""
+        given = [tensor for tensor in output_tensors(output) if self._depends_on_input(tensor)]
+        if not given:
+            return set()
+        needed = {self._origin_of(tensor) for tensor in given} | self._in_place
+        for place in reversed(range(len(self.operations))):
+            if place in needed:
+                needed.update(self.operations[place].sources)
+        return set(range(start, len(self.operations))) - needed
 
     def _depends_on_input(self, tensor: Tensor) -> bool:
         if isinstance(tensor, nn.Parameter):
@@ -199,6 +247,8 @@ class Recorder(OperationMode):  # type: ignore[no-untyped-call]
     def _add(self, name: str, args: Any, data: list[Tensor], output: Tensor) -> None:
         kind = kind_of(name)
         detail, groups = _detail(name, args, output)
+        if kind in ("linear", "bmm"):
+            detail["summed"] = _summed(args[1:3] if name in ADDED_TO else args[:2], data)
         channels = self._channels[id(output)]
         if channels != min(1, output.dim() - 1):
             detail["channels"] = channels
@@ -256,6 +306,15 @@ def _channel_dim(name: str, args: Any, given: Tensor, channels: int, output: Ten
     return channels if output.dim() == given.dim() else min(1, output.dim() - 1)
 
 
+def _summed(factors: Sequence[Tensor], data: Sequence[Tensor]) -> tuple[int, int] | None:
+    """Return which input a matrix product sums over, and which side; None for constants."""
+    for factor, dim in zip(factors, (-1, -2), strict=True):
+        for place, given in enumerate(data):
+            if given is factor:
+                return place, dim
+    return None
+
+
 def storage_of(tensor: Tensor) -> int:
     """Return a key for the memory of a tensor; it is unique while the tensor lives."""
     address: int = tensor.untyped_storage()._cdata
@@ -273,6 +332,10 @@ def _detail(name: str, args: Any, output: Tensor) -> tuple[dict[str, Any], int]:
             "transposed": bool(transposed),
             "bias": bias is not None,
         }, int(groups)
+    if name in ATTENTION:
+        return {"summed": (args[1].shape[-2], args[1].shape[-1])}, 1
+    if name == "mkldnn_rnn_layer":
+        return {"weights": sum(weight.numel() for weight in args[1:3])}, 1
     if name in ACTIVATIONS:
         kind = ACTIVATIONS[name]
         if kind == "hardtanh":
@@ -303,6 +366,7 @@ def record_operations(model: nn.Module, example_input: Example) -> tuple[list[Op
     ):
         recorder.watch_input(example_input)
         output = run(model, example_input)
+        recorder.note_unused(output)
     return recorder.operations, output
 
 

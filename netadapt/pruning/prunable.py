@@ -217,7 +217,7 @@ def trace(
             of ``lock`` matches nothing.
     """
     refuse_untraceable(model)
-    model = surgery.with_plain_attention(model)
+    model = surgery.with_plain_attention(model, example_input)
     flow = traced_flow(model, example_input, allow_approximate)
     couplings = find_couplings(model, flow)
     sizes = Sizes(flow, couplings)
@@ -267,7 +267,7 @@ def reshaped(model: nn.Module, example_input: Example, widths: Widths) -> nn.Mod
         UserError: the network has no such group, or not so many channels.
     """
     refuse_untraceable(model)
-    model = surgery.with_plain_attention(model)
+    model = surgery.with_plain_attention(model, example_input)
     smaller = surgery.independent_copy(model)
     # which channels go together does not depend on whether streams may be pruned
     found = find_couplings(model, traced_flow(model, example_input, approximate=True))

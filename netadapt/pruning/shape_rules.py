@@ -39,10 +39,11 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
             self._pass_on(labels.flatten())
             labels = self.book.new(1).view([1] * labels.dim())  # statistics are no channel
         else:
+            whole, why = labels, "are averaged or summed up"
             if is_stream_norm(self._running) and set(varying(labels)) & set(dims):
                 by = f"standardised together by {self._running_name}{REMEDY}"
                 self.book.lock(labels, f"all of its channels are {by}")
-            self._joined(labels, dims, "are averaged or summed up")
+            self._if_needed(lambda: self._joined(whole, dims, why))
         for dim in dims:
             labels = labels.narrow(dim, 0, 1)
         if output.dim() < labels.dim():

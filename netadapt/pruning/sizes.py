@@ -1,6 +1,6 @@
 """The sizes of all operations as linear functions of the widths."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,7 +51,7 @@ class OperationMap:
             resized.append(replace(operation, inputs=inputs, output=output, groups=next(sizes)))
         return tuple(resized)
 
-    def only(self, kinds: Sequence[str]) -> "OperationMap":
+    def only(self, kinds: Container[str]) -> "OperationMap":
         """The same for the operations of ``kinds`` alone; their ``sources`` are the full map's."""
         places = zip(self.operations, self.offsets(), strict=True)
         chosen = [(operation, start) for operation, start in places if operation.kind in kinds]

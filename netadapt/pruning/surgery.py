@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from netadapt.pruning.attention import PlainAttention, is_replaceable
+from netadapt.pruning.attention import PlainAttention, is_replaceable, self_attentions
+from netadapt.pruning.examples import Example
 from netadapt.pruning.folding import CONVOLUTIONS, TRANSPOSED, fold, fold_all
 from netadapt.pruning.heads import cut_heads
 from netadapt.pruning.parameters import cut_parameter, is_bare, split
@@ -127,20 +128,22 @@ def plain_copy(model: nn.Module) -> nn.Module:
     return copied
 
 
-def with_plain_attention(model: nn.Module) -> nn.Module:
+def with_plain_attention(model: nn.Module, example: Example) -> nn.Module:
     """Return ``model``; one with ``nn.MultiheadAttention`` as a copy in which it is plain.
 
-    The copy shares all tensors.
+    The copy shares all tensors. Where queries, keys and values are made of different tensors of
+    ``example``, as in cross-attention, each has a layer of its own.
     """
     if not any(is_replaceable(module) for module in model.modules()):
         return model
     tensors = [*model.parameters(), *model.buffers()]
     copied = _copied(model, {id(tensor): tensor for tensor in tensors})
+    packed = self_attentions(structural_copy(copied).eval(), example)
     if is_replaceable(copied):
-        return PlainAttention(copied)  # type: ignore[arg-type]
+        return PlainAttention(copied, "" in packed)  # type: ignore[arg-type]
     for name, module in list(copied.named_modules()):
         if is_replaceable(module):
-            copied.set_submodule(name, PlainAttention(module))
+            copied.set_submodule(name, PlainAttention(module, name in packed))
     return copied
 
 

@@ -1,6 +1,6 @@
 """The labels of every tensor of a forward pass."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +56,8 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         self._made: set[int] = set()  # memory of constants that the forward pass makes itself
         self._bare = bare_parameters(modules)
         self._portions: dict[int, Portion] = {}  # by tensor: what of a parameter a constant holds
+        self._waiting: list[tuple[int, Callable[[], object]]] = []
+        self._settled = 0  # operations of which it is known whether an output needs them
 
     def lock_beside_constants(self) -> None:
         """Lock channels that meet a constant with a value for each, unless all are one group."""
@@ -64,6 +66,22 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
             found = classes[labels]
             if bool((found != found.narrow(dim, 0, 1)).any()):
                 self.book.lock(labels, why)
+
+    def _if_needed(self, rule: Callable[[], object]) -> None:
+        """Apply a rule of the operation that runs, unless no output will need its result.
+
+        An average over heads, say, that attention gives beside what is asked for.
+        """
+        self._waiting.append((len(self.operations) - 1, rule))
+
+    def settle(self, output: Any = None) -> None:
+        """Apply the rules that wait; of operations that ``output``, a network's, needs."""
+        unneeded = self._unneeded(output, self._settled)
+        for place, rule in self._waiting:
+            if place not in unneeded:
+                rule()
+        self._waiting.clear()
+        self._settled = len(self.operations)
 
     @property
     def _running_name(self) -> str:

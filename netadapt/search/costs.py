@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netadapt.latency.predictor import LatencyPredictor
-from netadapt.pruning import Operation, OperationMap, PrunableModel, Widths
+from netadapt.pruning import OperationMap, PrunableModel, Widths
 from netadapt.pruning.examples import tensors_in
+from netadapt.pruning.operations import MULTIPLYING, multiply_accumulates
 from netadapt.search.goal import Kind, Limits
 
 FLOAT_BYTES = 4
-MULTIPLYING = ("conv2d", "linear")  # the operations whose multiply-accumulates count
 Rows = NDArray[Any]  # (B, G) widths, columns in the order of ``prunable.groups``
 Values = NDArray[np.float64]
 
@@ -81,9 +81,10 @@ class Costs:
     def _macs(self, rows: Rows) -> Values:
         total = np.zeros(len(rows))
         operations = self._multiplying
-        sizes = operations.sizes(rows).astype(np.float64)
+        sizes = operations.sizes(rows)
         for operation, start in zip(operations.operations, operations.offsets(), strict=True):
-            total += _macs(operation, sizes[:, start : start + len(operation.sizes)])
+            own = sizes[:, start : start + len(operation.sizes)]
+            total += multiply_accumulates(operation, own)
         return total
 
     @cached_property
@@ -146,20 +147,3 @@ class ParameterMap:
 
 def _flat(shapes: Sequence[tuple[int, ...]]) -> list[int]:
     return [side for shape in shapes for side in shape]
-
-
-def _macs(operation: Operation, sizes: NDArray[np.float64]) -> Values:
-    """As ``Operation.macs``, for ``(B, D)`` sizes of one operation."""
-    read = len(operation.inputs[0])
-    inputs = sizes[:, :read]
-    output = sizes[:, -1 - len(operation.output) : -1]
-    if operation.kind == "linear":
-        linear: Values = output.prod(axis=1) * inputs[:, -1]
-        return linear
-    kernel = float(np.prod(operation.detail["kernel"]))
-    if operation.detail["transposed"]:
-        each, fan = inputs.prod(axis=1), output[:, 1]
-    else:
-        each, fan = output.prod(axis=1), inputs[:, 1]
-    convolution: Values = each * (fan // sizes[:, -1]) * kernel
-    return convolution

@@ -25,6 +25,7 @@ from netadapt.models.registry import READERS
 from netadapt.models.weights import CHECKPOINT_KEY as KEY
 from netadapt.models.weights import read_published
 from netadapt.pruning import PrunableModel, reshaped
+from netadapt.pruning.attention import stored_name
 from netadapt.wording import first_problem
 
 OPTIMIZER = "optimizer/"
@@ -323,18 +324,28 @@ def _fitting_tensors(path: Path, model: nn.Module) -> dict[str, Tensor]:
     expected = model.state_dict()
     with _opened(path) as file:
         stored = {name for name in file.keys() if not name.startswith(OPTIMIZER)}  # noqa: SIM118
-        missing, extra = sorted(expected.keys() - stored), sorted(stored - expected.keys())
+        places = {name: stored_name(name, stored) for name in expected}
+        named = {place for place, _ in places.values()}
+        missing, extra = sorted(named - stored), sorted(stored - named)
         if missing or extra:
             problem = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which is not in it"
             raise UserError(f"checkpoint {path} does not fit its network: it {problem}")
         for name, tensor in expected.items():
-            shape = tuple(file.get_slice(name).get_shape())
+            place, third = places[name]
+            shape = tuple(file.get_slice(place).get_shape())
+            if third is not None:
+                shape = (shape[0] // 3, *shape[1:])
             if shape != tuple(tensor.shape):
                 raise UserError(
                     f"checkpoint {path} does not fit its network: {name} is {shape}, "
                     f"expected {tuple(tensor.shape)}"
                 )
-        return {name: file.get_tensor(name) for name in expected}
+        return {
+            name: file.get_tensor(place)
+            if third is None
+            else file.get_tensor(place).chunk(3)[third]
+            for name, (place, third) in places.items()
+        }
 
 
 def _check_whole(path: Path, metadata: _Metadata) -> None:
