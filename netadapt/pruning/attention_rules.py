@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from netadapt.pruning.heads import head_counts
-from netadapt.pruning.labels import FIXED, fixed
+from netadapt.pruning.labels import fixed
 from netadapt.pruning.shape_rules import ShapeRules
 
 ONE = "attention reads the channels of a head as one"
