@@ -141,15 +141,19 @@ def multiply_accumulates(operation: Operation, sizes: NDArray[Any]) -> NDArray[n
         fan = inputs[0][:, 1]
         if detail["transposed"]:
             each, fan = inputs[0].prod(axis=1), output[:, 1]
-        return each * (fan // groups[:, 0]) * float(np.prod(detail["kernel"]))
+        each *= (fan // groups[:, 0]) * float(np.prod(detail["kernel"]))
+        return each
     if operation.kind in ("linear", "bmm") and detail["summed"] is not None:
         place, dim = detail["summed"]
-        return each * inputs[place][:, dim]
+        each *= inputs[place][:, dim]
+        return each
     if operation.kind in ATTENTION:  # each query meets every key, then every value
         keys, width = detail["summed"]
-        return output[:, :-1].prod(axis=1) * keys * (width + output[:, -1])
+        each = output[:, :-1].prod(axis=1) * keys * (width + output[:, -1])
+        return each
     if operation.kind == "mkldnn_rnn_layer":
-        return inputs[0][:, :-1].prod(axis=1) * float(detail["weights"])
+        each = inputs[0][:, :-1].prod(axis=1) * float(detail["weights"])
+        return each
     return np.zeros(len(sizes))
 
 

@@ -1,6 +1,7 @@
 """Heads of attention whose keys and values are of another stream, or shared by several queries."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from netadapt.training import load_checkpoint, save_checkpoint
 
 IMAGE = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 HEADS, EACH = 3, 8
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def by_head(x: Tensor, heads: int) -> Tensor:
@@ -53,13 +55,13 @@ class Torchs(nn.Module):
             found = self.inner(x + 0.1, x + 0.1, x)[0]
         else:
             found = self.inner(x, context, context, need_weights=False)[0]
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 class Written(nn.Module):
     """Written out, with as many heads of keys as asked for."""
 
-    def __init__(self, attend: Callable[[Tensor, Tensor, Tensor], Tensor], key_heads: int) -> None:
+    def __init__(self, attend: Attend, key_heads: int) -> None:
         super().__init__()
         self.num_heads, self.num_kv_heads = 6, key_heads
         self.q, self.k, self.v = (nn.Linear(24, EACH * n) for n in (6, key_heads, key_heads))
@@ -100,6 +102,10 @@ def contracted(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.einsum("bgrij,bgjd->bgrid", scores.softmax(-1), v).flatten(1, 2)
 
 
+def written(attend: Attend, key_heads: int) -> nn.Module:
+    return TwoStreams(Written(attend, key_heads))
+
+
 TORCHS: dict[str, Callable[[], nn.Module]] = {
     "cross": lambda: TwoStreams(Torchs()),
     "cross without bias": lambda: TwoStreams(Torchs(bias=False)),
@@ -109,10 +115,10 @@ TORCHS: dict[str, Callable[[], nn.Module]] = {
 SHARED = {"fused": fused, "expanded": expanded, "folded": folded, "contracted": contracted}
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     **TORCHS,
-    **{f"keys of two, {n}": lambda f=f: TwoStreams(Written(f, 3)) for n, f in SHARED.items()},
-    **{f"keys of all, {n}": lambda f=f: TwoStreams(Written(f, 1)) for n, f in SHARED.items()},
-    "keys of all, plain": lambda: TwoStreams(Written(plain, 1)),
-    "cross written out": lambda: TwoStreams(Written(plain, 6)),
+    **{f"keys of two, {name}": partial(written, attend, 3) for name, attend in SHARED.items()},
+    **{f"keys of all, {name}": partial(written, attend, 1) for name, attend in SHARED.items()},
+    "keys of all, plain": partial(written, plain, 1),
+    "cross written out": partial(written, plain, 6),
 }
 
 
