@@ -142,19 +142,17 @@ def multiply_accumulates(operation: Operation, sizes: NDArray[Any]) -> NDArray[n
         if detail["transposed"]:
             each, fan = inputs[0].prod(axis=1), output[:, 1]
         each *= (fan // groups[:, 0]) * float(np.prod(detail["kernel"]))
-        return each
-    if operation.kind in ("linear", "bmm") and detail["summed"] is not None:
+    elif operation.kind in ("linear", "bmm") and detail["summed"] is not None:
         place, dim = detail["summed"]
         each *= inputs[place][:, dim]
-        return each
-    if operation.kind in ATTENTION:  # each query meets every key, then every value
+    elif operation.kind in ATTENTION:  # each query meets every key, then every value
         keys, width = detail["summed"]
         each = output[:, :-1].prod(axis=1) * keys * (width + output[:, -1])
-        return each
-    if operation.kind == "mkldnn_rnn_layer":
+    elif operation.kind == "mkldnn_rnn_layer":
         each = inputs[0][:, :-1].prod(axis=1) * float(detail["weights"])
-        return each
-    return np.zeros(len(sizes))
+    else:
+        each *= 0
+    return each
 
 
 def kind_of(name: str) -> str:
