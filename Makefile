@@ -4,14 +4,14 @@ BIN := $(VENV)/bin
 VENV_MIN := .venv-min
 TEST_TOOLS := "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.7" "hypothesis>=6.100" "torchmetrics>=1.4" "playwright>=1.60" "axe-playwright-python>=0.1.4" "pyte>=0.8.1"
 
-.PHONY: demo test test-slow coverage test-min test-arm64 lint docs install clean
+.PHONY: demo test pytest test-slow coverage test-min test-arm64 lint docs install clean
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: python3.11 or newer is needed; run: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]'
 	touch $@
 
 demo: install
@@ -25,7 +25,10 @@ lint: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-test: lint docs
+# make -j3 -Oline test runs the three side by side
+test: lint docs pytest
+
+pytest: install
 	$(BIN)/python -m pytest
 
 # the tests that make test leaves out to stay under ten minutes

@@ -13,9 +13,11 @@ from tiny_network import tiny
 from netadapt.depth.models import FastDepth
 from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.pruning import PrunableModel, trace
+from netadapt.pruning.check import Suspects, failures
 
 # a machine that is busy is no fault of what is tested
-hypothesis.settings.register_profile("patient", deadline=None)
+# other examples are drawn in every run, so that few in each are enough
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
 
 __all__ = ["stock"]  # a fixture for every room
@@ -75,6 +77,25 @@ def interruptible() -> None:
 def one_thread() -> None:
     """Networks this small gain nothing from a second thread, and bits depend on their number."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def checked_once() -> Iterator[None]:
+    """Check the surgery on equal networks once; tests/pruning does it always."""
+    known: dict[object, dict[str, str]] = {}
+
+    def remembered(suspects: Suspects) -> dict[str, str]:
+        model, operations = suspects.model, suspects.operations.operations
+        kinds = {parameter.dtype for parameter in model.parameters()}
+        parts = (model, operations, suspects.groups, suspects.watched, suspects.trains_otherwise)
+        key = (*map(repr, (*parts, kinds)), *map(type, model.modules()))
+        if key not in known:
+            known[key] = failures(suspects)
+        return dict(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("netadapt.pruning.prunable.failures", remembered)
+        yield
 
 
 @pytest.fixture(scope="session")

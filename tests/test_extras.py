@@ -1,8 +1,11 @@
 """A lean installation: what an extra brings is asked for by the extra's name."""
 
+import json
+import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,54 +13,86 @@ import pytest
 from netadapt.extras import EXTRA_OF, remedy
 
 PYPROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
-HIDE = """
-import sys
+# runs each command in a folder of its own, as if the packages were not installed
+HIDING = """
+import contextlib, io, json, os, sys
+
+commands, hidden = json.load(sys.stdin)
+
 class Hidden:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {hidden!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
 sys.meta_path.insert(0, Hidden())
-sys.argv = ["netadapt", *{words!r}]
 from netadapt.cli.main import main
-main()
+
+done = []
+for number, words in enumerate(commands):
+    os.mkdir(str(number))
+    os.chdir(str(number))
+    sys.argv = ["netadapt", *words]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main()
+        except SystemExit as exit:
+            code = exit.code
+    done.append((code or 0, err.getvalue(), os.listdir(".")))
+    os.chdir("..")
+print(json.dumps(done))
 """
+WITHOUT = {
+    "train --model fastdepth --data synthetic:9 --out x": "depth",
+    "plot missing": "plot",
+    "info fastdepth-timm --input-size 64x64": "depth",
+    "evaluate m.safetensors --task digits": None,
+}
+HELP = [f"{command} --help" for command in ("search", "train", "profile-lut", "info")]
 
 
-def without(hidden: set[str], *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of ``netadapt`` as if the packages in ``hidden`` were not installed."""
-    code = HIDE.format(hidden=hidden, words=words)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    err: str
+    files: list[str]
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """All commands, run by one process in which every optional package is hidden."""
+    commands = [*WITHOUT, *HELP]
+    done = subprocess.run(
+        [sys.executable, "-c", HIDING],
+        input=json.dumps([[command.split() for command in commands], sorted(EXTRA_OF)]),
+        cwd=tmp_path_factory.mktemp("lean"),
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {command: Done(*one) for command, one in zip(commands, found, strict=True)}
 
 
-OPTIONAL = set(EXTRA_OF)
-
-
-@pytest.mark.parametrize(
-    ("words", "extra"),
-    [
-        (("train", "--model", "fastdepth", "--data", "synthetic:9", "--out", "x"), "depth"),
-        (("plot", "missing"), "plot"),
-        (("info", "fastdepth-timm", "--input-size", "64x64"), "depth"),
-        (("evaluate", "m.safetensors", "--task", "digits"), None),
-    ],
-)
-def test_a_missing_extra_is_named_in_one_line(
-    words: tuple[str, ...], extra: str | None, tmp_path: Path
-) -> None:
-    done = without(OPTIONAL, *words, folder=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+@pytest.mark.parametrize("command", WITHOUT)
+def test_a_missing_extra_is_named_in_one_line(without: dict[str, Done], command: str) -> None:
+    done, extra = without[command], WITHOUT[command]
+    assert done.code == 2, done.err
+    assert len(done.err.strip().splitlines()) == 1
     if extra:
-        assert f"pip install 'netadapt[{extra}]'" in done.stderr
-    assert not list(tmp_path.iterdir())
+        assert f"pip install 'netadapt[{extra}]'" in done.err
+    assert done.files == []
 
 
-def test_every_command_can_be_asked_for_help_without_extras(tmp_path: Path) -> None:
-    for command in ("search", "train", "profile-lut", "info"):
-        done = without(OPTIONAL, command, "--help", folder=tmp_path)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("command", HELP)
+def test_every_command_can_be_asked_for_help_without_extras(
+    without: dict[str, Done], command: str
+) -> None:
+    assert without[command].code == 0, without[command].err
 
 
 def test_every_extra_named_exists() -> None:

@@ -76,51 +76,61 @@ def board(network: PrunableModel, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def hidden(folder: Path, commands: list[list[str]]) -> dict[str, int]:
-    """Run commands in one process that finds no runtime; return their exit codes."""
-    done = subprocess.run(
+@pytest.fixture(scope="module")
+def done(network: PrunableModel, board: Path, stock: Path) -> "subprocess.CompletedProcess[str]":
+    """All commands, run in the folder ``board`` by one process that finds no runtime."""
+    commands = [["lut", "list"], ["lut", "diff", "onnxruntime", "openvino"]]
+    for table in sorted(path.name for path in (board / "lut").iterdir()):
+        commands.append(["lut", "show", table])
+        commands.append(["info", "tiny.safetensors", "--lut", f"lut/{table}", "--json"])
+    results = FIXTURES / "bundle-results-format1.json"
+    commands.append(["profile-lut", "--import", str(results), "--lut", "imported"])
+    for runtime in FUSIONS:
+        predictor = LatencyPredictor(network, LatencyTable.load(board / "lut" / runtime))
+        words = f"""search --checkpoint tiny.safetensors --data pairs:{stock}/pairs
+            --lut lut/{runtime} --out out-{runtime} --budget-ms {0.97 * predictor({})}
+            --short-steps 0 --long-steps 0 --long-points 1 --batch-size 2 --strategy uniform"""
+        commands.append(words.split())
+    return subprocess.run(
         [sys.executable, "-c", HIDING],
         input=json.dumps(commands),
-        cwd=folder,
+        cwd=board,
         env={**os.environ, "NO_COLOR": "1", TRUST: "tiny_network", "PYTHONPATH": WHERE},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def codes(done: "subprocess.CompletedProcess[str]", *command: str) -> dict[str, int]:
+    """The exit codes of the commands that begin with ``command``."""
     lines = [line.split(maxsplit=2) for line in done.stdout.splitlines() if line[:5] == "EXIT "]
-    codes = {words: int(code) for _, code, words in lines}
-    assert len(codes) == len(commands), done.stderr
-    assert not any(codes.values()), done.stderr
-    return codes
+    found = {words: int(code) for _, code, words in lines if words.startswith(" ".join(command))}
+    assert found, done.stderr
+    return found
 
 
-def test_tables_of_every_runtime_are_shown_and_predict(board: Path) -> None:
-    commands = [["lut", "list"], ["lut", "diff", "onnxruntime", "openvino"]]
-    for table in sorted(path.name for path in (board / "lut").iterdir()):
-        commands.append(["lut", "show", table])
-        commands.append(["info", "tiny.safetensors", "--lut", f"lut/{table}", "--json"])
-    hidden(board, commands)
+def test_tables_of_every_runtime_are_shown_and_predict(
+    board: Path, done: "subprocess.CompletedProcess[str]"
+) -> None:
+    shown, informed = codes(done, "lut", "show"), codes(done, "info")
+    assert len(shown) == len(informed) == 2 * len(FUSIONS) == len(list((board / "lut").iterdir()))
+    for found in (shown, informed, codes(done, "lut", "list"), codes(done, "lut", "diff")):
+        assert not any(found.values()), done.stderr
 
 
-def test_results_of_a_board_are_imported(tmp_path: Path) -> None:
-    results = FIXTURES / "bundle-results-format1.json"
-    hidden(tmp_path, [["profile-lut", "--import", str(results), "--lut", "lut"]])
-    (table,) = (tmp_path / "lut").iterdir()
+def test_results_of_a_board_are_imported(
+    board: Path, done: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert not any(codes(done, "profile-lut").values()), done.stderr
+    (table,) = (board / "imported").iterdir()
     rules = FUSIONS["onnxruntime"].model_copy(update={"upsampling_last": False})
     assert LatencyTable.load(table).target.fusion == rules
 
 
 def test_searches_walk_on_the_tables_of_boards(
-    network: PrunableModel, board: Path, stock: Path
+    board: Path, done: "subprocess.CompletedProcess[str]"
 ) -> None:
-    commands = []
-    for runtime in FUSIONS:
-        table = LatencyTable.load(board / "lut" / runtime)
-        budget = 0.97 * LatencyPredictor(network, table)({})
-        words = f"""search --checkpoint tiny.safetensors --data pairs:{stock}/pairs
-            --lut lut/{runtime} --out out-{runtime} --budget-ms {budget}
-            --short-steps 1 --long-steps 1 --batch-size 2"""
-        commands.append(words.split())
-    hidden(board, commands)
+    assert not any(codes(done, "search").values()), done.stderr
     for runtime in FUSIONS:
         assert (board / f"out-{runtime}" / "pareto.csv").exists()

@@ -3,13 +3,16 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from quick_profile import BRIEF
 
 import netadapt
 from netadapt.cli.main import main
+from netadapt.profiling.runtimes.base import Runtime
 
 PAGE = Path(__file__).parents[1] / "docs" / "own_network.md"
 # so small that it is over in seconds; the page's own numbers are for people
@@ -33,6 +36,7 @@ def test_the_page_leads_to_a_front(blocks, tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Runtime, "schedule", replace(BRIEF, refinements=1))
     monkeypatch.setenv("NETADAPT_TRUST", "")  # so that what the commands trust is forgotten
     known: dict[str, str] = {}
     for command in commands:

@@ -167,13 +167,15 @@ def check_request(path: Path, precision: str, *, calibrated: bool) -> FilePrecis
         UserError: it cannot.
     """
     if path.suffix not in (".onnx", EXECUTORCH):
-        raise UserError(f"--out {path} ends neither in .onnx nor, for ExecuTorch, in {EXECUTORCH}")
+        raise UserError(
+            f"--out {path}: the name must end in .onnx, or in {EXECUTORCH} for ExecuTorch"
+        )
     if path.suffix == EXECUTORCH and precision == "fp16":
         raise UserError(f"--precision fp16 is not for {path}; known: fp32, int8")
     if precision == "bf16":
         raise UserError(
-            "--precision bf16 needs no file of its own: export fp32 and run it with --runtime "
-            "openvino --precision bf16"
+            "--precision bf16 needs no file of its own: export fp32 and run that file with "
+            "--runtime openvino --precision bf16"
         )
     if precision not in get_args(FilePrecision):
         known = ", ".join(get_args(FilePrecision))
@@ -202,14 +204,14 @@ def _check_alike(calibration: Example, example_input: Example) -> None:
     got, wanted = ([t.shape[1:] for t in tensors_in(one)] for one in (calibration, example_input))
     if got != wanted:
         shown = (" and ".join(str(tuple(shape)) for shape in one) for one in (got, wanted))
-        raise UserError("the calibration inputs are {}, the network takes {}".format(*shown))
+        raise UserError("the calibration inputs have shape {}, the network takes {}".format(*shown))
 
 
 def _batches(frames: Example, size: int) -> list[Arrays]:
     """Cut ``(N, C, H, W)`` frames into inputs of ``size``; the rest is left out."""
     count = batch_of(frames)
     if count < size:
-        raise UserError(f"{count} calibration inputs do not fill a batch of {size}")
+        raise UserError(f"{count} calibration inputs are too few: one batch takes {size}")
 
     def part(start: int) -> Arrays:
         cut = mapped(lambda t: t[start : start + size] if len(t) == count else t, frames)

@@ -41,10 +41,12 @@ class DeployedNetwork(nn.Module):
         self._session = _session(path)
         self._given = self._session.get_inputs()
         if not self._given or not all(one.shape for one in self._given):
-            raise UserError(f"{path} takes {_described(self._given)}; no input may be a number")
+            raise UserError(
+                f"{path} takes {_described(self._given)}; every input needs at least one dimension"
+            )
         batch, *shape = self._given[0].shape
         if not all(isinstance(size, int) for one in self._given for size in one.shape[1:]):
-            raise UserError(f"{path} takes inputs of any size; export it with a fixed one")
+            raise UserError(f"{path} takes inputs of any size; export it with a fixed size")
         self._batch = batch if isinstance(batch, int) else None
         self.deployed_shape: tuple[int, ...] = tuple(shape)
         is_image = len(self._given) == 1 and len(shape) == 3

@@ -154,7 +154,9 @@ class Evaluator:
     def _frames(self) -> Tensor:
         frames = calibration_frames(self._base.task, INT8_FRAMES)
         if not isinstance(frames, Tensor):
-            raise UserError("searches on an int8 table take networks of one input; profile fp32")
+            raise UserError(
+                "a search on an int8 table takes networks of one input; profile an fp32 table"
+            )
         return frames
 
     def _pruned(self, job: Job) -> nn.Module:

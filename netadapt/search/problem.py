@@ -87,8 +87,8 @@ class Problem:
         precision, runtime = self.table.target.precision, self.table.target.runtime
         if precision == "int8" and runtime not in ("onnxruntime", "openvino"):
             raise UserError(
-                f"searches score the int8 files of onnxruntime and openvino, not of {runtime}; "
-                "search on a table of one of these"
+                f"a search can score int8 files of onnxruntime and openvino, not of {runtime}; "
+                "give it an int8 table of one of these"
             )
         if self.settings.qat and precision != "int8":
             raise UserError(f"--qat is for int8 tables; {self.settings.lut} is {precision}")

@@ -174,5 +174,5 @@ def test_only_an_attached_target_is_measured_again(netadapt, tables):
     target = json.loads(path.read_text())
     target["hardware"] = "another machine"
     path.write_text(json.dumps(target))
-    line = netadapt.refused("lut validate old --model fastdepth --input-size 64x64")
+    line = netadapt.refused("lut validate old --model @small.safetensors")
     assert "is not attached: this machine has hardware" in line

@@ -44,7 +44,7 @@ def test_closed_streams_and_a_full_stderr_change_nothing(shell, closed):
 
 
 def test_the_exit_code_is_that_of_the_error_even_if_nobody_can_read_it(shell):
-    assert shell("netadapt info nonsense 2> /dev/full > /dev/full").returncode == 2
+    assert shell("netadapt lut show nonsense 2> /dev/full > /dev/full").returncode == 2
 
 
 @pytest.mark.parametrize("command", COMMANDS)

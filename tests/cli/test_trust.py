@@ -270,7 +270,7 @@ class TestATraining:
 
 def test_a_list_of_devices_names_no_code(netadapt, here, canary):
     (here / "devices.toml").write_text('[one]\ndevice = "cpu"\nruntime = "canary_code:net"\n')
-    netadapt.refused("profile-lut --devices devices.toml --model @tiny.safetensors --lut new")
+    netadapt.refused("profile-lut --devices devices.toml --model @small.safetensors --lut new")
     assert not canary.exists()
 
 

@@ -66,7 +66,7 @@ def test_a_file_below_a_file_or_a_refusing_system_cannot_be_written(netadapt, co
 
 @pytest.mark.parametrize("out", ["new", "new.pb", "new.onnx.txt"])
 def test_export_writes_onnx_and_pte_only(netadapt, out):
-    assert "ends neither in .onnx nor, for ExecuTorch, in .pte" in netadapt.refused_at_once(
+    assert "the name must end in .onnx, or in .pte for ExecuTorch" in netadapt.refused_at_once(
         f"export @tiny.safetensors --out {out}"
     )
 

@@ -132,7 +132,7 @@ def test_fp16_is_half_the_size_and_still_reads_and_answers_float32(tmp_path: Pat
         ({"precision": "int4"}, "unknown --precision 'int4' of a file; known: fp32, fp16, int8"),
         (
             {"precision": "int8", "calibration": torch.rand(2, 3, 32, 32)},
-            "calibration inputs are (3, 32, 32), the network takes (3, 64, 64)",
+            "calibration inputs have shape (3, 32, 32), the network takes (3, 64, 64)",
         ),
     ],
 )

@@ -28,7 +28,7 @@ def frames() -> Tensor:
     return torch.rand((5, *SIZE), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "int8"])
 def test_the_written_file_is_run_and_compared(
     tmp_path: Path, frames: Tensor, precision: FilePrecision
 ) -> None:

@@ -51,7 +51,7 @@ def answer(graph: onnx.ModelProto, image: Tensor) -> np.ndarray:
     return session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     activation=st.sampled_from(["relu", "sigmoid", "tanh"]),
     factor=st.sampled_from([2, 3]),

@@ -7,7 +7,7 @@ import torch_pruning
 from torch import nn
 
 from netadapt.models import build
-from netadapt.pruning import trace
+from netadapt.pruning import check, trace
 
 # not fastdepth-skip-concat: a depthwise layer behind a concat ties what was concatenated there into
 # one group, where ours stay apart
@@ -19,6 +19,12 @@ NETWORKS = {
     "efficientnet": lambda: timm.create_model("efficientnet_lite0"),
     "regnet": lambda: timm.create_model("regnetx_002"),
 }
+
+
+@pytest.fixture(autouse=True)
+def few_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups are compared with others here: they need not be cut as often as elsewhere."""
+    monkeypatch.setattr(check, "BUDGET", 0.0)
 
 
 def torch_prunings_groups(model: nn.Module, image: torch.Tensor) -> set[frozenset[str]]:

@@ -58,9 +58,15 @@ FAMILIES = {
 }
 
 
+# whose graphs differ most: the export takes longer than all else
+EXPORTED = ("unet", "convnext", "densenet")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pruning_holds_on_networks_of_many_families(family: str) -> None:
-    report = surgery.checked(family, families.built(FAMILIES[family]), vectors=2, onnx=1, side=32)
+    onnx = int(family in EXPORTED)
+    model = families.built(FAMILIES[family])
+    report = surgery.checked(family, model, vectors=2, onnx=onnx, side=32)
     assert report.holds, report
     assert report.groups > 2
 

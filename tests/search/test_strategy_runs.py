@@ -25,7 +25,7 @@ def runs(elsewhere, tmp_path_factory):
     folder = tmp_path_factory.mktemp("strategies")
     names = ("uniform", "random", "magnitude", "taylor", "knapsack", "evolution")
     return {
-        name: netadapt.search(**elsewhere, **taken(name, **QUICK), strategy=name, out=folder / name)
+        name: netadapt.search(**elsewhere | taken(name, **QUICK), strategy=name, out=folder / name)
         for name in names
     }
 
