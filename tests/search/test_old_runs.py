@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import netadapt
 from netadapt.cli import describe
 from netadapt.errors import UserError
 from netadapt.report import read_run
@@ -62,3 +63,13 @@ def test_info_takes_the_better_score_from_the_run(folder):
     path.write_text(json.dumps(facts))
     with pytest.raises(UserError, match="higher_is_better"):
         describe.run(folder)
+
+
+def test_one_that_was_given_options_of_other_strategies_goes_on(finished, tmp_path):
+    out = shutil.copytree(finished.folder, tmp_path / "run")
+    path = out / "run.json"
+    given = {"population": 8, "candidates": 3, "importance": None, "saliency_batches": 2}
+    path.write_text(json.dumps(json.loads(path.read_text()) | given))
+    assert netadapt.search(out=out, resume=True).final.name == finished.final.name
+    with pytest.raises(UserError, match="--population 8 is for strategy evolution, not netadapt"):
+        netadapt.search(out=out, resume=True, population=8)
