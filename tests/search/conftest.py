@@ -14,6 +14,12 @@ def elsewhere(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def slim(tmp_path_factory):
+    """Arguments of a search for a network of three layers, quick and without a goal."""
+    return make_case(tmp_path_factory.mktemp("slim"), attached=False, network="slim:Slim")
+
+
+@pytest.fixture(scope="session")
 def finished(elsewhere, tmp_path_factory):
     """A search that nobody disturbed."""
     return search(**elsewhere, out=tmp_path_factory.mktemp("runs") / "run")
