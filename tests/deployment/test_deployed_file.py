@@ -128,7 +128,7 @@ def test_fp16_is_half_the_size_and_still_reads_and_answers_float32(tmp_path: Pat
     ("options", "message"),
     [
         ({"precision": "int8"}, "give --calibration-data"),
-        ({"precision": "bf16"}, "export fp32 and run it with"),
+        ({"precision": "bf16"}, "export fp32 and run that file with"),
         ({"precision": "int4"}, "unknown --precision 'int4' of a file; known: fp32, fp16, int8"),
         (
             {"precision": "int8", "calibration": torch.rand(2, 3, 32, 32)},

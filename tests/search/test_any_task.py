@@ -51,6 +51,7 @@ def reads_digits(folder, name, steps, share, **options):
     }
 
 
+@pytest.mark.slow
 def test_a_timm_network_is_searched_for_digits(tmp_path):
     digits = reads_digits(tmp_path, NETWORK, steps=40, share=0.88, **OPTIONS)
     run = netadapt.search(**digits, task="digits", strategy="uniform", out=tmp_path / "run")
