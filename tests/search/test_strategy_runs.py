@@ -15,7 +15,8 @@ from netadapt.search.journal import IterationBegan, Journal
 
 QUICK = {
     "initial_reduction": 0.1, "candidates": 2, "saliency_batches": 2, "population": 5,
-    "generations": 2, "recalibration_batches": 1, "long_points": 1, "long_steps": 1, "speedup": 1.25,
+    "generations": 2, "recalibration_batches": 1, "long_points": 1, "long_steps": 1,
+    "speedup": 1.25,
 }  # fmt: skip
 
 
