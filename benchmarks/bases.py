@@ -4,7 +4,7 @@ python benchmarks/bases.py nyu-128x160 WORK --data pairs:DIR --init-from WEIGHTS
 python benchmarks/bases.py nyu-224x224 WORK --data pairs:DIR --init-from WEIGHTS
 python benchmarks/bases.py rooms-96x128 WORK
 
-Options: [--train-on cpu|cuda[:N]|auto] [--precision fp32|bf16]. WORK holds the training, which goes
+Options: [--train-on cpu|cuda[:N]|auto] [--precision fp32|bf16] [--more-lr RATE]. WORK holds the training, which goes
 on where it was interrupted. A base has converged when 600 more steps gain at most 0.003 on the
 holdout. The history goes to benchmarks/results/bases/NAME.csv, the scores to NAME.md beside it.
 rooms-96x128 also becomes the network that ``netadapt demo`` starts from, in half precision.
@@ -28,6 +28,7 @@ from netadapt.training import (
     run_training,
     save_checkpoint,
 )
+from netadapt.training.settings import Precision
 from netadapt.training.task import Scores, Task
 
 RESULTS = Path(__file__).parent / "results" / "bases"
@@ -52,11 +53,18 @@ class Base:
     data: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     eval_every: int = 500
+    changes: dict[str, Any] = field(default_factory=dict)  # to ``TRAINED_AS``
+
+    def settings(self, precision: Precision | None) -> TrainSettings:
+        """Return how it is trained."""
+        return replace(TRAINED_AS, steps=self.steps, precision=precision, **self.changes)
 
 
 BASES = {
-    "nyu-128x160": Base((128, 160), 6500, "strong"),
-    "nyu-224x224": Base((224, 224), 6500, "strong"),
+    "nyu-128x160": Base(
+        (128, 160), 8000, "strong", eval_every=1000, changes={"lr": 4e-3, "lr_of": {"conv*": 0.1}}
+    ),
+    "nyu-224x224": Base((224, 224), 8000, "strong", eval_every=1000),
     "rooms-96x128": Base(
         (96, 128), 18_000, "mild", "synthetic:24000", {"widths": HALF}, eval_every=3000
     ),
@@ -71,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
         model="fastdepth",
         data=base.data or given.data,
         input_size=base.input_size,
-        settings=replace(TRAINED_AS, steps=base.steps, precision=given.precision),
+        settings=base.settings(given.precision),
         eval_every=base.eval_every,
         model_options=base.options,
         task_options=options,
@@ -85,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
         model=str(final),
         model_options={},
         init_from=None,
-        settings=replace(config.settings, steps=MORE_STEPS, lr=1e-3),
+        settings=replace(config.settings, steps=MORE_STEPS, lr=given.more_lr, lr_of={}),
         eval_every=MORE_STEPS,
     )
     later = run_training(longer, task, more, resume=more.exists(), device=device)
@@ -121,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", help="for the nyu bases, such as pairs:DIR")
     parser.add_argument("--init-from", help="ImageNet weights, for the nyu bases")
     parser.add_argument("--train-on", default="cpu", help="cpu (default), cuda[:N] or auto")
+    parser.add_argument("--more-lr", type=float, default=1e-3, help="of the 600 more steps")
     parser.add_argument("--precision", choices=["fp32", "bf16"], help="default: bf16 on CUDA")
     return parser
 

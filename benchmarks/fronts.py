@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from bases import BASES, TRAINED_AS
+from bases import BASES
 from comparison import others, published
 from comparison.arena import Arena, compete
 from comparison.arguments import search_parser
 from comparison.report import BASE, write_tables
 
+from netadapt.cli.common import key_values
 from netadapt.files import write_atomic
 from netadapt.profiling.measurement import measure_all
 from netadapt.search.journal import Journal, Scored
@@ -44,7 +45,7 @@ ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitud
 OWN = (
     "short_steps", "long_steps", "batch_size", "short_lr", "long_lr", "initial_reduction", "decay",
     "saliency_batches", "candidates", "population", "generations", "recalibration_batches",
-    "anchor_every",
+    "anchor_every", "train_on",
 )  # fmt: skip
 
 
@@ -52,10 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = _parser().parse_args(arguments)
     if given.threads:
         torch.set_num_threads(given.threads)
-    changes = {name: getattr(given, name) for name in OWN if getattr(given, name) is not None}
-    settings = SearchSettings.parse(
-        {"model": given.base, "data": given.data, "lut": given.lut, "budget_ms": 1.0, **changes}
-    )
+    settings = settings_of(given)
     given.out.mkdir(parents=True, exist_ok=True)
     arena = Arena(given.out, settings, sorted(given.shares, reverse=True))
     for seed in given.seeds:
@@ -72,6 +70,16 @@ def main(arguments: list[str] | None = None) -> None:
     if given.join:
         points = joined(points, given.results.with_suffix(".csv"))
     print(write_tables(points, arena.shares, notes, given.results, published.SINGLE))
+
+
+def settings_of(given: argparse.Namespace) -> SearchSettings:
+    """Return what all searches have in common."""
+    changes = {name: getattr(given, name) for name in OWN if getattr(given, name) is not None}
+    if given.task_option:
+        changes["task_options"] = key_values("--task-option", given.task_option)
+    return SearchSettings.parse(
+        {"model": given.base, "data": given.data, "lut": given.lut, "budget_ms": 1.0, **changes}
+    )
 
 
 def joined(points: pd.DataFrame, file: Path) -> pd.DataFrame:
@@ -116,7 +124,8 @@ def _compete(arena: Arena, method: str, seed: int, given: argparse.Namespace) ->
     if method == published.CUT:
         published.compete_with_cut(arena, arena.problem(seed))
     elif method == published.TRAINED:
-        how = replace(TRAINED_AS, steps=given.base_steps, seed=seed)
+        base = replace(BASES["nyu-128x160"], steps=given.base_steps)
+        how = replace(base.settings(None), seed=seed)
         published.compete_with_trained(arena, arena.problem(seed), given.weights, how)
     elif method == others.TORCH_PRUNING:
         others.compete_with_torch_pruning(arena, arena.problem(seed))
@@ -192,12 +201,14 @@ def _parser() -> argparse.ArgumentParser:
         "--base-steps", type=int, default=BASES["nyu-128x160"].steps, help="steps of the base"
     )
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--task-option", action="append", metavar="KEY=VALUE")
     parser.add_argument("--points-only", action="store_true", help="write no tables")
     parser.add_argument(
         "--join", action="store_true", help="keep the rows of other seeds that RESULTS has already"
     )
     for name in OWN:
-        kind = float if name.endswith(("lr", "decay", "reduction")) else int
+        number = float if name.endswith(("lr", "decay", "reduction")) else int
+        kind = str if name == "train_on" else number
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
     return parser
 

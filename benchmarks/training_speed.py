@@ -1,11 +1,12 @@
 """How many images a training reads per second, in float32 and in bfloat16.
 
 python benchmarks/training_speed.py --data DATA [--model fastdepth] [--input-size 128x160]
-    [--init-from WEIGHTS] [--threads 1] [--steps 30] [--rounds 5]
+    [--init-from WEIGHTS] [--threads 1] [--steps 30] [--rounds 5] [--train-on cpu|cuda[:N]]
 
 Rounds of the precisions take turns, so that a machine that slows down slows all of them. Batches
 are decoded and augmented by a thread beside the step; the last column is without that work, with
-batches from memory: where it is no faster, the work is hidden.
+batches from memory: where it is no faster, the work is hidden. On CUDA a third kind of row is
+trained kernel by kernel, where the others replay a recorded step.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 import torch
 
 from netadapt.cli.common import parse_size
-from netadapt.training import TrainSettings, fit, load_model, open_task
+from netadapt.training import TrainSettings, compute_device, fit, load_model, open_task
 from netadapt.training.precision import cpu_has_bf16
 from netadapt.training.task import Task
 from netadapt.training.wrapped import CachedBatches
@@ -30,10 +31,16 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(given.threads)
     task = open_task("depth", given.data, parse_size(given.input_size))
     rates: dict[tuple[str, str], list[float]] = {}
-    prepared = CachedBatches(task, "cpu")
+    device = compute_device(given.train_on)
+    prepared = CachedBatches(task, device)
+    sources: dict[str, Task] = {"decoded": task, "from memory": prepared}
+    if device.type == "cuda":
+        sources["from memory, not recorded"] = by_kernel = CachedBatches(task, device)
+        by_kernel.recordable = False
+    both = cpu_has_bf16() or device.type == "cuda"
     for _ in range(given.rounds + 1):  # the first one warms up, and fills the memory
-        for precision in PRECISIONS if cpu_has_bf16() else PRECISIONS[:1]:
-            for name, source in (("decoded", task), ("from memory", prepared)):
+        for precision in PRECISIONS if both else PRECISIONS[:1]:
+            for name, source in sources.items():
                 rate = images_per_second(given, source, precision)
                 rates.setdefault((precision, name), []).append(rate)
     print("| precision | batches | images per second, median (range) |\n|---|---|---|")
@@ -55,6 +62,7 @@ def images_per_second(given: argparse.Namespace, task: Task, precision: str) -> 
         lr=1e-3,
         precision=precision,  # type: ignore[arg-type]
     )
+    model.to(compute_device(given.train_on))
     start = time.perf_counter()
     fit(model, task, settings)
     images: int = given.steps * given.batch_size
@@ -69,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input-size", default="128x160")
     parser.add_argument("--init-from", type=Path)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--train-on", default="cpu")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=5)

@@ -23,6 +23,7 @@ from netadapt.search.settings import SearchSettings
 from netadapt.search.sources import sources_of
 from netadapt.search.strategies.base import Strategy
 from netadapt.training.checkpoint import save_checkpoint
+from netadapt.training.device import compute_device
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def compete(
         return
     path = arena.folder / f"{method}-{seed}"
     with _opened(path, problem) as folder:
-        networks = Networks(problem.base, path)
+        networks = Networks(problem.base, path, compute_device(problem.settings.train_on))
         evaluate = Evaluator(problem.base, networks)
         chooser = strategy(problem.settings, problem.space, networks)
         executor = InlineExecutor(evaluate)

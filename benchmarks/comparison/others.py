@@ -21,6 +21,7 @@ from netadapt.search.evaluation import tune_settings
 from netadapt.search.problem import Problem
 from netadapt.search.seeds import derive_seed
 from netadapt.training.checkpoint import load_checkpoint, save_checkpoint
+from netadapt.training.device import compute_device
 from netadapt.training.loop import fit
 
 STEPS = 8  # of the iterative pruner; a short fine-tune follows each
@@ -33,6 +34,7 @@ TORCH_PRUNING, FASTNAS = "torch-pruning iterative", "ModelOpt FastNAS"
 def compete_with_torch_pruning(arena: Arena, problem: Problem) -> None:
     """Prune to each share in ``STEPS`` steps: global l2 ranking, a short fine-tune after each."""
     seed, share_of = problem.settings.seed, _latency(problem)
+    device = compute_device(problem.settings.train_on)
     missing = arena.missing(TORCH_PRUNING, seed, arena.shares)
     path = arena.folder / f"torch-pruning-{seed}"
     for share in missing:
@@ -51,7 +53,8 @@ def compete_with_torch_pruning(arena: Arena, problem: Problem) -> None:
                 problem.settings, "short", derive_seed(seed, step + 1, "short")
             )
             if settings is not None:
-                fit(model, problem.base.task, settings)
+                fit(model.to(device), problem.base.task, settings)
+                model.cpu()
 
         _prune(problem, model, ratio, tune)
         settings = problem.settings
@@ -246,6 +249,7 @@ def tuned_long(
     seed, task = problem.settings.seed, problem.base.task
     row = _row(problem, model)
     settings = tune_settings(problem.settings, "long", derive_seed(seed, 0, "long"))
+    model.to(compute_device(problem.settings.train_on))
     if settings is not None:
         fit(model, task, settings)
     widths = _widths(problem, model)

@@ -15,6 +15,7 @@ from netadapt.search.problem import Problem
 from netadapt.training import (
     TrainConfig,
     TrainSettings,
+    compute_device,
     load_checkpoint,
     load_model,
     run_training,
@@ -54,7 +55,9 @@ def compete_with_trained(arena: Arena, problem: Problem, weights: Path, how: Tra
         cut = trace(full, problem.base.example_input).pruned(WIDTHS, "l2")
         save_checkpoint(cut, first, input_size=problem.base.input_size)
     config = TrainConfig(str(first), task.spec, task.input_size, how, eval_every=500)
-    final = run_training(config, task, folder / "training", resume=(folder / "training").exists())
+    training = folder / "training"
+    device = compute_device(problem.settings.train_on)
+    final = run_training(config, task, training, resume=training.exists(), device=device)
     samples, seconds = how.steps * how.batch_size, time.perf_counter() - start
     model = load_checkpoint(final)
     tuned_long(arena, problem, model, TRAINED, share, folder, samples, seconds)

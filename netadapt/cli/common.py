@@ -113,13 +113,20 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return height, width
 
 
-def key_values(option: str, given: list[str]) -> dict[str, Any]:
-    """Turn KEY=VALUE words into options; values are JSON if they can be read as JSON, else text."""
+def key_values(option: str, given: list[str], *, patterns: bool = False) -> dict[str, Any]:
+    """Turn KEY=VALUE words into options; values are JSON if they can be read as JSON, else text.
+
+    Args:
+        option: the option's name, for messages.
+        given: the words.
+        patterns: whether keys are patterns of names, not names.
+    """
     options: dict[str, Any] = {}
+    form = "PATTERN=FACTOR, as in encoder.*=0.1" if patterns else "KEY=VALUE, as in num_layers=50"
     for word in given:
         key, equals, text = word.partition("=")
-        if not equals or not key.isidentifier():
-            raise UserError(f"{option} {word!r} is not KEY=VALUE, as in num_layers=50")
+        if not equals or not (key if patterns else key.isidentifier()):
+            raise UserError(f"{option} {word!r} is not {form}")
         try:
             options[key] = json.loads(text)
         except (ValueError, RecursionError):

@@ -15,6 +15,7 @@ from netadapt.options import PANELS, Declared, declared
 WIDEST = 120  # columns of a help page
 COLUMN = 26  # of them for the options' names
 METAVARS = {int: "N", float: "NUMBER"}
+PATTERNS = "PATTERN=FACTOR"  # the unit of options that give many parameters a number
 
 
 def with_options(*settings: type, without: tuple[str, ...] = ()) -> Callable[..., Any]:
@@ -88,7 +89,7 @@ def _is_mapping(option: Declared) -> bool:
 
 
 def _metavar(option: Declared) -> str | None:
-    if option.option.unit in ("HxW", "KEY=VALUE"):
+    if option.option.unit in ("HxW", "KEY=VALUE", PATTERNS):
         return option.option.unit
     if option.type is bool:
         return None
@@ -107,7 +108,7 @@ def _value(option: Declared, typed: Any) -> Any:
     if option.option.unit == "HxW":
         return parse_size(typed)
     if _is_mapping(option):
-        return key_values(option.flag, typed)
+        return key_values(option.flag, typed, patterns=option.option.unit == PATTERNS)
     return tuple(typed) if _is_repeatable(option) else typed
 
 

@@ -52,6 +52,7 @@ class DepthTask(Task):
     higher_is_better = True
     metrics = METRICS
     reported = ("rmse",)
+    recordable = True
 
     def __init__(self, data: DepthData, loss: str = "l1", protocol: str = DEFAULT) -> None:
         if loss not in LOSSES:

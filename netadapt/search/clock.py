@@ -16,7 +16,8 @@ from netadapt.pruning import PrunableModel, Widths
 from netadapt.pruning.examples import Example
 from netadapt.search.base_network import BaseNetwork
 
-RUNS = 30  # of each network in one reading
+SECONDS_EACH = 0.5  # of each network in one reading, which makes this many runs:
+FEWEST_RUNS, MOST_RUNS = 30, 500
 AGREEMENT = 0.01  # between the ratios of two readings
 FEW = 4  # networks; among more, some two readings always disagree by more
 MAX_READINGS = 6
@@ -46,13 +47,23 @@ class Rounds:
 class Clock:
     """Times networks against the base, where the table's target is attached.
 
+    A single round of small networks is off by 2 to 3 % on a shared machine, so that a ratio that is
+    right to a few tenths of a percent takes some hundred of them.
+
+    Args:
+        base: the network that all others are cut from.
+        target: where they are timed.
+        base_ms: what the base takes there, about.
+
     Attributes:
         seconds: spent on measuring so far.
     """
 
-    def __init__(self, base: BaseNetwork, target: Target) -> None:
+    def __init__(self, base: BaseNetwork, target: Target, base_ms: float) -> None:
         self._base = base
         self._target = target
+        runs = int(1000 * SECONDS_EACH / base_ms)
+        self._runs = min(max(runs, FEWEST_RUNS), MOST_RUNS)
         self.seconds = 0.0
 
     @cached_property
@@ -77,7 +88,9 @@ class Clock:
         while len(readings) < 2 or (
             len(readings) < MAX_READINGS and not _agree(np.stack(readings)[:, 1:], agreement)
         ):
-            rounds = timed_rounds(models, prunable.example_input, self._target, prunable)
+            rounds = timed_rounds(
+                models, prunable.example_input, self._target, prunable, self._runs
+            )
             readings.append(_reading(rounds.ms))
             if rounds.mj is not None:
                 energies.append(rounds.mj)
@@ -91,10 +104,14 @@ class Clock:
 
 
 def timed_rounds(
-    models: Sequence[nn.Module], example_input: Example, target: Target, traced: PrunableModel
+    models: Sequence[nn.Module],
+    example_input: Example,
+    target: Target,
+    traced: PrunableModel,
+    runs: int,
 ) -> Rounds:
-    """Time ``models`` in interleaved rounds."""
-    timing = load_device(target.device).time(models, example_input, target, RUNS, traced)
+    """Time ``models`` in interleaved rounds, ``runs`` times each."""
+    timing = load_device(target.device).time(models, example_input, target, runs, traced)
     return Rounds(np.median(timing.seconds, axis=2) * 1000, timing.energy_mj)
 
 

@@ -61,7 +61,7 @@ class Problem:
     @cached_property
     def clock(self) -> Clock:
         """Measures networks, where the target is this machine or can be reached."""
-        return Clock(self.base, self.table.target)
+        return Clock(self.base, self.table.target, self.space.cost("ms", {}))
 
     @property
     def reported(self) -> tuple[str, ...]:

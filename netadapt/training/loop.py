@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from netadapt.errors import UserError
 from netadapt.pruning.examples import batch_of, mapped
 from netadapt.training.average import AVERAGE, WeightAverage, use_average
+from netadapt.training.graphs import Backward, RecordedBackward
 from netadapt.training.precision import autocast, fastest_layers, training_precision
 from netadapt.training.schedule import learning_rate
 from netadapt.training.settings import TrainSettings
@@ -78,6 +80,14 @@ def fit(
     _restore(optimizer, model, start.moments)
     average = WeightAverage(model, settings.ema, start.moments) if settings.ema else None
     decay_every = settings.decay_every or -(-settings.steps // 3)
+    compute = autocast(precision, device)
+
+    def backward(inputs: Inputs, targets: Targets) -> Tensor:
+        return _backward(model, task, _parts(inputs, targets, settings.accumulate), compute)
+
+    step_backward: Backward = backward
+    if on_cuda and task.recordable:
+        step_backward = RecordedBackward(model, backward)
     unread: list[tuple[int, float, Tensor]] = []
     with (
         _training(model, device),
@@ -90,13 +100,10 @@ def fit(
                 break
             rate = learning_rate(settings.schedule, settings.lr, step, settings.steps, decay_every)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["share"]
             _seed(device, (settings.seed << 32) + step)
-            inputs = inputs_on(inputs, device)
             optimizer.zero_grad(set_to_none=True)
-            compute = autocast(precision, device)
-            parts = _parts(inputs, on_device(targets, device), settings.accumulate)
-            loss = _backward(model, task, parts, compute)
+            loss = step_backward(inputs_on(inputs, device), on_device(targets, device))
             unread.append((step + 1, rate, loss))
             if not on_cuda or len(unread) == READ_EVERY or step + 1 == until:
                 _read(unread, on_step)
@@ -168,19 +175,31 @@ def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
         lr=settings.lr,
         betas=(settings.momentum, 0.999),
         amsgrad=settings.optimizer == "amsgrad",
+        fused=next(model.parameters()).device.type == "cuda",
     )
 
 
 def _parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Group the parameters by weight decay and by their share of the learning rate."""
     encoder, rest = settings.weight_decay, settings.decoder_weight_decay
-    if rest is None:
-        return [{"params": list(model.parameters()), "weight_decay": encoder}]
-    parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    used = set()
     for name, parameter in model.named_parameters():
-        parts[name.startswith("encoder.")].append(parameter)
+        own = rest is None or name.startswith("encoder.")
+        share = 1.0
+        for pattern, factor in settings.lr_of.items():
+            if fnmatchcase(name, pattern):
+                share = factor
+                used.add(pattern)
+        groups.setdefault((encoder if own else rest or 0.0, share), []).append(parameter)
+    for pattern in settings.lr_of:
+        if pattern not in used:
+            raise UserError(
+                f"--lr-of {pattern} is the name of no parameter; one is {name}, for example"
+            )
     return [
-        {"params": parts[True], "weight_decay": encoder},
-        {"params": parts[False], "weight_decay": rest},
+        {"params": parameters, "weight_decay": decay, "share": share}
+        for (decay, share), parameters in groups.items()
     ]
 
 
@@ -204,8 +223,7 @@ def _restore(
         parameter = parameters.get(name)
         if parameter is None or (value.ndim and value.shape != parameter.shape):
             raise UserError(f"the optimizer's state does not belong to this network: {key}")
-        device = parameter.device if value.ndim else value.device  # AdamW's step count: CPU
-        moved = torch.empty_like(parameter, device=device) if value.ndim else value.clone()
+        moved = torch.empty_like(parameter) if value.ndim else value.to(parameter.device).clone()
         optimizer.state[parameter][moment] = moved.copy_(value) if value.ndim else moved
 
 

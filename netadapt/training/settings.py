@@ -15,6 +15,7 @@ DEFAULT_TASK = "depth"
 Precision = Literal["fp32", "bf16"]
 Optimizer = Literal["sgd", "adamw", "amsgrad"]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Factor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -77,6 +78,17 @@ class TrainSettings:
             usual=f"{RECIPE}, or --weight-decay",
         ),
     ] = None
+    lr_of: Annotated[
+        Mapping[Annotated[str, Field(min_length=1, max_length=1000)], Factor],
+        Option(
+            "Share of the learning rate for the parameters whose names match PATTERN, such as "
+            "encoder.*=0.1 for an encoder trained before; the last match counts; repeatable.",
+            TRAINING,
+            unit="PATTERN=FACTOR",
+            usual="1 for all",
+            flag="--lr-of",
+        ),
+    ] = field(default_factory=dict)
     accumulate: Annotated[int, Field(ge=1)] = 1
     ema: Annotated[
         Annotated[float, Field(ge=0, lt=1)],

@@ -54,6 +54,9 @@ class Task(ABC):
         note: what the user should know of the data, in one line; may be empty.
         data_files: files and folders of the data. A resumed search or training notices if a file
             there was added, removed or changed its size.
+        recordable: whether ``loss`` does the same operations on every batch of one shape, whatever
+            the values in it. Training on CUDA then records a step and replays it, which is several
+            times as fast for small networks.
         scoring: choices that affect the scores, such as a protocol; ``--json`` prints them.
     """
 
@@ -66,6 +69,7 @@ class Task(ABC):
     input_size: tuple[int, int] | None = None
     note: str = ""
     data_files: tuple[Path, ...] = ()
+    recordable: bool = False
     scoring: Mapping[str, JsonValue] = {}
 
     @property

@@ -21,6 +21,7 @@ class WrappedTask(Task):
         self.higher_is_better = task.higher_is_better
         self.metrics, self.reported = task.metrics, task.reported
         self.spec, self.input_size, self.note = task.spec, task.input_size, task.note
+        self.recordable = task.recordable
         self.task = task
 
     @property

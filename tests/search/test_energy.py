@@ -132,7 +132,8 @@ def test_info_and_the_page_of_the_table_say_its_energy(case: dict[str, Any]) -> 
 def test_a_budget_of_energy_is_met_by_the_counter(
     case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "RUNS", 5)
+    monkeypatch.setattr(clock, "FEWEST_RUNS", 5)
+    monkeypatch.setattr(clock, "SECONDS_EACH", 0)
     run = search(**case, budget_mj=5.0, out=tmp_path / "run")
     front = pd.read_csv(run.folder / "pareto.csv").set_index("candidate")
     everything = pd.read_csv(run.folder / "candidates.csv").set_index("candidate")

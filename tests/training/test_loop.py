@@ -182,6 +182,25 @@ def test_an_error_in_the_data_comes_through(monkeypatch):
         fit(tiny(), task, settings())
 
 
+def test_layers_learn_at_their_share_of_the_rate():
+    task, ours, theirs = fake_task(), WithEncoder(), WithEncoder()
+    theirs.load_state_dict(ours.state_dict())
+    shares = {"encoder.*": 0.1, "*.bias": 0.0, "decoder.bias": 2.0}
+    fit(ours, task, settings(optimizer="sgd", lr_of=shares, weight_decay=0.0, steps=1))
+    theirs.to(memory_format=torch.channels_last)
+    inputs, targets = task.train_batch(0, 4, seed=0)
+    task.loss(theirs, inputs.to(memory_format=torch.channels_last), targets).backward()
+    wanted = {"encoder.weight": 0.1, "encoder.bias": 0.0, "decoder.weight": 1.0, "decoder.bias": 2}
+    for name, before in theirs.named_parameters():
+        after = before - 0.01 * wanted[name] * before.grad
+        torch.testing.assert_close(ours.get_parameter(name), after)
+
+
+def test_a_share_for_no_layer_is_refused():
+    with pytest.raises(UserError, match=r"--lr-of enc\* is the name of no parameter"):
+        fit(tiny(), fake_task(), settings(lr_of={"enc*": 0.1}))
+
+
 def test_moments_of_another_network_are_refused():
     state = fit(tiny(), fake_task(), settings(steps=1))
     with pytest.raises(UserError, match="does not belong to this network"):
@@ -200,6 +219,7 @@ def test_moments_of_another_network_are_refused():
         ({"decoder_weight_decay": -0.5}, "--decoder-weight-decay -0.5: give"),
         ({"weight_decay": float("inf")}, "--weight-decay inf: give"),
         ({"seed": -1}, "--seed -1: give"),
+        ({"lr_of": {"conv*": -1.0}}, "--lr-of"),
         ({"seed": 2**40}, "--seed 1099511627776: give"),
     ],
 )
