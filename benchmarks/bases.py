@@ -4,10 +4,11 @@ python benchmarks/bases.py nyu-128x160 WORK --data pairs:DIR --init-from WEIGHTS
 python benchmarks/bases.py nyu-224x224 WORK --data pairs:DIR --init-from WEIGHTS
 python benchmarks/bases.py rooms-96x128 WORK
 
-Options: [--train-on cpu|cuda[:N]|auto] [--precision fp32|bf16] [--more-lr RATE]. WORK holds the training, which goes
-on where it was interrupted. A base has converged when 600 more steps gain at most 0.003 on the
-holdout. The history goes to benchmarks/results/bases/NAME.csv, the scores to NAME.md beside it.
-rooms-96x128 also becomes the network that ``netadapt demo`` starts from, in half precision.
+Options: [--train-on cpu|cuda[:N]|auto] [--precision fp32|bf16] [--more-lr RATE]. WORK holds the
+training, which goes on where it was interrupted. A base has converged when 600 more steps gain at
+most 0.003 on the holdout. The history goes to benchmarks/results/bases/NAME.csv, the scores to
+NAME.md beside it. rooms-96x128 also becomes the network that ``netadapt demo`` starts from, in
+half precision.
 """
 
 import argparse

@@ -78,6 +78,7 @@ class TrainOptions(TypedDict, total=False):
     schedule: Literal["constant", "step", "cosine", "onecycle", "polynomial"] | None
     seed: int | None
     decoder_weight_decay: float | None
+    lr_of: Mapping[str, Any] | None
     ema: float | None
     precision: Literal["fp32", "bf16"] | None
     epochs: float | None

@@ -275,7 +275,7 @@ def check(settings: Any) -> None:
             validator.validate_python(value)
         except ValidationError as error:
             if not field.accepted:
-                raise UserError(refusal(error)) from None
+                raise UserError(f"{field.flag}: {refusal(error)}") from None
             raise UserError(field.refusal(value)) from None
 
 

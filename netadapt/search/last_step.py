@@ -1,5 +1,6 @@
 """The last step of a walk: how far to go so that the clock finds the budget just met."""
 
+import math
 import statistics
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from netadapt.pruning import Widths
 
 NEAR = 0.02  # how far under the budget the walk may end
+SURE = 0.003  # how far under it a network should be, which is about what the clock is off by
 BEFORE = 0.05  # how far above the budget all candidates are timed before training
 TRIES = 8
 FINEST = 5e-4  # of the load, between two targets
@@ -53,9 +55,10 @@ class LastStep:
             for name, widths in proposed.items():
                 if name not in best or self._rank(widths) < self._rank(best[name]):
                     best[name] = widths
-            if middle is not None and middle >= 1 - NEAR and (middle <= 1 or not last):
+            within = 1 - SURE if last else math.inf
+            if middle is not None and 1 - NEAR <= middle <= within:
                 break
-            if middle is not None and middle > 1:
+            if middle is not None and middle > 1 - SURE:
                 high = min(high, aim)
             else:
                 low = max(low, aim)
@@ -78,10 +81,10 @@ class LastStep:
     def _load(self, widths: Widths) -> float:
         return self._known[_key(widths)]
 
-    def _rank(self, widths: Widths) -> tuple[bool, float]:
-        """What is within the budget comes first; then what is nearest to it."""
+    def _rank(self, widths: Widths) -> tuple[bool, bool, float]:
+        """What is surely within the budget comes first; then what is nearest to it."""
         load = self._load(widths)
-        return load > 1, abs(1 - load)
+        return load > 1, load > 1 - SURE, abs(1 - load)
 
     def _nearest(self, best: Mapping[str, Widths], last: bool) -> dict[str, Widths]:
         """Leave out what lies too far under the budget, and what is above where others are not."""

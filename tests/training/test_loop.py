@@ -219,7 +219,7 @@ def test_moments_of_another_network_are_refused():
         ({"decoder_weight_decay": -0.5}, "--decoder-weight-decay -0.5: give"),
         ({"weight_decay": float("inf")}, "--weight-decay inf: give"),
         ({"seed": -1}, "--seed -1: give"),
-        ({"lr_of": {"conv*": -1.0}}, "--lr-of"),
+        ({"lr_of": {"conv*": -1.0}}, r"--lr-of: conv\* is -1.0; give 0.0 or more"),
         ({"seed": 2**40}, "--seed 1099511627776: give"),
     ],
 )
