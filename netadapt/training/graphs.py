@@ -38,7 +38,8 @@ class RecordedBackward:
     def __init__(self, model: nn.Module, backward: Backward) -> None:
         self._parameters = list(model.parameters())
         self._backward = backward
-        self._stream = torch.cuda.Stream(self._parameters[0].device)
+        device = self._parameters[0].device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._steps = 0
         self._refused = False
         self._recording: _Recording | None = None

@@ -192,6 +192,7 @@ def test_layers_learn_at_their_share_of_the_rate():
     task.loss(theirs, inputs.to(memory_format=torch.channels_last), targets).backward()
     wanted = {"encoder.weight": 0.1, "encoder.bias": 0.0, "decoder.weight": 1.0, "decoder.bias": 2}
     for name, before in theirs.named_parameters():
+        assert before.grad is not None
         after = before - 0.01 * wanted[name] * before.grad
         torch.testing.assert_close(ours.get_parameter(name), after)
 
