@@ -66,7 +66,10 @@ PARSED = {
 }
 # words between backticks that say what is meant, not a value: such commands are parsed only
 TEMPLATE = {"A", "B", "C", "NAME", "DIR", "RUN", "MODEL", "HxW"}
-ELSEWHERE = {"own_network.md": "tests/test_own_network.py"}
+ELSEWHERE = {
+    "own_network.md": "tests/test_own_network.py",
+    "ultralytics.md": "tests/test_ultralytics.py",
+}
 # blocks that are not printed: folders, formulas, pseudocode
 NOT_PRINTED = re.compile(r"DIR/|my-data/|network_ms = |while latency of ")
 # texts between backticks that are not printed, though they read like a message

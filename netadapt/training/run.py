@@ -40,6 +40,8 @@ from netadapt.training.settings import TrainConfig
 from netadapt.training.task import Task
 from netadapt.training.trial import remember_inputs
 
+OWN_COLUMNS = ("step", "lr", "loss", "seconds")  # of history.csv, beside the scores
+
 
 def run_training(
     config: TrainConfig,
@@ -74,6 +76,7 @@ def run_training(
     """
     folder = TrainFolder(out)
     trust_named(config.model, config.task)
+    _require_other_names(task)
     begun = resume and folder.config.exists()
     if begun:
         require_same(read_config(out), config, out)
@@ -169,6 +172,16 @@ def _segment(
     return state, {"step": state.step, "lr": rate, "loss": loss, **scores, "seconds": seconds}
 
 
+def _require_other_names(task: Task) -> None:
+    """Refuse a score that is named like another column of ``history.csv``."""
+    for name in task.metrics:
+        if name in OWN_COLUMNS:
+            raise UserError(
+                f"task {task.name} has a score named {name!r}, which history.csv has a column of "
+                f"its own for; name it otherwise, such as holdout_{name}"
+            )
+
+
 @dataclass
 class _Part:
     """The finished part of the segment between two scorings: sum of losses, steps, seconds."""
@@ -236,9 +249,5 @@ def _steps_done(last: Path) -> int:
 
 def _info(config: TrainConfig, rows: list[Row]) -> dict[str, str | int | float]:
     row = rows[-1] if rows else {"step": 0}
-    scores = {
-        f"{name}_holdout": value
-        for name, value in row.items()
-        if name not in ("step", "lr", "loss", "seconds")
-    }
+    scores = {f"{name}_holdout": value for name, value in row.items() if name not in OWN_COLUMNS}
     return {"step": int(row["step"]), "data": config.data or config.task, **scores}
