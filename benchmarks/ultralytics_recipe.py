@@ -98,7 +98,7 @@ def draw_data(folder: Path, size: int) -> None:
         for kind in ("images", "labels"):
             (folder / "data" / kind / split).mkdir(parents=True, exist_ok=True)
         for number in range(count):
-            kind = int(random.integers(len(COLOURS)))
+            colour = int(random.integers(len(COLOURS)))
             x, y = random.uniform(0.3, 0.7, 2)
             width, height = random.uniform(0.2, 0.5, 2)
             pixels = random.integers(0, 60, (size, size, 3), dtype=np.uint8)
@@ -106,11 +106,11 @@ def draw_data(folder: Path, size: int) -> None:
                 slice(int((middle - side / 2) * size), int((middle + side / 2) * size))
                 for middle, side in ((y, height), (x, width))
             )
-            pixels[rows, columns] = COLOURS[kind]
+            pixels[rows, columns] = COLOURS[colour]
             name = folder / "data" / "images" / split / f"{number:02d}.png"
             Image.fromarray(pixels).save(name)
             label = folder / "data" / "labels" / split / f"{number:02d}.txt"
-            label.write_text(f"{kind} {x:.4f} {y:.4f} {width:.4f} {height:.4f}\n")
+            label.write_text(f"{colour} {x:.4f} {y:.4f} {width:.4f} {height:.4f}\n")
     lines = [f"path: {folder / 'data'}", *(f"{split}: images/{split}" for split in COUNTS)]
     names = ", ".join(f"{place}: colour{place}" for place in range(len(COLOURS)))
     (folder / "boxes.yaml").write_text("\n".join([*lines, f"names: {{{names}}}", ""]))
