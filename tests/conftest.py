@@ -1,6 +1,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -97,6 +98,18 @@ def checked_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("netadapt.pruning.prunable.failures", remembered)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_registry() -> Iterator[None]:
+    """Let PyTorch's exporter gather its ONNX functions once: anew for each network takes long."""
+    with pytest.MonkeyPatch.context() as patch:
+        with suppress(ImportError, AttributeError):  # a private part, which may move
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+            gathered = staticmethod(cache(ONNXRegistry.from_torchlib))
+            patch.setattr(ONNXRegistry, "from_torchlib", gathered)
         yield
 
 

@@ -42,10 +42,8 @@ def board(tmp_path_factory, monkeypatch) -> Iterator[Board]:
 
 
 def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_path: Path) -> None:
-    gone = board.url.rpartition(":")[0] + ":1"  # nobody listens there
     fleet = {
         "far": FleetDevice(device=board.url),
-        "gone": FleetDevice(device=gone.replace("127.0.0.1", "127.0.0.2")),
         "here": FleetDevice(device="cpu", runtime="torch"),
         "batched": FleetDevice(device="cpu", runtime="torch", batch=2),
     }
@@ -53,8 +51,6 @@ def test_a_fleet_is_profiled_each_device_into_its_own_table(board: Board, tmp_pa
     outcomes = profile_fleet(fleet, traced, tmp_path, told, **vars(BRIEFEST))
     assert list(outcomes) == list(fleet)
     assert outcomes == told.outcomes
-    assert outcomes["gone"].failure is not None
-    assert "127.0.0.2" in outcomes["gone"].failure
     folders = [outcomes[name].folder for name in ("far", "here", "batched")]
     assert len(set(folders)) == 3
     for name in ("far", "here", "batched"):

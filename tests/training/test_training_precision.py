@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 def trained(monkeypatch, **changes):
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)  # others only take longer
     model, losses = tiny(), []
-    how = TrainSettings(steps=30, batch_size=4, optimizer="adamw", lr=1e-3, **changes)
+    how = TrainSettings(steps=15, batch_size=4, optimizer="adamw", lr=1e-3, **changes)
     fit(model, fake_task(), how, on_step=lambda step, loss, lr: losses.append(loss))
     return model, losses
 
