@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set, ValuesView
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -153,7 +153,7 @@ def _inside(value: Any, seen: set[int]) -> Iterator[Tensor]:
 def _items(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return [*value.values()]
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, Sequence | Set | ValuesView):
         return [*value]
     if is_dataclass(value):
         return [getattr(value, field.name, None) for field in fields(value)]

@@ -20,6 +20,7 @@ from netadapt.pruning.layer_rules import LayerRules
 from netadapt.pruning.operations import ATTENTION, VIEWS, Operation, every_module_runs, named_scopes
 
 ROOT_TYPES = (*CONVOLUTIONS, nn.Linear)
+MORE_RUNS = 4  # in training, if layers have not run: some do by chance, or after a step
 
 # operations that put what they are given elsewhere: they do to labels what they do to values
 MOVES = {
@@ -104,6 +105,9 @@ def follow_channels(model: nn.Module, example_input: Example, approximate: bool 
         if training_outputs is not None:
             follower.keep_outputs(training_outputs(example_input))
         trained = follower.train(model, example_input)
+        more = MORE_RUNS if trained is not None and follower.idle(model) else 0
+        for _ in range(more):
+            follower.train(model, example_input, grad=True)
     if trained is None or _waits_for_arguments(model, example_input):
         follower.lock_what_may_be_read(model)
     follower.lock_beside_constants()
@@ -139,8 +143,14 @@ def as_in_training(model: nn.Module) -> Iterator[None]:
             module.training = False
 
 
+def is_training_only(model: nn.Module, name: str) -> bool:
+    """Whether ``name`` is, or is of, a module that deployment never calls."""
+    only: tuple[str, ...] = getattr(model, "training_only", ())
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in only)
+
+
 def _waits_for_arguments(model: nn.Module, example_input: Example) -> bool:
-    """Whether ``forward`` needs more arguments than it is given."""
+    """Whether ``forward`` takes more than it is given."""
     try:
         parameters = inspect.signature(model.forward).parameters.values()
     except (TypeError, ValueError):
@@ -172,6 +182,7 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
             "cat": self._concat,
             "constant_pad_nd": self._pad,
             "copy_": self._copied,
+            "glu": self._gated,
             "bmm": self._batched,
             "baddbmm": self._batched_sum,
             **dict.fromkeys(ATTENTION, self._attention),
@@ -183,37 +194,50 @@ class Follower(LayerRules, AttentionRules):  # type: ignore[no-untyped-call]
         for tensor in output_tensors(output):
             self.book.lock(self._of(tensor), "its channels are the network's output")
 
-    def train(self, model: nn.Module, example_input: Example) -> list[tuple[str, str]] | None:
-        """Follow ``forward`` as in training.
+    def train(
+        self, model: nn.Module, example_input: Example, grad: bool = False
+    ) -> list[tuple[str, str]] | None:
+        """Follow ``forward`` as in training, with gradients if asked for.
 
         Returns:
             The kinds and modules of its operations; None if it cannot be run like that.
         """
         before = len(self.operations)
         try:
-            with torch.random.fork_rng([]), as_in_training(model):
+            with torch.random.fork_rng([]), as_in_training(model), torch.set_grad_enabled(grad):
+                torch.default_generator.manual_seed(before)  # another branch may be taken by chance
                 self.keep_outputs(run(model, example_input))
         except Exception:  # whatever it is that a foreign forward asks for in training
             self.settle()
             return None
         return [(operation.kind, operation.module) for operation in self.operations[before:]]
 
+    def idle(self, model: nn.Module) -> list[str]:
+        """Return the layers that have not run, though training may run them."""
+        bypassed = self.bypassed()
+        return [
+            name
+            for name, module in model.named_modules()
+            if isinstance(module, ROOT_TYPES)
+            and not (name in self.writes or name in bypassed or is_training_only(model, name))
+        ]
+
     def lock_what_may_be_read(self, model: nn.Module) -> None:
         """Lock all channels that a layer which has not run could read, or be added to."""
-        for name, module in model.named_modules():
-            if isinstance(module, ROOT_TYPES) and name not in self.writes:
-                linear = isinstance(module, nn.Linear)
-                sizes = (
-                    {module.in_features, module.out_features}
-                    if linear
-                    else {module.in_channels, module.out_channels}
-                )
-                for sizing in self.sizings:
-                    labels = sizing.output
-                    dim = labels.dim() - 1 if linear else 1
-                    if dim in varying(labels) and labels.shape[dim] in sizes:
-                        why = f"{name}, which does not run on the example input, may read them"
-                        self.book.lock(labels, why)
+        for name in self.idle(model):
+            module: Any = model.get_submodule(name)
+            linear = isinstance(module, nn.Linear)
+            sizes = (
+                {module.in_features, module.out_features}
+                if linear
+                else {module.in_channels, module.out_channels}
+            )
+            for sizing in self.sizings:
+                labels = sizing.output
+                dim = labels.dim() - 1 if linear else 1
+                if dim in varying(labels) and labels.shape[dim] in sizes:
+                    why = f"{name}, which does not run on the example input, may read them"
+                    self.book.lock(labels, why)
 
     def bypassed(self) -> frozenset[str]:
         """Layers that have not run, but whose weight an operation has read directly."""

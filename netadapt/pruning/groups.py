@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from netadapt.errors import UserError
 from netadapt.pruning.examples import Example, shapes
-from netadapt.pruning.flow import ROOT_TYPES, Flow, follow_channels
+from netadapt.pruning.flow import ROOT_TYPES, Flow, follow_channels, is_training_only
 from netadapt.pruning.labels import FIXED, MEET_FIXED
 from netadapt.pruning.origin import Origin, base_names, origin_of
 from netadapt.pruning.parameters import is_bare
@@ -196,12 +196,6 @@ def locked_layers(
 def _labels(flow: Flow, slot: Slot) -> list[int]:
     found: list[int] = flow.writes[slot.module][slot.indices.ravel()].tolist()
     return found
-
-
-def is_training_only(model: nn.Module, name: str) -> bool:
-    """Whether ``name`` is, or lies in, a module that deployment never calls."""
-    only: tuple[str, ...] = getattr(model, "training_only", ())
-    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in only)
 
 
 def _tied(model: nn.Module) -> dict[str, str]:

@@ -16,11 +16,11 @@ from netadapt.pruning import surgery
 from netadapt.pruning.channel_order import Importance, channel_order
 from netadapt.pruning.check import Suspects, failures
 from netadapt.pruning.examples import Example, input_options
+from netadapt.pruning.flow import is_training_only
 from netadapt.pruning.groups import (
     ChannelGroup,
     Coupling,
     find_couplings,
-    is_training_only,
     locked_layers,
     origin_names,
     traced_flow,

@@ -105,6 +105,13 @@ class ShapeRules(Tracker):  # type: ignore[no-untyped-call]
             if whole.shape[1:].numel() > 1:
                 self.book.join(whole[:1], whole, "is split into parts of equal size")
 
+    def _gated(self, args: Any, output: Tensor) -> Tensor:
+        """One half of the channels times the sigmoid of the other."""
+        dim = (args[1] if len(args) > 1 else -1) % output.dim()
+        halves = self._spread(args[0]).chunk(2, dim)
+        self._chunked(list(halves), dim)
+        return compressed(halves[0])
+
     def _spread(self, value: Any) -> Any:
         """Labels in the shape of the tensor before the operation; constants have fixed labels."""
         if not isinstance(value, Tensor):

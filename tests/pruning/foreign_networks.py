@@ -1,6 +1,6 @@
 """What foreign code does in ``forward``, one function each, between two layers or behind them."""
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -288,6 +288,8 @@ OBJECTS = (
     lambda y, d: ModelOutput(depth=d, features=y),
     lambda y, d: Deep(d, y),
     lambda y, d: [Depth(d, y), None, 3],
+    lambda y, d: deque([d, y]),
+    lambda y, d: {"depth": d, "features": y}.values(),
     lambda y, d: {"one": (d, [y])},
     lambda y, d: (d, y.flatten(1)),
     lambda y, d: frozenset([d, y]),
@@ -379,4 +381,35 @@ class Dropping(Auxiliary):
         return self.head(F.dropout2d(y, 0.1, training=self.training))
 
 
-TRAINING = (Dropping, Auxiliary, AuxiliaryWeight, Targets, SecondInput, Teacher, Flagged)
+class Later(Auxiliary):
+    """Its second head runs once something has been learnt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.stem(x).relu()
+        self.steps += self.training
+        return (self.head(y), self.aux(y)) if self.steps > 1 else self.head(y)
+
+
+class WithGradients(Auxiliary):
+    """Its second head runs where there are gradients."""
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.stem(x).relu()
+        return (self.head(y), self.aux(y)) if torch.is_grad_enabled() else self.head(y)
+
+
+TRAINING = (
+    Later,
+    WithGradients,
+    Dropping,
+    Auxiliary,
+    AuxiliaryWeight,
+    Targets,
+    SecondInput,
+    Teacher,
+    Flagged,
+)

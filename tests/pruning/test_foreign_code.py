@@ -19,9 +19,11 @@ from foreign_networks import (
     Dropping,
     Features,
     Giving,
+    Later,
     SecondInput,
     Targets,
     Teacher,
+    WithGradients,
 )
 from torch import Tensor, nn
 
@@ -144,8 +146,9 @@ def test_what_was_pruned_trains(case: Callable[[], nn.Module]) -> None:
         Targets: (IMAGE, torch.rand(2, 1, 8, 8)),
         SecondInput: (IMAGE, torch.rand(2, 1, 8, 8)),
     }
-    for output in output_tensors(pruned(*arguments.get(type(model), (IMAGE,)))):
-        output.square().mean().backward(retain_graph=True)
+    for _ in range(2):
+        for output in output_tensors(pruned(*arguments.get(type(model), (IMAGE,)))):
+            output.square().mean().backward(retain_graph=True)
 
 
 def test_layers_of_training_say_so() -> None:
@@ -154,6 +157,8 @@ def test_layers_of_training_say_so() -> None:
     may = "which does not run on the example input, may read them"
     assert traced(Targets()).locked["stem"] == f"aux.0, {may}"
     assert traced(SecondInput()).locked["stem"] == f"hint, {may}"
+    assert traced(Later()).locked["aux.0"] == "it runs in training only"
+    assert traced(WithGradients()).locked["aux.0"] == "it runs in training only"
     assert traced(Teacher()).locked["stem"] == OUTPUT
     assert OUTPUT in traced(AuxiliaryWeight()).locked["head"]
 
