@@ -191,9 +191,25 @@ def _cast_plainly(graph: Any) -> None:
     ONNX Runtime does not fold the first into a constant; the convolutions' biases then stay
     computed values, and it fuses nothing into the convolutions.
     """
-    element = graph.input[0].type.tensor_type.elem_type
+    known = _element_types(graph)
+    usual = graph.input[0].type.tensor_type.elem_type
     for node in graph.node:
         if node.op_type == "CastLike":
+            element = known.get(node.input[1], usual)
             node.op_type = "Cast"
             del node.input[1:]
             node.attribute.append(onnx.helper.make_attribute("to", element))
+
+
+def _element_types(graph: Any) -> dict[str, int]:
+    """Return the types of the numbers in tensors, as far as the graph notes them."""
+    found = {
+        info.name: info.type.tensor_type.elem_type
+        for info in (*graph.value_info, *graph.input, *graph.output)
+    }
+    found |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    for node in graph.node:
+        value = onnx.helper.get_attribute_value(node.attribute[0]) if node.attribute else None
+        if node.op_type == "Constant" and isinstance(value, onnx.TensorProto):
+            found[node.output[0]] = value.data_type
+    return {name: element for name, element in found.items() if element}

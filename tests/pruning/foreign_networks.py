@@ -386,7 +386,7 @@ class Later(Auxiliary):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.steps = 0
 
     def forward(self, x: Tensor) -> Any:
         y = self.stem(x).relu()
