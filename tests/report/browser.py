@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WAIT_MS = 10_000
+WAIT_MS = 120_000  # only a page that hangs takes them
 
 Scheme = Literal["light", "dark"]
 

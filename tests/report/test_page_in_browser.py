@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from browser import Scheme, opened, violations
 from playwright.sync_api import Browser, Page, expect
@@ -33,7 +34,39 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     seeds = [write_run(folder / f"seed{n}", iterations=4, seed=n, journal=True) for n in range(3)]
     made = {"whole": [whole], "going": [going], "hostile": [hostile], "several": seeds}
     made["table"] = [shutil.copytree(TABLE, folder / "table")]
+    made["metered"] = [write_run(folder / "metered", iterations=2, journal=True)]
+    made["metered table"] = [shutil.copytree(TABLE, folder / "metered-table")]
+    add_energies(*made["metered"], *made["metered table"])
     return {name: write_page(runs, folder / f"{name}.html") for name, runs in made.items()}
+
+
+def add_energies(run: Path, table: Path) -> None:
+    """Write what a device with a counter of energy has."""
+    for name in ("candidates.csv", "pareto.csv"):
+        rows = pd.read_csv(run / name, dtype=str, keep_default_na=False)
+        rows["predicted_mj"] = 3 * pd.to_numeric(rows["predicted_ms"])
+        rows["measured_mj"] = (2 * pd.to_numeric(rows["measured_ms"])).map(str).replace("nan", "")
+        rows.to_csv(run / name, index=False)
+    networks = pd.read_csv(table / "validation.csv")
+    networks["energy_mj"], networks["energy_predicted_mj"] = 2.0, 2.5
+    networks.to_csv(table / "validation.csv", index=False)
+    target = json.loads((table / "target.json").read_text())
+    target["calibration"]["energy"] = {"call_mj": 3, "watts": {"": 20}}
+    (table / "target.json").write_text(json.dumps(target))
+
+
+def test_energies_are_shown_where_there_are_some(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["metered"]) as page:
+        assert "Energy, mJ" in page.locator("#points thead").inner_text()
+        assert "Energy of a run" in page.locator(".readouts").inner_text()
+        assert "energy of a run, predicted" in page.locator("aside").inner_text()
+    with opened(browser, pages["metered table"]) as page:
+        assert "3 mJ + 20 W * all" in page.locator("#target").inner_text()
+        assert (
+            "The energy of a run: mean absolute error 25.0 %" in page.locator("main").inner_text()
+        )
+    with opened(browser, pages["whole"]) as page:
+        assert "energy" not in page.locator("main").inner_text().lower()
 
 
 def pinned(page: Page) -> str:
