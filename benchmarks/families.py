@@ -4,7 +4,6 @@ Those of timm and torchvision are theirs. The small ones here have the structure
 SegFormer, SSDLite, RAFT and Depth Anything, so that no further package is needed.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -478,5 +477,6 @@ def read_rows(path: Path) -> dict[str, dict[str, Any]]:
     """Return the rows of a table of results, by network; none where there is no table."""
     if not path.exists():
         return {}
-    rows: list[dict[str, Any]] = json.loads(pd.read_csv(path).to_json(orient="records"))
-    return {row["network"]: row for row in rows}
+    table = pd.read_csv(path).astype(object)
+    rows = table.where(table.notna(), None).to_dict(orient="records")
+    return {str(row["network"]): {str(key): row[key] for key in row} for row in rows}

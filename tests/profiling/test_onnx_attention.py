@@ -1,5 +1,6 @@
 """Networks with attention are timed in onnxruntime: one graph serves all numbers of heads."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import onnxruntime
 import pytest
 import torch
 from quick_profile import assert_profiles
+from timm.layers import RelPosBias
+from timm.models.maxxvit import AttentionCl
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
@@ -120,3 +123,26 @@ def test_a_transformer_is_profiled(
     transformer: PrunableModel, runtime: str, tmp_path: Path
 ) -> None:
     assert_profiles(transformer, runtime, tmp_path)
+
+
+class Windows(nn.Module):
+    """Attention within windows as MaxViT has it, and a ramp of whole numbers beside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        bias = partial(RelPosBias, window_size=(2, 2))
+        self.patch, self.head = nn.Conv2d(3, 16, 8, 8), nn.Linear(16, 1)
+        self.attention = AttentionCl(16, dim_head=8, rel_pos_cls=bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.patch(image).permute(0, 2, 3, 1)
+        windows = x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).transpose(2, 3).flatten(0, 2)
+        ramp = torch.arange(len(windows)).to(x)[:, None, None, None]
+        return self.head(self.attention(windows)) + ramp
+
+
+def test_attention_that_is_reshaped_behind_is_exported() -> None:
+    torch.manual_seed(0)
+    prunable = trace(Windows().eval(), torch.rand(1, 3, 32, 32))
+    assert prunable.groups["attention.qkv"].step == 24
+    assert OnnxTemplate(TracedNetwork.of(prunable)).serves_all
