@@ -10,6 +10,9 @@ timed on the device in interleaved rounds, and the tables are written to RESULTS
 but the last with --points-only. The table's target must be this machine. A sitting of its own for
 each seed, with a base trained anew, is joined to the earlier ones by --join.
 
+What --blocks adds: --methods "netadapt-fast" "netadapt-fast, blocks" "netadapt, ratio"
+"netadapt, blocks"; these variants run only when they are named.
+
 FastDepth's published widths join as two rows of one network each: cut from the base, and, with
 --weights, trained from ImageNet weights without a base, for as many steps as the base.
 """
@@ -20,6 +23,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +43,13 @@ from netadapt.search.settings import SearchSettings
 from netadapt.search.strategies.registry import load_strategy
 from netadapt.training.checkpoint import load_checkpoint
 
-VARIANTS = {"netadapt, share": ("netadapt", {"importance": "share"})}  # strategies, otherwise set
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # strategies, with other settings
+    "netadapt, share": ("netadapt", {"importance": "share"}),
+    "netadapt, blocks": ("netadapt", {"blocks": True, "select": "ratio"}),
+    "netadapt, ratio": ("netadapt", {"select": "ratio"}),
+    "netadapt-fast, blocks": ("netadapt-fast", {"blocks": True}),
+}
+WHEN_NAMED = ("netadapt, blocks", "netadapt, ratio", "netadapt-fast, blocks")
 EXTERNAL = (others.TORCH_PRUNING, others.FASTNAS, *published.SINGLE)
 ORDER = ("netadapt-fast", "netadapt", "uniform", "taylor", "knapsack", "magnitude", "random")
 OWN = (
@@ -192,8 +202,9 @@ def _heading(arena: Arena, given: argparse.Namespace) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = search_parser(__doc__, "fronts")
     known = [*ORDER, *(name for name in STRATEGIES if name not in ORDER), *VARIANTS, *EXTERNAL]
+    usual = [name for name in known if name not in WHEN_NAMED]
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--methods", nargs="+", choices=known, default=known)
+    parser.add_argument("--methods", nargs="+", choices=known, default=usual)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.75, 0.5, 0.33])
     parser.add_argument("--weights", type=Path, help="ImageNet weights, to train from")

@@ -44,6 +44,7 @@ class SearchOptions(TypedDict, total=False):
     importance: Literal["l2", "share"] | None
     lock: Sequence[str] | None
     allow_approximate: bool | None
+    blocks: bool | None
     channel_multiple: int | None
     lowest_share: float | None
     anchor_every: int | None

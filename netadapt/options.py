@@ -43,6 +43,10 @@ APPROXIMATE = (
     "Also prune channels that LayerNorm, RMSNorm or a GroupNorm of one group standardises "
     "together, such as a transformer's stream. Their statistics then change."
 )
+BLOCKS = (
+    "Also drop whole blocks: modules that answer in the shape they read, such as residual blocks; "
+    "what they are given goes on without them"
+)
 DATA = (
     "Where the data is. For depth: synthetic[:N], nyu:DIR, nyu:FILE.mat, tum:DIR, pairs:DIR, "
     "kitti:DIR or sequence:DIR."

@@ -97,7 +97,7 @@ def checked_once() -> Iterator[None]:
         return dict(known[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("netadapt.pruning.prunable.failures", remembered)
+        patch.setattr("netadapt.pruning.tracing.failures", remembered)
         yield
 
 

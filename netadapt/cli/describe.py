@@ -1,13 +1,13 @@
 """The facts that ``netadapt info`` prints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from netadapt.latency.calibration import NetworkCalibration
     from netadapt.latency.table import LatencyTable
-    from netadapt.pruning import PrunableModel
+    from netadapt.pruning import PrunableModel, Widths
     from netadapt.pruning.examples import Example
 
 HIDDEN = {"protocol", "calibrations", "fusion", "latency_bytes", "latency_crc32"}
@@ -29,17 +29,22 @@ def network(
     inputs: Sequence[str] = (),
     output: str | None = None,
     allow_approximate: bool = False,
+    blocks: bool = False,
 ) -> dict[str, Any]:
-    """Return groups, widths, locked layers, parameters and MACs; with a table, latency as well."""
+    """Return groups, widths, locked layers, parameters and MACs; with a table, latency as well.
+
+    With ``blocks``, also the blocks that can be dropped.
+    """
     from netadapt.cli.models import load_with_input
     from netadapt.latency.predictor import LatencyPredictor
     from netadapt.latency.table import LatencyTable
     from netadapt.latency.validation import warning_of
     from netadapt.pruning import trace
+    from netadapt.pruning.blocks import dropped_in
 
     table = None if lut is None else LatencyTable.load(lut)
     model, example = load_with_input(reference, input_size, inputs=inputs, output=output)
-    prunable = trace(model, example, lock, allow_approximate)
+    prunable = trace(model, example, lock, allow_approximate, blocks)
     facts: dict[str, Any] = {
         "model": reference,
         **_input(example),
@@ -49,10 +54,12 @@ def network(
     shares: dict[str, dict[str, float]] = {"macs %": {}}
     for operation in prunable.operations.operations:
         _add_share(shares["macs %"], operation.module, operation.macs / max(1, facts["macs"]))
+    saved: dict[str, Callable[[Widths], float]] = {"parameters %": prunable.parameter_count}
+    saved["macs %"] = lambda widths: prunable.operations.macs(prunable.vector(widths))
     if table is not None:
         shares["latency %"] = {}
         predictor = LatencyPredictor(prunable, table)
-        whole = predictor({})
+        whole, saved["latency %"] = predictor({}), predictor
         facts |= latency_range(prunable, table)
         if predictor.calibration_note:
             facts["note"] = predictor.calibration_note
@@ -74,10 +81,29 @@ def network(
         }
         for group in prunable.groups.values()
     ]
+    if gone := dropped_in(model):
+        facts["dropped"] = ", ".join(gone)
+    if blocks:
+        facts["blocks"] = [_block(prunable, name, saved) for name in prunable.blocks]
     facts["locked"] = [
         {"layer": name, "reason": reason} for name, reason in prunable.locked.items()
     ]
     return facts
+
+
+def _block(
+    prunable: "PrunableModel", name: str, saved: "Mapping[str, Callable[[Widths], float]]"
+) -> dict[str, Any]:
+    """A block, and what of the network's costs goes with it."""
+    tie = prunable.ties[name]
+    return {
+        "name": name,
+        "joins": " and ".join(tie) if tie else "",
+        **{
+            cost: round(100 * (1 - of({name: 0}) / max(1e-9, of({}))), 1)
+            for cost, of in saved.items()
+        },
+    }
 
 
 def _input(example: "Example") -> dict[str, str]:
@@ -104,8 +130,7 @@ def latency_range(
     from netadapt.search.settings import SearchSettings
 
     lowest_share = SearchSettings.model_fields["lowest_share"].default
-    steps = {name: group.step for name, group in prunable.groups.items()}
-    grid = WidthGrid(prunable.widths, channel_multiple, lowest_share, steps)
+    grid = WidthGrid.of(prunable, channel_multiple, lowest_share)
     predictor = LatencyPredictor(prunable, table)
     narrowest = grid.narrowest()
     reach = {

@@ -7,7 +7,7 @@ import typer
 
 from netadapt.cli.common import Inputs, InputSize, Json, Output, parse_size, print_json
 from netadapt.cli.facts import show_facts
-from netadapt.options import APPROXIMATE, LOCK
+from netadapt.options import APPROXIMATE, BLOCKS, LOCK
 
 
 def info(
@@ -35,6 +35,7 @@ def info(
     allow_approximate: Annotated[
         bool, typer.Option("--allow-approximate", help=f"{APPROXIMATE} [default: off]")
     ] = False,
+    blocks: Annotated[bool, typer.Option("--blocks", help=f"{BLOCKS}. [default: off]")] = False,
     as_json: Annotated[bool, Json] = False,
 ) -> None:
     """Describe a network, a checkpoint, a latency table or a run."""
@@ -55,6 +56,7 @@ def info(
             inputs or (),
             output,
             allow_approximate,
+            blocks,
         )
         say_if_fresh(subject)
     if as_json:

@@ -1,6 +1,7 @@
 """Predicted latency: widths -> milliseconds, by table look-ups alone."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NoReturn
 
 import numpy as np
@@ -8,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from netadapt.errors import UserError
 from netadapt.latency.calibration import NetworkSums, calibrated_ms, subject_in_words
-from netadapt.latency.interpolation import Grid, Surfaces
+from netadapt.latency.interpolation import Surfaces
 from netadapt.latency.table import LatencyTable
-from netadapt.latency.working_set import megabytes
+from netadapt.latency.workload_sum import WorkloadSum
 from netadapt.latency.workloads import block_kind, workload_map
-from netadapt.pruning import PrunableModel, Widths
+from netadapt.pruning import OperationMap, PrunableModel, Widths
 from netadapt.pruning.examples import described, input_options
 
 CHUNK = 2048  # rows at a time, so that what is in work stays in the cache
@@ -31,26 +32,27 @@ class LatencyPredictor:
     def __init__(self, prunable: PrunableModel, table: LatencyTable) -> None:
         self.prunable = prunable
         self.table = table
-        self._map = workload_map(prunable.operations, table.target.fusion_rules, table.target.dtype)
         calibration = table.target.calibration_of(**subject_of(prunable))
         if calibration is None:
             raise UserError(
                 f"{table.folder} has no calibration: its profile was interrupted; {self._remedy()}"
             )
         self.calibration = calibration
-        surfaces = Surfaces(table.p50_us(), calibration.channel_blocks)
-        self._grids: list[Grid] = []
-        self._full = self._map.at(prunable.vector({}))
-        for workload in self._full:
-            if workload not in surfaces:
-                raise UserError(f"no entry for {workload} in {table.folder}; {self._remedy()}")
-            self._grids.append(surfaces.grid(workload))
-        needed = sorted({column for columns in self._map.columns for column in columns})
-        self._constant = prunable.operations.constant[needed]
-        self._coefficient = prunable.operations.coefficient[needed]
-        self._places = [
-            [needed.index(column) for column in columns] for columns in self._map.columns
-        ]
+        self._surfaces = Surfaces(table.p50_us(), calibration.channel_blocks)
+        self._sums: dict[OperationMap, WorkloadSum] = {}
+        self._of(prunable.vector({}))
+
+    def _sum(self, operations: OperationMap) -> "WorkloadSum":
+        """The workloads of the network, or of what dropped blocks leave of it."""
+        if operations not in self._sums:
+            target = self.table.target
+            workloads = workload_map(operations, target.fusion_rules, target.dtype)
+            full = workloads.at(self.prunable.vector({}))
+            absent = next((one for one in full if one not in self._surfaces), None)
+            if absent is not None:
+                raise UserError(f"no entry for {absent} in {self.table.folder}; {self._remedy()}")
+            self._sums[operations] = WorkloadSum(workloads, full, self._surfaces)
+        return self._sums[operations]
 
     @property
     def calibration_note(self) -> str:
@@ -73,7 +75,7 @@ class LatencyPredictor:
         """Predict ``(B,)`` latencies in ms.
 
         Args:
-            widths: ``(B, G)`` channels, columns in the order of ``prunable.groups``.
+            widths: ``(B, G)`` channels, columns in the order of ``prunable.widths``.
 
         Raises:
             UserError: a workload outside what the table has measured.
@@ -86,12 +88,25 @@ class LatencyPredictor:
 
     def batch_or_nan(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
         """Predict as ``batch`` does, with NaN for what the table has not measured."""
-        total = np.zeros(len(widths))
-        for start in range(0, len(widths), CHUNK):
-            rows = widths[start : start + CHUNK]
-            for part in self._parts_us(rows):
-                total[start : start + CHUNK] += part
-        return self._calibrated(total, widths)
+        latency = np.full(len(widths), np.nan)
+        for workloads, rows in self._networks(widths):
+            total = np.zeros(len(rows))
+            for start in range(0, len(rows), CHUNK):
+                for part in workloads.parts_us(widths[rows[start : start + CHUNK]]):
+                    total[start : start + CHUNK] += part
+            latency[rows] = self._calibrated(workloads, total, widths[rows])
+        return latency
+
+    def _networks(
+        self, widths: NDArray[np.int64]
+    ) -> Iterator[tuple[WorkloadSum, NDArray[np.intp]]]:
+        """Yield the networks without the blocks that are dropped, each with its rows.
+
+        Those of which the table lacks a whole workload are left out.
+        """
+        for operations, rows in self.prunable.operations.parts(widths):
+            with suppress(UserError):
+                yield self._sum(operations), rows
 
     @property
     def has_energy(self) -> bool:
@@ -110,63 +125,51 @@ class LatencyPredictor:
                 f"{self.table.folder} says nothing of energy: its device had no counter that may "
                 "be read (RAPL in /sys/class/powercap, or NVML); profile again where it may"
             )
-        kind_us: dict[str, NDArray[np.float64]] = {}
-        for workload, part in zip(self._full, self._parts_us(widths), strict=True):
-            kind = block_kind(workload)
-            kind_us[kind] = kind_us.get(kind, 0.0) + part
-        return energy.mj(kind_us)
+        found = np.full(len(widths), np.nan)
+        for workloads, rows in self._networks(widths):
+            kind_us: dict[str, NDArray[np.float64]] = {}
+            parts = workloads.parts_us(widths[rows])
+            for workload, part in zip(workloads.full, parts, strict=True):
+                kind = block_kind(workload)
+                kind_us[kind] = kind_us.get(kind, 0.0) + part
+            found[rows] = energy.mj(kind_us)
+        return found
 
     def breakdown(self, widths: Widths) -> list[tuple[str, str, float]]:
         """Return (module, workload, ms) for each workload, the fixed costs spread over them."""
         vector = self.prunable.vector(widths)
         whole = self(widths)
-        parts = np.array([part[0] for part in self._parts_us(vector[None])])
+        workloads = self._of(vector)
+        parts = np.array([part[0] for part in workloads.parts_us(vector[None])])
         milliseconds = parts / parts.sum() * whole
-        operations = self.prunable.operations.operations
+        operations = workloads.map.operations.operations
         return [
             (operations[unit.main].module, str(workload), float(ms))
             for unit, workload, ms in zip(
-                self._map.units, self._map.at(vector), milliseconds, strict=True
+                workloads.map.units, workloads.map.at(vector), milliseconds, strict=True
             )
         ]
 
+    def _of(self, widths: NDArray[np.int64]) -> WorkloadSum:
+        return self._sum(self.prunable.operations.parts(widths[None])[0][0])
+
     def _refuse(self, widths: NDArray[np.int64]) -> NoReturn:
-        for part, workload in zip(self._parts_us(widths[None]), self._map.at(widths), strict=True):
+        workloads = self._of(widths)
+        parts = workloads.parts_us(widths[None])
+        for part, workload in zip(parts, workloads.map.at(widths), strict=True):
             if np.isnan(part).any():
                 raise UserError(
                     f"{workload} is outside what {self.table.folder} has measured; {self._remedy()}"
                 )
         raise AssertionError("a NaN latency has a workload outside the table")
 
-    def _parts_us(self, widths: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-        """Yield the ``(B,)`` microseconds of each workload, NaN outside the table."""
-        channels = self._channels(widths)
-        for grid, places in zip(self._grids, self._places, strict=True):
-            yield grid(channels[places])
-
-    def _working_sets(
-        self, widths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The ``(B,)`` MB of weights, and of weights and inputs; zeros where no cache counts."""
-        weights, inputs = np.zeros((2, len(widths)))
-        if self.calibration.cache_mb:
-            channels = self._channels(widths)
-            for workload, places in zip(self._full, self._places, strict=True):
-                part = megabytes(workload, channels[places])
-                weights += part[0]
-                inputs += part[1]
-        return weights, weights + inputs
-
-    def _channels(self, widths: NDArray[np.int64]) -> NDArray[np.int64]:
-        sizes = self._coefficient @ np.asarray(widths, dtype=np.float64).T
-        sizes += self._constant[:, None]
-        return np.rint(sizes).astype(np.int64)
-
     def _calibrated(
-        self, total_us: NDArray[np.float64], widths: NDArray[np.int64]
+        self, workloads: WorkloadSum, total_us: NDArray[np.float64], widths: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        weights_mb, read_mb = self._working_sets(widths)
-        sums = NetworkSums(total_us, weights_mb, read_mb, len(self._grids))
+        weights_mb = read_mb = np.zeros(len(widths))
+        if self.calibration.cache_mb:
+            weights_mb, read_mb = workloads.working_sets(widths)
+        sums = NetworkSums(total_us, weights_mb, read_mb, len(workloads.full))
         latency = calibrated_ms(self.calibration, sums)
         if (latency <= 0).any():
             raise UserError(

@@ -98,12 +98,13 @@ def _smaller(suspects: Suspects) -> "_Bench | None":
     return None
 
 
-def _without_copies(operations: Sequence[Operation]) -> list[Operation]:
+def without_copies(operations: Sequence[Operation]) -> list[Operation]:
+    """Return ``operations`` without those that differ with precision and memory layout."""
     return [operation for operation in operations if operation.kind not in COPIES]
 
 
 def _kinds(operations: Sequence[Operation]) -> list[str]:
-    return [operation.kind for operation in _without_copies(operations)]
+    return [operation.kind for operation in without_copies(operations)]
 
 
 class _Bench:
@@ -121,7 +122,7 @@ class _Bench:
         self, suspects: Suspects, example: Example, operations: OperationMap | None
     ) -> None:
         self._suspects, self._operations = suspects, operations
-        self._traced = _without_copies(suspects.operations.operations)
+        self._traced = without_copies(suspects.operations.operations)
         self.model = independent_copy(suspects.model).double().eval()
         self._example = mapped(_random_double, example)
         self._mode: Callable[[], AbstractContextManager[Any]] = Float64
@@ -129,7 +130,7 @@ class _Bench:
         self._tolerance = TOLERANCES[torch.float64]
         if self.kinds != _kinds(suspects.operations.operations):  # it is another network in float64
             self.model = independent_copy(suspects.model).eval()
-            self._example, self._mode = mapped(_random, example), nullcontext
+            self._example, self._mode = mapped(random_like, example), nullcontext
             self.kinds = self._executed()
             self._tolerance = max(TOLERANCES[kind] for kind in self._precisions())
         self._by_values = self._sized_by_values()
@@ -152,7 +153,7 @@ class _Bench:
 
     def _sized_by_values(self) -> set[int]:
         """Return the operations whose sizes depend on the input's values, such as ``nonzero``."""
-        pairs = zip(_without_copies(self._recorded), self._traced, strict=False)
+        pairs = zip(without_copies(self._recorded), self._traced, strict=False)
         return {place for place, (one, other) in enumerate(pairs) if one.sizes != other.sizes}
 
     def _precisions(self) -> set[torch.dtype]:
@@ -198,7 +199,7 @@ class _Bench:
         if (_shapes(outputs), trained) != (_shapes(wanted_outputs), wanted_trained):
             return "cutting its channels changes the shape of the output"
         heard = [pair for pair in zip(wanted, got, strict=False) if pair[0].shape == pair[1].shape]
-        difference = _disagreement([*zip(wanted_outputs, outputs, strict=True), *heard])
+        difference = disagreement([*zip(wanted_outputs, outputs, strict=True), *heard])
         if not difference <= self._tolerance:  # not a number is no agreement
             return (
                 f"cutting its channels changes the output by {difference:.1e} "
@@ -228,8 +229,8 @@ class _Bench:
             len(kept[name]) * group.step if name in kept else group.width
             for name, group in groups.items()
         ]
-        predicted = _without_copies(self._operations.at(widths))
-        executed = _without_copies(operations)
+        predicted = without_copies(self._operations.at(widths))
+        executed = without_copies(operations)
         for place, (expected, truth) in enumerate(zip(predicted, executed, strict=True)):
             if place not in self._by_values and expected.sizes != truth.sizes:
                 where = truth.module or "the network"
@@ -261,7 +262,7 @@ def _shapes(tensors: Iterable[Tensor]) -> list[torch.Size]:
     return [tensor.shape for tensor in tensors]
 
 
-def _disagreement(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+def disagreement(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
     """Return the largest difference, relative to the largest value of its tensor."""
     return float(np.max([0.0, *(_difference(a, b) for a, b in pairs if a.numel())]))
 
@@ -273,10 +274,10 @@ def _difference(one: Tensor, other: Tensor) -> float:
 
 
 def _random_double(tensor: Tensor) -> Tensor:
-    return _random(tensor.double() if tensor.is_floating_point() else tensor)
+    return random_like(tensor.double() if tensor.is_floating_point() else tensor)
 
 
-def _random(tensor: Tensor) -> Tensor:
+def random_like(tensor: Tensor) -> Tensor:
     """Return random numbers; indices stay, since random ones could be out of range."""
     random = torch.Generator().manual_seed(0)
     if tensor.dtype == torch.uint8:

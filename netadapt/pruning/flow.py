@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from netadapt.pruning.attention_rules import AttentionRules
+from netadapt.pruning.calls import Call, noted_calls
 from netadapt.pruning.examples import Example, output_tensors, run, tensors_in
 from netadapt.pruning.folding import CONVOLUTIONS
 from netadapt.pruning.labels import LabelBook, fixed, varying
@@ -64,6 +65,7 @@ class Flow:
         bypassed: layers whose weight is read without calling them.
         trains_otherwise: whether ``forward`` runs other operations in training mode.
         output: shapes of the output.
+        calls: modules that give back the shape that they are given, by name.
     """
 
     operations: tuple[Operation, ...]
@@ -76,6 +78,7 @@ class Flow:
     bypassed: frozenset[str]
     trains_otherwise: bool
     output: tuple[tuple[int, ...], ...]
+    calls: Mapping[str, Call]
 
 
 def follow_channels(model: nn.Module, example_input: Example, approximate: bool = False) -> Flow:
@@ -98,7 +101,8 @@ def follow_channels(model: nn.Module, example_input: Example, approximate: bool 
         Follower(running, modules, approximate) as follower,
     ):
         follower.watch_input(example_input)
-        output = run(model, example_input)
+        with noted_calls(model, follower) as calls:
+            output = run(model, example_input)
         count, deployed = len(follower.operations), frozenset(follower.writes)
         follower.note_unused(output)
         follower.keep_outputs(output)
@@ -123,6 +127,7 @@ def follow_channels(model: nn.Module, example_input: Example, approximate: bool 
         follower.bypassed(),
         trained is not None and trained != told,
         tuple(tuple(tensor.shape) for tensor in output_tensors(output)),
+        calls,
     )
 
 

@@ -33,3 +33,11 @@ def _matches(pattern: str, group: ChannelGroup) -> bool:
     parts = [layer.split(".") for layer in group.producers]
     modules = {".".join(path[:end]) for path in parts for end in range(1, len(path) + 1)}
     return any(fnmatchcase(name, pattern) for name in (group.name, *modules))
+
+
+def matches_path(name: str, patterns: str | Sequence[str]) -> bool:
+    """Whether one of ``patterns`` matches the module ``name``, or one that it is in."""
+    wanted = [patterns] if isinstance(patterns, str) else patterns
+    path = name.split(".")
+    modules = [".".join(path[:end]) for end in range(1, len(path) + 1)]
+    return any(fnmatchcase(module, pattern) for module in modules for pattern in wanted)

@@ -228,6 +228,14 @@ class Recorder(OperationMode):  # type: ignore[no-untyped-call]
                 needed.update(self.operations[place].sources)
         return set(range(start, len(self.operations))) - needed
 
+    def depends_on_input(self, tensor: Tensor) -> bool:
+        """Whether ``tensor`` holds what was computed from a watched input."""
+        return self._depends_on_input(tensor)
+
+    def origin_of(self, tensor: Tensor) -> int:
+        """The place of the operation that made ``tensor``; -1 for an input."""
+        return self._origin_of(tensor)
+
     def _depends_on_input(self, tensor: Tensor) -> bool:
         if isinstance(tensor, nn.Parameter):
             return False

@@ -1,34 +1,92 @@
 """The sizes of all operations as linear functions of the widths."""
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netadapt.pruning.calls import Call
 from netadapt.pruning.flow import Flow
 from netadapt.pruning.groups import Coupling
 from netadapt.pruning.labels import varying
 from netadapt.pruning.operations import Operation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OperationMap:
     """Every size of every operation as a linear function of the widths.
 
     Attributes:
         operations: as executed at the full widths.
-        groups: the names of the groups, the order of the columns.
+        groups: the names of the groups and then of the blocks, the order of the columns.
         constant: ``(D,)`` with D the sizes of all operations in a row.
         coefficient: ``(D, G)``; ``sizes = constant + coefficient @ widths``.
+        blocks: where those that may be dropped are called; their widths are 1 or 0.
     """
 
     operations: tuple[Operation, ...]
     groups: tuple[str, ...]
     constant: NDArray[np.float64]
     coefficient: NDArray[np.float64]
+    blocks: Mapping[str, Call] = field(default_factory=dict)
+    _without: dict[tuple[str, ...], "OperationMap"] = field(default_factory=dict, repr=False)
+
+    def with_blocks(self, blocks: Mapping[str, Call]) -> "OperationMap":
+        """The same with a column for each of ``blocks``, and for no others."""
+        channels = len(self.groups) - len(self.blocks)
+        columns = np.zeros((len(self.constant), len(blocks)))
+        return OperationMap(
+            self.operations,
+            (*self.groups[:channels], *blocks),
+            self.constant,
+            np.concatenate([self.coefficient[:, :channels], columns], axis=1),
+            blocks,
+        )
+
+    def parts(self, rows: NDArray[Any]) -> list[tuple["OperationMap", NDArray[np.intp]]]:
+        """Split ``(B, G)`` widths by the blocks that are dropped.
+
+        Returns:
+            maps of what is left, none of which knows blocks to drop, each with its rows' numbers.
+        """
+        if not self.blocks:
+            return [(self, np.arange(len(rows)))]
+        columns = [self.groups.index(name) for name in self.blocks]
+        patterns, place = np.unique(np.asarray(rows)[:, columns] > 0, axis=0, return_inverse=True)
+        found = []
+        for number, stays in enumerate(patterns):
+            names = tuple(n for n, left in zip(self.blocks, stays, strict=True) if not left)
+            found.append((self.without(names), np.flatnonzero(place.ravel() == number)))
+        return found
+
+    def without(self, dropped: tuple[str, ...]) -> "OperationMap":
+        """The same for the network without the blocks ``dropped``; the columns stay."""
+        if dropped not in self._without:
+            calls = [self.blocks[name] for name in dropped]
+            gone = {place for call in calls for place in range(call.first, call.last)}
+            handed_on = {call.result: call.source for call in calls}
+            lengths = [len(operation.sizes) for operation in self.operations]
+            places = [place for place in range(len(lengths)) if place not in gone]
+            renumbered = {place: number for number, place in enumerate(places)} | {-1: -1}
+
+            def source(place: int) -> int:
+                return source(handed_on[place]) if place in gone else renumbered[place]
+
+            operations = [
+                replace(
+                    self.operations[place],
+                    sources=tuple(map(source, self.operations[place].sources)),
+                )
+                for place in places
+            ]
+            rows = np.repeat([place not in gone for place in range(len(lengths))], lengths)
+            self._without[dropped] = OperationMap(
+                tuple(operations), self.groups, self.constant[rows], self.coefficient[rows]
+            )
+        return self._without[dropped]
 
     def sizes(self, widths: NDArray[Any]) -> NDArray[np.int64]:
         """Map ``(B, G)`` widths to the ``(B, D)`` sizes of all operations."""
@@ -42,6 +100,8 @@ class OperationMap:
 
     def at(self, widths: Sequence[int] | NDArray[Any]) -> tuple[Operation, ...]:
         """The operations of the network at ``(G,)`` widths."""
+        if self.blocks:
+            return self.parts(np.asarray(widths)[None])[0][0].at(widths)
         row = self.sizes(np.asarray(widths)[None])[0].tolist()
         resized = []
         for operation, start in zip(self.operations, self.offsets(), strict=True):

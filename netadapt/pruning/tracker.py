@@ -95,6 +95,10 @@ class Tracker(Recorder):  # type: ignore[no-untyped-call]
         """Whether the running norm, over all channels, may lose some of them."""
         return self._approximate and is_stream_norm(self._running)
 
+    def labels_of(self, tensor: Tensor) -> Tensor:
+        """The labels of ``tensor``, with size 1 where they do not vary."""
+        return self._of(tensor)
+
     def _of(self, tensor: Tensor) -> Tensor:
         """The labels of ``tensor``, of size 1 where they do not vary."""
         flat = self._flat.get(storage_of(tensor)) if self._flat else None

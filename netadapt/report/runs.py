@@ -185,7 +185,8 @@ def read_run(path: Path) -> RunView:
     if lacking:
         raise UserError(f"{path / 'pareto.csv'} lacks the column {lacking[0]} of candidates.csv")
     for group in groups:
-        if (candidates[group] < 1).any():
+        most = candidates[group].max()
+        if (candidates[group] < (1 if most > 1 else 0)).any():  # a block has 1 or 0
             raise UserError(f"{path / 'candidates.csv'}: {group} has less than one channel")
     front = front.sort_values("latency_ms", kind="stable", ignore_index=True)
     return RunView(path, settings, candidates, front, groups)

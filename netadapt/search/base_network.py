@@ -76,4 +76,10 @@ class BaseNetwork:
     def prunable(self) -> PrunableModel:
         """The network, traced."""
         settings = self.settings
-        return trace(self.model, self.example_input, settings.lock, settings.allow_approximate)
+        return trace(
+            self.model,
+            self.example_input,
+            settings.lock,
+            settings.allow_approximate,
+            settings.blocks,
+        )

@@ -14,7 +14,7 @@ from netadapt.pruning.operations import MULTIPLYING, multiply_accumulates
 from netadapt.search.goal import Kind, Limits
 
 FLOAT_BYTES = 4
-Rows = NDArray[Any]  # (B, G) widths, columns in the order of ``prunable.groups``
+Rows = NDArray[Any]  # (B, G) widths, columns in the order of ``prunable.widths``
 Values = NDArray[np.float64]
 
 
@@ -26,6 +26,7 @@ class Costs:
         self.predictor = predictor
         self._scale = 1.0
         self._energy_scale = 1.0
+        self._counts: dict[OperationMap, Counts] = {}
 
     def anchor(self, widths: Widths, measured_ms: float, measured_mj: float | None = None) -> None:
         """From now on predict relative to this network: its latency and, if known, its energy."""
@@ -53,13 +54,14 @@ class Costs:
             return self._scale * self.predictor.batch_or_nan(rows)
         if kind == "mj":
             return self._energy_scale * self.predictor.energy_or_nan(rows)
-        if kind == "macs":
-            return self._macs(rows)
-        if kind == "params":
-            return self._parameters.count(rows)
-        weights = FLOAT_BYTES * self._parameters.count(rows)
-        memory: Values = (self._peak_bytes(rows) + weights) / 1e6
-        return memory
+        rows = np.asarray(rows)
+        found = np.zeros(len(rows))
+        for operations, places in self.prunable.operations.parts(rows):
+            if operations not in self._counts:
+                self._counts[operations] = Counts(self.prunable, operations, rows[places[0]])
+            counts = self._counts[operations]
+            found[places] = counts.of(kind, rows[places])
+        return found
 
     def meet(self, rows: Rows, limits: Limits) -> NDArray[np.bool_]:
         """Return ``(B,)``: which widths are within all ``limits``; NaN never is."""
@@ -74,9 +76,30 @@ class Costs:
         largest: Values = np.max(shares, axis=0)
         return largest
 
-    @cached_property
-    def _parameters(self) -> "ParameterMap":
-        return ParameterMap(self.prunable)
+
+class Counts:
+    """What is counted of the networks that lack the same blocks, for ``(B, G)`` widths each.
+
+    Args:
+        prunable: the network.
+        operations: those of what the blocks leave of it.
+        row: any ``(G,)`` widths of a network without them.
+    """
+
+    def __init__(self, prunable: PrunableModel, operations: OperationMap, row: Rows) -> None:
+        self._prunable = prunable
+        self._operations = operations
+        self._row = row
+
+    def of(self, kind: Kind, rows: Rows) -> Values:
+        """Return ``(B,)`` multiply-accumulates, parameters, or memory in 10^6 bytes."""
+        if kind == "macs":
+            return self._macs(rows)
+        parameters = self._parameters.count(rows)
+        if kind == "params":
+            return parameters
+        memory: Values = (self._peak_bytes(rows) + FLOAT_BYTES * parameters) / 1e6
+        return memory
 
     def _macs(self, rows: Rows) -> Values:
         total = np.zeros(len(rows))
@@ -88,13 +111,22 @@ class Costs:
         return total
 
     @cached_property
+    def _parameters(self) -> "ParameterMap":
+        dropped = [
+            name
+            for name, width in zip(self._prunable.widths, self._row.tolist(), strict=True)
+            if not width
+        ]
+        return ParameterMap(self._prunable, dropped)
+
+    @cached_property
     def _multiplying(self) -> OperationMap:
-        return self.prunable.operations.only(MULTIPLYING)
+        return self._operations.only(MULTIPLYING)
 
     def _peak_bytes(self, rows: Rows) -> Values:
-        operations = self.prunable.operations
+        operations = self._operations
         sizes = operations.sizes(rows).astype(np.float64)
-        read = float(sum(tensor.numel() for tensor in tensors_in(self.prunable.example)))
+        read = float(sum(tensor.numel() for tensor in tensors_in(self._prunable.example)))
         tensors = [np.full(len(rows), read)]  # then the output of each operation
         for operation, start in zip(operations.operations, operations.offsets(), strict=True):
             end = start + len(operation.sizes) - 1
@@ -106,7 +138,7 @@ class Costs:
     @cached_property
     def _live(self) -> NDArray[np.float64]:
         """``(operations, 1 + operations)``: which tensors live while an operation runs."""
-        operations = self.prunable.operations.operations
+        operations = self._operations.operations
         last = np.full(len(operations) + 1, len(operations))  # what nobody reads stays
         for place, operation in enumerate(operations):
             for source in operation.sources:
@@ -117,19 +149,21 @@ class Costs:
 
 
 class ParameterMap:
-    """The number of parameters as a function of the widths.
+    """The number of parameters as a function of the widths, without the blocks ``dropped``.
 
     Every side of every parameter is linear in the widths; narrowing each group by a step tells by
     how much.
     """
 
-    def __init__(self, prunable: PrunableModel) -> None:
-        full = prunable.parameter_shapes({})
+    def __init__(self, prunable: PrunableModel, dropped: Sequence[str] = ()) -> None:
+        without = dict.fromkeys(dropped, 0)
+        full = prunable.parameter_shapes(without)
         base = np.array(_flat(full), dtype=np.float64)
         columns = []
         for name, group in prunable.groups.items():
-            narrower = prunable.parameter_shapes({name: group.width - group.step})
+            narrower = prunable.parameter_shapes({**without, name: group.width - group.step})
             columns.append((base - np.array(_flat(narrower))) / group.step)
+        columns += [np.zeros(len(base))] * len(prunable.blocks)
         self._coefficient = np.stack(columns, axis=1)
         self._constant = base - self._coefficient @ prunable.vector({})
         self._lengths = [len(shape) for shape in full]

@@ -1,7 +1,7 @@
 """What the loss would rise by if a channel were gone, from gradients alone."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,8 @@ def fisher_scores(
     The mask of a channel (of a step, where a group's channels go several at once) multiplies it
     wherever a layer reads it, so that a mask of 0 is the network without the channel; the square
     over examples stands for the second derivative. Gradients are those of the network in eval
-    mode.
+    mode. ``{block: (1,)}``: the same sum over the channels that a block writes, whose mask at 0
+    puts what goes on without the block in their place; empty for one that is dropped.
 
     Source: Theis et al., Faster Gaze Prediction with Dense Networks and Fisher Pruning, 2018;
     over coupled layers: Liu et al., Group Fisher Pruning, ICML 2021.
@@ -44,15 +45,26 @@ def fisher_scores(
     model = copy.deepcopy(prunable.model).eval().requires_grad_(False).to(device)
     reads = _reads(prunable)
     steps = {name: group.width // group.step for name, group in prunable.groups.items()}
+    there = [name for name in prunable.blocks if prunable.widths[name]]
     total = {name: np.zeros(count) for name, count in steps.items()}
+    total |= {name: np.zeros(1 if name in there else 0) for name in prunable.blocks}
     for draw in range(batches):
         inputs, targets = batch_on(device, task, draw, batch_size, seed)
         masks = {
             name: torch.ones(batch_of(inputs), count, device=device, requires_grad=True)
             for name, count in steps.items()
         }
-        with torch.enable_grad(), _masked_reads(model, reads, masks):
+        gates: dict[str, Tensor] = {}
+        with (
+            torch.enable_grad(),
+            _masked_reads(model, reads, masks),
+            gated_blocks(prunable, model, there, gates),
+        ):
             torch.autograd.backward(task.loss(model, inputs, targets))
+        for name, gate in gates.items():
+            if gate.grad is not None:
+                each = batch_of(inputs) * gate.grad.cpu().double().numpy()
+                total[name] += (each**2).mean(axis=0).sum() / (2 * batches)
         for name, mask in masks.items():
             if mask.grad is not None:
                 each = (
@@ -109,3 +121,52 @@ def _masked_reads(model: nn.Module, reads: Reads, masks: dict[str, Tensor]) -> I
     finally:
         for handle in hooks:
             handle.remove()
+
+
+@contextmanager
+def gated_blocks(
+    prunable: PrunableModel, model: nn.Module, names: Sequence[str], gates: dict[str, Tensor]
+) -> Iterator[None]:
+    """Let gates of 1 weigh what blocks write against what goes on without them.
+
+    Args:
+        prunable: the network.
+        model: a copy of it that is run.
+        names: of the blocks.
+        gates: filled with ``(N, channels)`` for each block that runs.
+    """
+
+    def hook(name: str, given: Tensor, written: Tensor) -> Tensor:
+        block, channels = prunable.blocks[name], without[name]
+        if channels is None:
+            instead = given
+        else:
+            read, places = (torch.from_numpy(one).to(given.device) for one in channels)
+            stays = given.index_select(block.dim, read)
+            instead = torch.zeros_like(written).index_copy(block.dim, places, stays)
+        shape = [1] * written.dim()
+        shape[0], shape[block.dim] = len(written), written.shape[block.dim]
+        gates[name] = torch.ones(shape[0], shape[block.dim], device=given.device)
+        gates[name].requires_grad_()
+        return instead + gates[name].view(shape) * (written - instead)
+
+    without = {name: _handed_on(prunable, name) for name in names}
+    hooks = [
+        model.get_submodule(name).register_forward_hook(
+            lambda _, given, written, name=name: hook(name, given[0], written)
+        )
+        for name in names
+    ]
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def _handed_on(
+    prunable: PrunableModel, block: str
+) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Return which channels would go on without ``block``, and in the place of which others."""
+    tied = prunable.tied({block: 0})
+    return prunable.handed_on(block, prunable.kept_channels(tied, "share"))

@@ -54,8 +54,7 @@ class Problem:
     def space(self) -> Space:
         """The widths that the search may choose from, and their costs."""
         prunable, settings = self.base.prunable, self.settings
-        steps = {name: group.step for name, group in prunable.groups.items()}
-        grid = WidthGrid(prunable.widths, settings.channel_multiple, settings.lowest_share, steps)
+        grid = WidthGrid.of(prunable, settings.channel_multiple, settings.lowest_share)
         return Space(grid, Costs(prunable, LatencyPredictor(prunable, self.table)))
 
     @cached_property
@@ -80,6 +79,11 @@ class Problem:
         self.base.task.check(self.base.model)
         if not self.base.prunable.groups:
             raise UserError("no layer of the network can be pruned; netadapt info says why")
+        if self.settings.blocks and not self.base.prunable.blocks:
+            raise UserError(
+                "--blocks: the network has no block that could be dropped: none answers with as "
+                "many channels and pixels as it reads; leave --blocks out"
+            )
         known = self.base.task.metrics
         unknown = [name for name in self.reported if name not in known]
         if unknown:
@@ -103,12 +107,19 @@ class Problem:
         narrowest = self.space.grid.narrowest()
         costs.predict_ms({})
         try:
-            costs.predict_ms(narrowest)
+            costs.predict_ms(self.space.grid.narrowest(with_blocks=True))
         except UserError as error:
             reason = str(error).partition("; run:")[0]
             raise UserError(
                 f"{limits} allow widths that were not measured: {reason}; {self._ways_out()}"
             ) from error
+        for block in self.space.grid.ties:
+            try:
+                costs.predict_ms({block: 0})
+            except UserError as error:
+                raise UserError(
+                    f"--blocks: without block {block} there is {error}; or keep it: --lock {block}"
+                ) from error
         if settings.min_accuracy is not None:
             return
         for kind, budget in self.goal().limits.items():
@@ -141,5 +152,5 @@ class Problem:
 
     def _is_measured(self, multiple: int, lowest_share: float) -> bool:
         grid = replace(self.space.grid, multiple=multiple, lowest_share=lowest_share)
-        row = self.base.prunable.vector(grid.narrowest())[None]
+        row = self.base.prunable.vector(grid.narrowest(with_blocks=True))[None]
         return bool(np.isfinite(self.space.costs.batch("ms", row)).all())

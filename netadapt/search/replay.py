@@ -204,7 +204,7 @@ def _of_widths(name: str, widths: Mapping[str, int], full: Mapping[str, int]) ->
             yield f"{name} lacks the group {group}"
         elif group not in full:
             yield f"{name} has the group {group}, which the base network does not have"
-        elif not 1 <= widths[group] <= full[group]:
+        elif not (full[group] > 1) <= widths[group] <= full[group]:  # a block may be dropped
             yield f"{name} has {widths[group]} channels in {group}, of {full[group]}"
 
 

@@ -17,6 +17,7 @@ from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
 from netadapt.options import (
     APPROXIMATE,
+    BLOCKS,
     BUDGET,
     DATA,
     FINE_TUNING,
@@ -296,6 +297,9 @@ class SearchSettings(BaseModel):
     ] = None
     lock: Annotated[tuple[Text, ...], Option(LOCK, STRATEGY, unit="PATTERN")] = ()
     allow_approximate: Annotated[bool, Option(APPROXIMATE, STRATEGY)] = False
+    blocks: Annotated[bool, Option(f"{BLOCKS} (strategies netadapt, netadapt-fast).", STRATEGY)] = (
+        False
+    )
     channel_multiple: Annotated[
         Positive, Option("Widths are multiples of this.", STRATEGY, unit="channels")
     ] = 8

@@ -43,8 +43,15 @@ class Space:
                 raise UserError(f"{who} proposed widths that {state} group {group}")
         found = {group: int(widths[group]) for group in full}
         for group, width in found.items():
-            if not 1 <= width <= full[group]:
+            least = 0 if group in self.grid.ties else 1
+            if not least <= width <= full[group]:
                 raise UserError(
                     f"{who} proposed {width} channels for group {group}; it has {full[group]}"
+                )
+        for block, tie in self.grid.ties.items():
+            if tie and not found[block] and found[tie[0]] != found[tie[1]]:
+                raise UserError(
+                    f"{who} proposed to drop block {block}, but other widths for {tie[0]} and "
+                    f"{tie[1]}, which are one group without it; see Space.grid.tied"
                 )
         return found

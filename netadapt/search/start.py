@@ -57,7 +57,7 @@ def start_search(
     Raises:
         UserError: what the user can fix, before anything is written where that can be known.
     """
-    load_strategy(settings.strategy)
+    _require_strategy(settings)
     if network is not None:
         settings = settings.model_copy(update={"model": str(out / BASE)})
     problem = Problem(settings, network or settings.model)
@@ -67,6 +67,15 @@ def start_search(
     with RunFolder.created(out, settings, base.task, sources) as folder, folder.locked():
         save_checkpoint(base.model, folder.path / BASE, input_size=base.input_size)
         return _searched(problem, folder, progress or SearchProgress(), shared)
+
+
+def _require_strategy(settings: SearchSettings) -> None:
+    """Raise a ``UserError`` unless the strategy is there and does what is asked of it."""
+    strategy = load_strategy(settings.strategy)
+    if settings.blocks and not strategy.drops_blocks:
+        raise UserError(
+            f"--blocks: strategy {settings.strategy} drops no blocks; use netadapt or netadapt-fast"
+        )
 
 
 def resume_search(

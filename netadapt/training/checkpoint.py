@@ -32,7 +32,7 @@ OPTIMIZER = "optimizer/"
 MAX_METADATA = 2**20  # characters
 DEFAULT_INPUT_SIZE = (224, 224)
 
-Channels = Annotated[int, Field(ge=1, le=65536)]
+Channels = Annotated[int, Field(ge=0, le=65536)]  # 0: a block that is dropped
 Side = Annotated[int, Field(ge=1, le=4096)]
 InputOption = Annotated[str, Field(max_length=1000, pattern=f"^(?:{INPUT.pattern})$")]
 Info = Mapping[str, str | float | int]
@@ -161,7 +161,10 @@ def load_pruned(path: Path | str, base: PrunableModel) -> nn.Module:
     metadata = _read_metadata(path)
     _check_whole(path, metadata)
     try:
-        model = base.pruned(metadata.widths or {})
+        known, widths = base.widths, metadata.widths or {}
+        # what an earlier pruning named and this base does not prune follows from what it does
+        own = getattr(base.model.spec, "widths", None) or {}
+        model = base.pruned({n: w for n, w in widths.items() if n in known or n not in own})
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
     return _with_weights(model, path, metadata)

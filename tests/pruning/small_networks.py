@@ -220,18 +220,22 @@ def built(network: Network, seed: int = 0) -> nn.Module:
     """The network in eval mode, its batch norms away from the identity."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        model = network.build()
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                assert module.running_mean is not None
-                nn.init.uniform_(module.running_mean, -0.5, 0.5)
-                assert module.running_var is not None
-                nn.init.uniform_(module.running_var, 0.5, 1.5)
-                if module.affine:
-                    nn.init.uniform_(module.weight, 0.5, 1.5)
-                    nn.init.uniform_(module.bias, -0.5, 0.5)
-            elif isinstance(module, nn.PReLU):
-                nn.init.uniform_(module.weight, 0.1, 0.5)
+        return random_norms(network.build())
+
+
+def random_norms(model: nn.Module) -> nn.Module:
+    """Move batch norms away from the identity; the network is then in eval mode."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            assert module.running_var is not None
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            if module.affine:
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.uniform_(module.bias, -0.5, 0.5)
+        elif isinstance(module, nn.PReLU):
+            nn.init.uniform_(module.weight, 0.1, 0.5)
     return model.eval()
 
 

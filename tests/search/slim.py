@@ -39,3 +39,31 @@ class Reader(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         scores: Tensor = self.head(self.third(self.second(self.first(image))).mean((2, 3)))
         return scores
+
+
+class Deep(nn.Module):
+    """As ``Slim``, with a residual block and two plain ones that can be dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.wide = layer(3, 24, 2), Added(24)
+        self.plain, self.other, self.last = layer(24, 24), layer(24, 24), layer(24, 16)
+        self.head = nn.Conv2d(16, 1, 1)
+        assert self.head.bias is not None
+        nn.init.constant_(self.head.bias, 3.0)  # metres
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.last(self.other(self.plain(self.wide(self.first(image)))))
+        depth: Tensor = torch.relu(F.interpolate(self.head(x), scale_factor=2, mode="nearest"))
+        return depth
+
+
+class Added(nn.Module):
+    """Two layers whose answer is added to what they read."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner, self.outer = layer(channels, 32), nn.Conv2d(32, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.outer(self.inner(x))

@@ -22,6 +22,7 @@ from netadapt.profiling.runtimes.base import Loader
 from netadapt.profiling.runtimes.loaders import loader_for
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.blocks import same_blocks
 from netadapt.pruning.examples import Example
 
 RUNS_A_VISIT = 5
@@ -51,12 +52,17 @@ class LocalDevice(Device):
     ) -> Timing:
         """Time any networks whole, in interleaved rounds."""
         shared = loader_for(traced.model, example_input, target, traced) if traced else None
+
+        def loader_of(model: nn.Module) -> Loader:
+            if shared and traced and same_blocks(model, traced.model):
+                return shared
+            return loader_for(model, example_input, target)
+
         sessions: list[Session] = []
         with pinned(target.cores()):
             try:
                 for model in models:
-                    loader = shared or loader_for(model, example_input, target)
-                    sessions.append(loader.session(model))
+                    sessions.append(loader_of(model).session(model))
                 return interleaved(
                     sessions,
                     max(1, runs // RUNS_A_VISIT),

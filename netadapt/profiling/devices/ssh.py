@@ -42,6 +42,7 @@ from netadapt.profiling.runtimes.base import Runtime
 from netadapt.profiling.shared_weights import Graphs, input_file, named
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
+from netadapt.pruning.blocks import same_blocks
 from netadapt.pruning.examples import Example, arrays
 
 FOLDER = ".cache/netadapt"  # in the home of the user over there
@@ -130,7 +131,9 @@ class SshDevice(Device):
             if isinstance(model, DeployedNetwork):
                 model.require_input(example_input)
                 return model.path.read_bytes()
-            graph = (shared or template_of(model)).filled(model)
+            alike = traced is not None and same_blocks(model, traced.model)
+            template = shared if shared and alike else template_of(model)
+            graph = template.filled(model)
             data: bytes = graph.SerializeToString(deterministic=True)
             return data
 

@@ -31,6 +31,7 @@ class Strategy(ABC):
             new statistics for its batch norms (``recalibrate``).
         distils: whether candidates learn from the base network too, in both fine-tunes.
         stride: factor on the reduction of each iteration.
+        drops_blocks: whether it knows the blocks in ``space.grid.ties`` (``--blocks``).
         from_base: whether candidates are always cut from the base. Iterations then are
             ``--generations`` whose limits are the budgets themselves.
         settings: what the search was asked for.
@@ -43,6 +44,7 @@ class Strategy(ABC):
     adaptation: ClassVar[Adaptation] = "fine-tune"
     distils: ClassVar[bool] = False
     stride: ClassVar[float] = 1.0
+    drops_blocks: ClassVar[bool] = False
     from_base: ClassVar[bool] = False
 
     def __init__(self, settings: SearchSettings, space: Space, networks: Networks) -> None:

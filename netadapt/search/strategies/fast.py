@@ -23,6 +23,7 @@ class FastStrategy(Strategy):
     group_value: ClassVar[Criterion | None] = "fisher"
     distils: ClassVar[bool] = True
     stride: ClassVar[float] = 2.0
+    drops_blocks: ClassVar[bool] = True
 
     def propose(self, state: SearchState, limits: Limits) -> Mapping[str, Widths]:
         """Solve the knapsack of the current network's saliencies."""

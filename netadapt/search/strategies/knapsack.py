@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from netadapt.pruning import Widths
+from netadapt.pruning.blocks import Ties, tied_rows
 from netadapt.search.costs import Costs
 from netadapt.search.goal import Limits
 from netadapt.search.proposals import WidthGrid
@@ -53,11 +54,13 @@ class Choice:
         groups: the groups' names.
         widths: for each group, its possible widths, widest (the present one) first.
         kept: for each group, the summed importance of the channels that stay at each width.
+        ties: of the blocks among ``groups`` (see ``WidthGrid``).
     """
 
     groups: tuple[str, ...]
     widths: tuple[NDArray[np.int64], ...]
     kept: tuple[Vector, ...]
+    ties: Ties = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -67,11 +70,11 @@ class Choice:
         options, kept = [], []
         for group in grid.full:
             possible = np.array(grid.options(group, widths[group]))
-            total = np.cumsum(np.sort(scores[group])[::-1])
-            step = widths[group] // len(total)  # channels that go at once share a score
+            total = np.cumsum([0.0, *np.sort(scores[group])[::-1]])
+            step = max(1, widths[group] // max(1, len(scores[group])))  # what goes at once
             options.append(possible)
-            kept.append(total[possible // step - 1])
-        return cls(tuple(grid.full), tuple(options), tuple(kept))
+            kept.append(total[possible // step])
+        return cls(tuple(grid.full), tuple(options), tuple(kept), grid.ties)
 
     @property
     def widest(self) -> NDArray[np.int64]:
@@ -80,18 +83,37 @@ class Choice:
 
     def value(self, network: NDArray[np.int64]) -> float:
         """Return the importance that ``(G,)`` widths keep."""
-        return sum(
-            float(kept[options == width][0])
-            for options, kept, width in zip(self.widths, self.kept, network, strict=True)
-        )
+        return float(self.values(network[None])[0])
 
-    def lost(self, network: NDArray[np.int64]) -> Vector:
-        """Return ``(N,)``: what each of ``single_changes`` keeps less than ``network``."""
-        present = [
-            kept[options == width]
-            for options, kept, width in zip(self.widths, self.kept, network, strict=True)
-        ]
-        return np.concatenate([now - kept for now, kept in zip(present, self.kept, strict=True)])
+    def values(self, rows: NDArray[np.int64]) -> Vector:
+        """Return ``(B,)``: the importance that ``(B, G)`` widths keep."""
+        total = np.zeros(len(rows))
+        for column, options, kept in zip(rows.T, self.widths, self.kept, strict=True):
+            total += kept[::-1][np.searchsorted(options[::-1], column)]
+        return total
+
+    def tied(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Narrow ``(B, G)`` widths until those that dropped blocks tie are the same."""
+        return tied_rows(rows, self.groups, self.ties)
+
+    @property
+    def different(self) -> Vector:
+        """``(C, N)``: for all N options, C sums that must not be above 0.
+
+        Each says that the group on one side of a dropped block is not wider than that on the other.
+        """
+        starts = np.cumsum([0, *map(len, self.widths)])
+        column = {name: place for place, name in enumerate(self.groups)}
+        sums = []
+        for block, tie in self.ties.items():
+            for one, other in (tie, tie[::-1]) if tie else ():
+                row = np.zeros(starts[-1])
+                places = [column[name] for name in (block, one, other)]
+                there, wider, narrower = (slice(starts[p], starts[p + 1]) for p in places)
+                row[wider], row[narrower] = self.widths[places[1]], -self.widths[places[2]]
+                row[there] = -self.widths[places[0]] * self.widths[places[1]].max()
+                sums.append(row / max(1, self.widths[places[1]].max()))
+        return np.array(sums).reshape(len(sums), starts[-1])
 
     def network(self, row: NDArray[np.int64]) -> dict[str, int]:
         """Return ``(G,)`` widths by group."""
@@ -146,19 +168,22 @@ def _solve_around(
         present = float(costs.batch(kind, around[None])[0])
         added.append((costs.batch(kind, rows) - present) / limit)
         room.append(1.0 - present / limit)
-    picks = knapsack(choice.kept, np.stack(added), np.array(room))
+    picks = knapsack(choice.kept, np.stack(added), np.array(room), choice.different)
     if picks is None:
         return None
     return np.array([options[pick] for options, pick in zip(choice.widths, picks, strict=True)])
 
 
-def knapsack(kept: Sequence[Vector], added: Vector, room: Vector) -> list[int] | None:
+def knapsack(
+    kept: Sequence[Vector], added: Vector, room: Vector, different: Vector | None = None
+) -> list[int] | None:
     """Choose one option a group: the most kept in sum, with no sum of costs above its room.
 
     Args:
         kept: for each group, what each of its options keeps.
         added: ``(K, N)`` costs of all N options, group by group; one with a NaN is not chosen.
         room: ``(K,)`` limits on the sums.
+        different: ``(C, N)``: what else must not be above 0 in sum.
 
     Returns:
         The index of each group's option, or ``None`` if there is no choice within the room. Of
@@ -169,6 +194,7 @@ def knapsack(kept: Sequence[Vector], added: Vector, room: Vector) -> list[int] |
     lost = np.concatenate([values.max() - values for values in kept])
     place = np.concatenate([np.arange(len(values)) / len(values) for values in kept])
     known = ~np.isnan(added).any(axis=0)
+    least = np.zeros((0, len(lost))) if different is None else different
     one_each = (group == np.arange(len(kept))[:, None]).astype(np.float64)
     with _quiet_stdout():
         result = milp(
@@ -178,6 +204,7 @@ def knapsack(kept: Sequence[Vector], added: Vector, room: Vector) -> list[int] |
             constraints=[
                 LinearConstraint(one_each, 1, 1),
                 LinearConstraint(np.nan_to_num(added), -np.inf, room),
+                *([LinearConstraint(least, -np.inf, 1e-9)] if len(least) else []),
             ],
             options={"mip_rel_gap": 0.0, "node_limit": NODES},
         )
@@ -209,10 +236,10 @@ def _narrowed_on(
     network = network.copy()
     while not costs.meet(network[None], limits)[0]:
         load = float(costs.load(network[None], limits)[0])
-        rows = choice.single_changes(network)
-        narrower = (rows < network).any(axis=1)
+        rows = choice.tied(choice.single_changes(network))
+        narrower = (rows <= network).all(axis=1) & (rows < network).any(axis=1)
         saved = load - costs.load(rows, limits)
-        lost = choice.lost(network)
+        lost = choice.value(network) - choice.values(rows)
         price = np.where(narrower & (saved > 0), lost / np.where(saved > 0, saved, 1), np.inf)
         if np.isinf(price).all():
             return None

@@ -1,6 +1,7 @@
 """NetAdapt as published."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from netadapt.pruning import Widths
 from netadapt.search.candidate import Candidate
@@ -13,8 +14,12 @@ from netadapt.search.strategies.base import Strategy
 class NetAdaptStrategy(Strategy):
     """One candidate per group; the best on the holdout, or the one that loses least per saving.
 
+    With ``--blocks`` there is one candidate for each block too, without it.
+
     Source: Yang et al., NetAdapt, ECCV 2018, algorithm 1.
     """
+
+    drops_blocks: ClassVar[bool] = True
 
     def propose(self, state: SearchState, limits: Limits) -> Mapping[str, Widths]:
         """Narrow each group by itself until the limits are met."""
