@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CLASSES, BINS = 3, 4
+CLASSES, BINS = 3, 8
 
 
 class Conv(nn.Module):

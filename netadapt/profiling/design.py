@@ -232,6 +232,8 @@ def _colours(sides: list[list[set[int]]], groups: int) -> list[int]:
             others = set().union(*unit) - side
             for group in side:
                 apart[group] |= others
+                for other in others:
+                    apart[other].add(group)
                 together[group] |= side - {group}
     colours: dict[int, int] = {}
     for group in sorted(range(groups), key=lambda g: -len(apart[g])):

@@ -305,6 +305,8 @@ _UNNAMED = Operation("", "", (), (), ())
 
 def _channel_dim(name: str, args: Any, given: Tensor, channels: int, output: Tensor) -> int:
     """Return the dimension of ``output`` with its channels; those of ``given`` are ``channels``."""
+    if name == "convolution":
+        return 1
     if name == "permute":
         return [dim % given.dim() for dim in args[1]].index(channels)
     if name in ("transpose", "t", "transpose_", "t_"):

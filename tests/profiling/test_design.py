@@ -204,3 +204,45 @@ def test_a_group_of_several_channels_at_once_keeps_its_step() -> None:
     multiples = {"a": 8, "b": 24}
     rows = searched_networks({"a": 64, "b": 96}, 40, multiples, np.random.default_rng(1))
     assert (rows % [8, 24] == 0).all()
+
+
+class Gated(nn.Module):
+    """Makes of a state and what is beside it a new state: the state is read and written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state, self.beside = nn.Conv2d(3, 24, 1), nn.Conv2d(3, 40, 1)
+        self.gates, self.head = nn.Conv2d(64, 24, 3, padding=1), nn.Conv2d(24, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = self.state(x)
+        return self.head(state * self.gates(torch.cat([state, self.beside(x)], 1)).sigmoid())
+
+
+def test_a_channel_that_is_read_and_written_is_covered_beside_others() -> None:
+    prunable = trace(Gated(), torch.rand(1, 3, 8, 8))
+    mapped = workload_map(prunable.operations, FUSIONS["onnxruntime"])
+    rows = design_networks(mapped, prunable.widths, 8)
+    measured = {one: 1.0 for row in rows for one in mapped.at(row)}
+    asked = random_networks(prunable.widths, 40, 8, np.random.default_rng(0), 1 / 8)
+    sums = Surfaces(measured).sums([mapped.at(row) for row in asked])
+    assert not np.isnan(sums).any()
+
+
+def test_a_convolution_behind_a_transposition_reads_its_second_side() -> None:
+    class Bins(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 32, 1)
+            self.mean = nn.Conv2d(8, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            bins = self.head(self.stem(x).relu()).view(len(x), 4, 8, -1).transpose(1, 2)
+            return self.mean(bins.softmax(1))
+
+    prunable = trace(Bins(), torch.rand(1, 3, 8, 8))
+    mapped = workload_map(prunable.operations, FUSIONS["onnxruntime"])
+    last = mapped.at(prunable.vector({}))[-1]
+    assert (last.inputs, last.out_channels) == (((1, 8, 4, 64),), 2)
+    sizes = prunable.operations.sizes(prunable.vector({})[None])[0]
+    assert tuple(sizes[list(mapped.columns[-1])]) == coordinates(last)
