@@ -455,6 +455,9 @@ def built(builder: Callable[[], nn.Module], channels: int = 3) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d | nn.GroupNorm) and module.affine:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.1, 0.1)
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and not bool(module.weight.any()):  # a head that says 0
+            nn.init.normal_(module.weight, std=0.02)
     for name, parameter in model.named_parameters():
         if name.endswith("gamma") or "layer_scale" in name:  # layer scales start near 0
             nn.init.uniform_(parameter, 0.5, 1.5)

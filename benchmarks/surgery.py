@@ -187,7 +187,9 @@ def workloads_equal(
     if len(known) != len(executed):
         return False
     noted = {id(one): sides_noted(other) for one, other in zip(executed, known, strict=True)}
-    operations = [replace(one, detail={**one.detail, **noted.get(id(one), {})}) for one in recorded]
+    operations = [
+        replace(one, detail={**without_sides(one), **noted.get(id(one), {})}) for one in recorded
+    ]
     traced = [workload(unit, operations) for unit in fuse(operations, fusion)]
     predicted = workload_map(prunable.operations, fusion).at(prunable.vector(widths))
     return counted(traced) == counted(predicted)
@@ -198,10 +200,17 @@ def counted(workloads: Iterable[Workload]) -> Counter[Workload]:
     return Counter(one for one in workloads if one.kind not in COPIES)
 
 
+SIDES = ("channels", "read", "along_input")
+
+
 def sides_noted(operation: Operation) -> dict[str, Any]:
     """Which sides of its tensors follow the widths; only a trace knows."""
-    names = ("channels", "read", "along_input")
-    return {name: operation.detail[name] for name in names if name in operation.detail}
+    return {name: operation.detail[name] for name in SIDES if name in operation.detail}
+
+
+def without_sides(operation: Operation) -> dict[str, Any]:
+    """The rest of what is noted of it."""
+    return {name: value for name, value in operation.detail.items() if name not in SIDES}
 
 
 def onnx_disagreement(pruned: nn.Module, image: Tensor) -> float:
