@@ -135,7 +135,7 @@ def test_residual_blocks_come_first_and_what_is_heard_elsewhere_is_none(
 
 
 @pytest.mark.parametrize("name", ["fastdepth", "mixed"])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_a_dropped_block_hands_on_what_it_is_given(
     name: str, request: pytest.FixtureRequest, data: st.DataObject
@@ -153,7 +153,7 @@ def test_a_dropped_block_hands_on_what_it_is_given(
 
 
 @pytest.mark.parametrize("name", ["fastdepth", "mixed"])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_dropping_and_cutting_answer_as_masking(
     name: str, request: pytest.FixtureRequest, data: st.DataObject
@@ -223,7 +223,7 @@ def test_what_cannot_be_dropped_is_said(fastdepth: PrunableModel, tmp_path: Path
         netadapt.pruning.reshaped(fastdepth.model, fastdepth.example_input, {"conv4": 0})
 
 
-def test_locked_blocks_stay(fastdepth: PrunableModel) -> None:
-    locked = trace(fastdepth.model, fastdepth.example_input, lock="conv8", blocks=True)
-    # of conv7 and conv9 only one side can be pruned
-    assert list(locked.blocks) == ["conv3", "conv5", "conv10", "conv11", "conv13"]
+def test_locked_blocks_stay(mixed: PrunableModel) -> None:
+    locked = trace(mixed.model, mixed.example_input, lock="plain", blocks=True)
+    # of listened.inner only one side can be pruned
+    assert list(locked.blocks) == ["stage.0", "stage.1"]

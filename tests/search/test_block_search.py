@@ -65,9 +65,7 @@ def runs(deep, tmp_path_factory):
 def test_a_network_without_a_block_is_predicted_as_one_that_never_had_it(predictor):
     prunable, table = predictor.prunable, predictor.table
     assert {name: block.tie for name, block in prunable.blocks.items()} == BLOCKS
-    for dropped in itertools.chain.from_iterable(
-        itertools.combinations(BLOCKS, count) for count in range(4)
-    ):
+    for dropped in (("wide",), ("plain", "other"), BLOCKS):
         widths = prunable.tied({"first.0": 16, **dict.fromkeys(dropped, 0)})
         alone = netadapt.trace(prunable.pruned(widths), prunable.example_input)
         assert predictor(widths) == pytest.approx(LatencyPredictor(alone, table)({}))
@@ -95,7 +93,7 @@ def test_every_block_is_a_proposal_and_what_is_tied_narrows_together(predictor):
     assert further["plain"] == without | {"plain": 0, "first.0": 16}
 
 
-@pytest.mark.parametrize("share", [0.9, 0.7, 0.5, 0.45])
+@pytest.mark.parametrize("share", [0.7, 0.45])
 def test_the_knapsack_drops_blocks_as_trying_all_would(predictor, share):
     prunable = predictor.prunable
     grid, costs = WidthGrid.of(prunable, 8, 0.125), Costs(prunable, predictor)
