@@ -16,11 +16,11 @@ from netadapt.pruning import PrunableModel, Widths
 from netadapt.pruning.examples import Example
 from netadapt.search.base_network import BaseNetwork
 
-SECONDS_EACH = 0.5  # of each network in one reading, which makes this many runs:
-FEWEST_RUNS, MOST_RUNS = 30, 500
-AGREEMENT = 0.01  # between the ratios of two readings
-FEW = 4  # networks; among more, some two readings always disagree by more
-MAX_READINGS = 6
+SECONDS_EACH = 0.25  # of each network in one reading, which makes this many runs:
+FEWEST_RUNS, MOST_RUNS = 30, 250
+AGREEMENT = 0.01  # between the two ratios in the middle
+FEW = 4  # networks; among more, those of some network always disagree by more
+FEWEST_READINGS, MOST_READINGS = 4, 8  # an even number of them
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,11 @@ class Clock:
     def time(self, networks: Sequence[Widths]) -> Times:
         """Time the base and ``networks``, given by their widths.
 
-        All are loaded and timed in interleaved rounds, twice. If the ratios of the two readings
-        disagree by more than 1 % (2 % among more than four), more readings are taken, until
-        for each network two of them agree, or six are there. The two that agree best count: a spell
-        in which one network runs slow then changes nothing.
+        All are loaded and timed in interleaved rounds, four times: where a network lies in memory
+        makes it up to 1 % faster or slower as long as it is loaded. The median of these readings
+        counts. While the two in the middle disagree by more than 1 % (2 % among more than four
+        networks) more readings are taken, up to eight: a spell in which one network runs slow then
+        changes nothing.
         """
         prunable = self._base.prunable
         models = [prunable.pruned({}), *(prunable.pruned(widths) for widths in networks)]
@@ -85,15 +86,16 @@ class Clock:
         readings: list[NDArray[np.float64]] = []
         energies: list[NDArray[np.float64]] = []
         agreement = AGREEMENT if len(networks) <= FEW else 2 * AGREEMENT
-        while len(readings) < 2 or (
-            len(readings) < MAX_READINGS and not _agree(np.stack(readings)[:, 1:], agreement)
+        while len(readings) < FEWEST_READINGS or (
+            len(readings) < MOST_READINGS and not _agree(np.stack(readings)[:, 1:], agreement)
         ):
-            rounds = timed_rounds(
-                models, prunable.example_input, self._target, prunable, self._runs
-            )
-            readings.append(_reading(rounds.ms))
-            if rounds.mj is not None:
-                energies.append(rounds.mj)
+            for _ in range(2):
+                rounds = timed_rounds(
+                    models, prunable.example_input, self._target, prunable, self._runs
+                )
+                readings.append(_reading(rounds.ms))
+                if rounds.mj is not None:
+                    energies.append(rounds.mj)
         self.seconds += time.monotonic() - start
         base_ms, *ratios = _agreed(np.stack(readings))
         ms = tuple(base_ms * ratio for ratio in ratios)
@@ -122,15 +124,12 @@ def _reading(rounds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _agree(ratios: NDArray[np.float64], agreement: float) -> bool:
-    """Whether for each network two of the ``(readings, networks)`` ratios agree."""
+    """Whether for each network the middle two of the ``(readings, networks)`` ratios agree."""
     ordered = np.sort(ratios, axis=0)
-    return bool(np.all(np.min(np.diff(ordered, axis=0) / ordered[:-1], axis=0) <= agreement))
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return bool(np.all(high / low - 1 <= agreement))
 
 
 def _agreed(readings: NDArray[np.float64]) -> list[float]:
-    """Return, for each column, the mean of the two readings that lie closest together."""
-    ordered = np.sort(readings, axis=0)
-    closest = np.argmin(np.diff(ordered, axis=0), axis=0)
-    columns = np.arange(readings.shape[1])
-    pairs = ordered[closest, columns], ordered[closest + 1, columns]
-    return [float(value) for value in np.mean(pairs, axis=0)]
+    """Return the median of each column."""
+    return [float(value) for value in np.median(readings, axis=0)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from netadapt.pruning import Widths
 
 NEAR = 0.02  # how far under the budget the walk may end
-SURE = 0.003  # how far under it a network should be, which is about what the clock is off by
+SURE = 0.004  # how far inside these limits a network should be, as the clock is off by as much
 BEFORE = 0.05  # how far above the budget all candidates are timed before training
 TRIES = 8
 FINEST = 5e-4  # of the load, between two targets
@@ -56,7 +56,7 @@ class LastStep:
                 if name not in best or self._rank(widths) < self._rank(best[name]):
                     best[name] = widths
             within = 1 - SURE if last else math.inf
-            if middle is not None and 1 - NEAR <= middle <= within:
+            if middle is not None and 1 - NEAR + SURE <= middle <= within:
                 break
             if middle is not None and middle > 1 - SURE:
                 high = min(high, aim)
@@ -81,10 +81,10 @@ class LastStep:
     def _load(self, widths: Widths) -> float:
         return self._known[_key(widths)]
 
-    def _rank(self, widths: Widths) -> tuple[bool, bool, float]:
-        """What is surely within the budget comes first; then what is nearest to it."""
+    def _rank(self, widths: Widths) -> tuple[bool, float]:
+        """What is within the budget comes first; then what is nearest to the middle aimed at."""
         load = self._load(widths)
-        return load > 1, load > 1 - SURE, abs(1 - load)
+        return load > 1, abs(1 - NEAR / 2 - load)
 
     def _nearest(self, best: Mapping[str, Widths], last: bool) -> dict[str, Widths]:
         """Leave out what lies too far under the budget, and what is above where others are not."""

@@ -244,7 +244,7 @@ def test_a_reading_in_which_one_network_ran_slow_does_not_count():
     random = np.random.default_rng(0)
     for network in range(3):
         readings = []
-        for slow in (False, True, False):
+        for slow in (False, True, False, False):
             rounds = np.outer([2.0, 1.0, 1.5], 1 + 0.3 * random.random(6))
             rounds[network] *= 1.7 if slow else 1.0
             readings.append(_reading(rounds))
