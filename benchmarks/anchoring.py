@@ -27,6 +27,7 @@ from netadapt.latency.table import LatencyTable
 from netadapt.models import ModelSpec
 from netadapt.profiling.devices import load_device
 from netadapt.profiling.measurement import require_attached
+from netadapt.pruning import trace
 from netadapt.training.checkpoint import load_checkpoint
 
 NEAR = 0.02
@@ -69,9 +70,9 @@ def share_of_base(base: Path, final: Path, lut: Path) -> tuple[float, float]:
     example = torch.rand(1, 3, *spec.input_size)
     target = LatencyTable.load(lut).target
     require_attached(target)
-    device, shares = load_device(target.device), []
+    device, traced, shares = load_device(target.device), trace(models[0], example), []
     for _ in range(READINGS):
-        seconds = np.median(device.time(models, example, target, RUNS, None).seconds, axis=2)
+        seconds = np.median(device.time(models, example, target, RUNS, traced).seconds, axis=2)
         shares.append(seconds[1] / seconds[0])
     medians = [float(np.median(one)) for one in shares]
     return float(np.median(np.concatenate(shares))), max(medians) - min(medians)

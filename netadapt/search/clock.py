@@ -11,6 +11,7 @@ from torch import nn
 
 from netadapt.latency.target import Target
 from netadapt.profiling.devices import load_device
+from netadapt.profiling.devices.base import Device
 from netadapt.profiling.measurement import why_not_attached
 from netadapt.pruning import PrunableModel, Widths
 from netadapt.pruning.examples import Example
@@ -67,6 +68,10 @@ class Clock:
         self.seconds = 0.0
 
     @cached_property
+    def _device(self) -> Device:
+        return load_device(self._target.device)
+
+    @cached_property
     def not_attached(self) -> str | None:
         """Why nothing can be measured, or ``None`` if the target is attached."""
         return why_not_attached(self._target)
@@ -91,7 +96,12 @@ class Clock:
         ):
             for _ in range(2):
                 rounds = timed_rounds(
-                    models, prunable.example_input, self._target, prunable, self._runs
+                    models,
+                    prunable.example_input,
+                    self._target,
+                    prunable,
+                    self._runs,
+                    self._device,
                 )
                 readings.append(_reading(rounds.ms))
                 if rounds.mj is not None:
@@ -111,9 +121,10 @@ def timed_rounds(
     target: Target,
     traced: PrunableModel,
     runs: int,
+    device: Device,
 ) -> Rounds:
     """Time ``models`` in interleaved rounds, ``runs`` times each."""
-    timing = load_device(target.device).time(models, example_input, target, runs, traced)
+    timing = device.time(models, example_input, target, runs, traced)
     return Rounds(np.median(timing.seconds, axis=2) * 1000, timing.energy_mj)
 
 

@@ -140,7 +140,9 @@ def test_a_block_matters_as_much_as_its_absence_would_change(predictor):
 def test_a_network_without_a_block_is_timed_as_it_is(predictor):
     prunable, target = predictor.prunable, load_device("cpu").target(load_runtime("onnxruntime"))
     models = [prunable.pruned(dict.fromkeys(dropped, 0)) for dropped in ((), BLOCKS)]
-    rounds = timed_rounds(models, prunable.example_input, target, prunable, 5)
+    rounds = timed_rounds(
+        models, prunable.example_input, target, prunable, 5, load_device(target.device)
+    )
     assert rounds.ms.shape[0] == 2
     assert (rounds.ms > 0).all()
 

@@ -20,6 +20,7 @@ class CudaDevice(LocalDevice):
     """
 
     def __init__(self, index: int) -> None:
+        super().__init__()
         count = torch.cuda.device_count()
         if index >= count:
             seen = f"{count} GPU{'s' if count > 1 else ''}" if count else "no GPU"

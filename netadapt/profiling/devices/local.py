@@ -23,13 +23,16 @@ from netadapt.profiling.runtimes.loaders import loader_for
 from netadapt.profiling.traced import TracedNetwork
 from netadapt.pruning import PrunableModel
 from netadapt.pruning.blocks import same_blocks
-from netadapt.pruning.examples import Example
+from netadapt.pruning.examples import Example, described
 
 RUNS_A_VISIT = 5
 
 
 class LocalDevice(Device):
     """A device whose runtimes run in this process."""
+
+    def __init__(self) -> None:
+        self._last: tuple[PrunableModel, Target, str, Loader] | None = None
 
     @contextmanager
     def bench(self, prunable: PrunableModel, target: Target) -> Iterator[Bench]:
@@ -42,6 +45,19 @@ class LocalDevice(Device):
         """A counter of the millijoules used so far, or ``None``."""
         return energy_counter()
 
+    def _shared(self, traced: PrunableModel, example_input: Example, target: Target) -> Loader:
+        """Return the loader of ``traced``; the last one is kept, since its export takes seconds."""
+        sizes = described(example_input)
+        if (
+            self._last is not None
+            and self._last[0] is traced
+            and self._last[1:3] == (target, sizes)
+        ):
+            return self._last[3]
+        loader = loader_for(traced.model, example_input, target, traced)
+        self._last = (traced, target, sizes, loader)
+        return loader
+
     def time(
         self,
         models: Sequence[nn.Module],
@@ -51,7 +67,7 @@ class LocalDevice(Device):
         traced: PrunableModel | None,
     ) -> Timing:
         """Time any networks whole, in interleaved rounds."""
-        shared = loader_for(traced.model, example_input, target, traced) if traced else None
+        shared = self._shared(traced, example_input, target) if traced else None
 
         def loader_of(model: nn.Module) -> Loader:
             if shared and traced and same_blocks(model, traced.model):
