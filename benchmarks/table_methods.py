@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from netadapt import load_model, trace
 from netadapt.latency import working_set
 from netadapt.latency.calibration import CalibrationFit, NetworkSums, calibrated_ms
+from netadapt.latency.channel_steps import best_steps
 from netadapt.latency.fusion import FUSIONS
-from netadapt.latency.interpolation import Surfaces, best_blocks
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.workloads import Workload, workload_map
 from netadapt.profiling.agent.onnxruntime import OnnxSession, ProfiledOnnxSession
 from netadapt.profiling.agent.session import operation_of
@@ -190,14 +191,14 @@ def report(
         samples[workload].append(microseconds)
     seconds = time.perf_counter() - start
     latencies = {workload: float(np.median(values)) for workload, values in samples.items()}
-    blocks = best_blocks(latencies)
+    steps = best_steps(latencies)
     nets = [networks.map.at(row) for row in whole]
     weights_mb, inputs_mb = working_set.of_networks(nets)
     count = len(networks.map.units)
-    summed = Surfaces(latencies, blocks).sums(nets)
+    summed = Surfaces(latencies, steps).sums(nets)
     sums = NetworkSums(summed, weights_mb, weights_mb + inputs_mb, count)
     raw = summed[KNOWN:] / 1000 / measured_ms[KNOWN:]
-    fit = CalibrationFit("call", most_lengthened_us(nets[0], latencies), blocks)
+    fit = CalibrationFit("call", most_lengthened_us(nets[0], latencies), steps)
     fitted = fit(sums.part(np.arange(KNOWN)), measured_ms[:KNOWN])
     error = calibrated_ms(fitted, sums)[KNOWN:] / measured_ms[KNOWN:] - 1
     print(

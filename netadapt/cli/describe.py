@@ -183,7 +183,6 @@ def drift_in_words(slowdowns: Sequence[float]) -> str:
 
 
 def _calibration(calibration: "NetworkCalibration") -> dict[str, Any]:
-    blocks = calibration.channel_blocks
     return {
         "network": calibration.subject,
         "scale": round(calibration.scale, 4),
@@ -191,11 +190,14 @@ def _calibration(calibration: "NetworkCalibration") -> dict[str, Any]:
         "workload_us": round(calibration.workload_us, 3),
         "networks": calibration.networks,
         "base_drift": drift_in_words(calibration.slowdowns) if calibration.slowdowns else "",
-        "channel_blocks": ", ".join(
-            f"{kind or 'all'} {block}" for kind, block in sorted(blocks.items())
-        ),
+        "channel_blocks": _counts_in_words(calibration.channel_blocks),
+        "channel_vectors": _counts_in_words(calibration.channel_vectors),
         "energy": calibration.energy.in_words if calibration.energy else "",
     }
+
+
+def _counts_in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{kind or 'all'} {count}" for kind, count in sorted(counts.items()))
 
 
 def tables(lut: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """From summed operations to whole networks: fitted to some, applied to all."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from netadapt.latency.channel_steps import ChannelSteps
 from netadapt.latency.energy import EnergyCalibration
 from netadapt.latency.fusion import FixedCost
 
@@ -51,6 +51,8 @@ class NetworkCalibration(BaseModel):
         channel_blocks: for each kind of workload (``conv2d 1x1``), how many channels the target
             computes at a time: any channel count costs what the next multiple costs. The kind
             ``""`` stands for all that are not named; kinds of which nothing is said have 1.
+        channel_vectors: for each kind of workload, of how many channels a count must be a multiple
+            so as not to cost extra for the rest, see ``ChannelSteps``.
         energy: what a run takes of energy, where the machine has a counter.
     """
 
@@ -70,6 +72,9 @@ class NetworkCalibration(BaseModel):
     channel_blocks: Annotated[dict[Name, Block], Field(max_length=1000)] = Field(
         default_factory=dict
     )
+    channel_vectors: Annotated[dict[Name, Block], Field(max_length=1000)] = Field(
+        default_factory=dict
+    )
     energy: EnergyCalibration | None = None
 
     @model_validator(mode="before")
@@ -80,6 +85,11 @@ class NetworkCalibration(BaseModel):
             data = dict(data)
             data.setdefault("channel_blocks", {"": data.pop("channel_block")})
         return data
+
+    @property
+    def channel_steps(self) -> ChannelSteps:
+        """How each kind of workload takes its channels."""
+        return ChannelSteps(self.channel_blocks, self.channel_vectors)
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -152,12 +162,12 @@ class CalibrationFit:
     Attributes:
         fixed_cost: what a positive fixed cost is one of.
         lengthened_us: by how much the profiler can have lengthened a network's workloads at most.
-        blocks: see ``NetworkCalibration``.
+        steps: see ``NetworkCalibration``.
     """
 
     fixed_cost: FixedCost
     lengthened_us: float = 0.0
-    blocks: Mapping[str, int] = field(default_factory=dict)
+    steps: ChannelSteps = field(default_factory=ChannelSteps)
 
     def __call__(self, sums: NetworkSums, measured_ms: NDArray[np.float64]) -> NetworkCalibration:
         """Fit scale, fixed cost and what a cache saves to whole networks, by relative error.
@@ -211,5 +221,6 @@ class CalibrationFit:
             cached_us_per_mb=float(sum(saved)),
             cache_mb=cache_mb if any(saved) else 0.0,
             networks=len(measured_ms),
-            channel_blocks=dict(self.blocks),
+            channel_blocks=dict(self.steps.blocks),
+            channel_vectors=dict(self.steps.vectors),
         )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from netadapt.latency.interpolation import Surfaces
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.workloads import Workload, block_kind
 
 FOLDS = 4

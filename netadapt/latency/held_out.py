@@ -1,13 +1,13 @@
 """How well a table's workloads predict each other: each left out in turn."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from netadapt.latency.catalogue import kind_name
-from netadapt.latency.interpolation import FOLDS, Surfaces
+from netadapt.latency.channel_steps import FOLDS, ChannelSteps
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.table import LatencyTable
 from netadapt.latency.workloads import Workload, coordinates, family
 
@@ -23,14 +23,14 @@ def errors_by_kind(table: LatencyTable) -> pd.DataFrame:
     the largest error comes first; kinds of small families are not there.
     """
     calibrations = table.target.calibrations
-    blocks = calibrations[-1].channel_blocks if calibrations else None
+    steps = calibrations[-1].channel_steps if calibrations else None
     members: dict[object, list[Workload]] = defaultdict(list)
     for workload in table.rows:
         members[family(workload)].append(workload)
     errors: dict[str, list[float]] = defaultdict(list)
     for group in members.values():
         if len(group) >= LEAST_POINTS:
-            errors[kind_name(group[0])] += _errors(group, table, blocks)
+            errors[kind_name(group[0])] += _errors(group, table, steps)
     rows = [
         {
             "kind": kind,
@@ -46,9 +46,7 @@ def errors_by_kind(table: LatencyTable) -> pd.DataFrame:
     return frame.sort_values("p90_percent", ascending=False, ignore_index=True)
 
 
-def _errors(
-    group: list[Workload], table: LatencyTable, blocks: Mapping[str, int] | None
-) -> list[float]:
+def _errors(group: list[Workload], table: LatencyTable, steps: ChannelSteps | None) -> list[float]:
     fold = np.random.default_rng(0).permutation(len(group)) % FOLDS
     found: list[float] = []
     for left_out in range(FOLDS):
@@ -56,7 +54,7 @@ def _errors(
         inside = {workload: table.rows[workload].p50_us for workload, out in parts if not out}
         outside = [workload for workload, out in parts if out]
         measured = np.array([table.rows[workload].p50_us for workload in outside])
-        grid = Surfaces(inside, blocks).grid(outside[0])
+        grid = Surfaces(inside, steps).grid(outside[0])
         predicted = grid(np.array([coordinates(workload) for workload in outside]).T)
         off = 100 * np.abs(predicted / measured - 1)
         found += off[~np.isnan(off)].tolist()  # beyond the hull of the others nothing is predicted

@@ -1,16 +1,11 @@
 """Latency between measured channels: steps kept, linear between them, never beyond the hull."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.latency.workloads import Family, Workload, block_kind, coordinates, family
-
 Point = tuple[int, ...]
-BLOCKS = (1, 4, 8, 16, 32, 64)
-FOLDS = 7
 
 
 class Grid:
@@ -125,93 +120,41 @@ class _Lookup:
         self.fraction[self.last] = np.nan
 
 
-class Surfaces:
-    """The interpolation of every family of workloads in a table.
+class VectorGrid:
+    """Interpolation for a target that computes the channels beyond whole vectors one by one.
+
+    Multiples of the ``vector`` lie on a curve of their own. Every other count costs a factor more
+    than that curve has there. The factor is interpolated between the other counts that were
+    measured, and constant beyond them.
 
     Args:
-        latencies: microseconds of each measured workload.
-        blocks: the block of each kind of workload, see ``Grid`` and ``NetworkCalibration``.
+        channels: ``(N,)`` measured; at least one is a multiple.
+        values: ``(N,)`` what was measured there.
+        vector: channels that the target computes at once.
     """
 
     def __init__(
-        self, latencies: Mapping[Workload, float], blocks: Mapping[str, int] | None = None
+        self, channels: NDArray[np.int64], values: NDArray[np.float64], vector: int
     ) -> None:
-        self._blocks = blocks or {}
-        self._points: dict[Family, dict[Point, float]] = defaultdict(dict)
-        for workload, latency in latencies.items():
-            self._points[family(workload)][coordinates(workload)] = latency
-        self._grids: dict[Family, Grid] = {}
+        order = np.argsort(channels)
+        channels, values = channels[order], values[order]
+        whole = channels % vector == 0
+        self._vector = vector
+        self._ends = channels[0], channels[-1]
+        self._whole = channels[whole], values[whole]
+        rest = channels[~whole]
+        self._rest = rest, values[~whole] / np.interp(rest, *self._whole)
 
-    def __contains__(self, workload: Workload) -> bool:
-        """Whether anything of the workload's family was measured."""
-        return family(workload) in self._points
-
-    def grid(self, workload: Workload) -> Grid:
-        """The grid of the workload's family; built when first asked for."""
-        key = family(workload)
-        if key not in self._grids:
-            points = self._points[key]
-            block = self._blocks.get(block_kind(workload), self._blocks.get("", 1))
-            self._grids[key] = Grid(list(points), list(points.values()), block)
-        return self._grids[key]
-
-    def sums(self, networks: Iterable[Sequence[Workload]]) -> NDArray[np.float64]:
-        """Return the summed latency of each network; NaN where one lies outside the hull."""
-        rows = [list(network) for network in networks]
-        asked: dict[Family, dict[Workload, float]] = defaultdict(dict)
-        for workload in {one for row in rows for one in row}:
-            asked[family(workload)][workload] = np.nan
-        for found in asked.values():
-            first = next(iter(found))
-            if first in self:
-                places = np.array([coordinates(one) for one in found]).T
-                found.update(zip(found, self.grid(first)(places).tolist(), strict=True))
-        return np.array([sum(asked[family(one)][one] for one in row) for row in rows])
-
-
-def best_blocks(latencies: Mapping[Workload, float]) -> dict[str, int]:
-    """Return for each kind the channel block that predicts left-out measurements best.
-
-    Each family is split in folds; every fold is predicted from the others. Errors are absolute,
-    so that what costs most counts most. A larger block must pay: ties go to the smaller one. Kinds
-    with a block of 1 are left out.
-    """
-    kinds: dict[str, dict[Workload, float]] = defaultdict(dict)
-    for workload, latency in latencies.items():
-        kinds[block_kind(workload)][workload] = latency
-    found = {kind: _best_block(members) for kind, members in sorted(kinds.items())}
-    return {kind: block for kind, block in found.items() if block > 1}
-
-
-def _best_block(latencies: Mapping[Workload, float]) -> int:
-    grouped: dict[Family, tuple[list[Point], list[float]]] = defaultdict(lambda: ([], []))
-    for workload, latency in latencies.items():
-        points, values = grouped[family(workload)]
-        points.append(coordinates(workload))
-        values.append(latency)
-    channels = np.array([c for points, _ in grouped.values() for point in points for c in point])
-    # blocks that all measured counts are multiples of cannot be told apart
-    blocks = [block for block in BLOCKS if block == 1 or (channels % block).any()]
-    errors = {
-        block: sum(
-            _left_out_error(np.array(points), np.array(values), block)
-            for points, values in grouped.values()
-            if len(points) >= 2 * FOLDS
-        )
-        for block in blocks
-    }
-    return min(blocks, key=lambda block: (errors[block] > 0.9 * errors[1], errors[block], block))
-
-
-def _left_out_error(points: NDArray[np.int64], values: NDArray[np.float64], block: int) -> float:
-    fold = np.random.default_rng(0).permutation(len(points)) % FOLDS
-    total = 0.0
-    for left_out in range(FOLDS):
-        out = fold == left_out
-        grid = Grid([tuple(p) for p in points[~out].tolist()], values[~out].tolist(), block)
-        error = np.abs(grid(points[out].T) - values[out])
-        total += float(np.nansum(error))  # what only the left-out point bounded tells nothing
-    return total
+    def __call__(self, coordinates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Interpolate at ``(1, B)`` channel counts; NaN outside what was measured."""
+        channels = coordinates[0]
+        found: NDArray[np.float64] = np.interp(channels, *self._whole)
+        rest = channels % self._vector != 0
+        if len(self._rest[0]):
+            found[rest] *= np.interp(channels[rest], *self._rest)
+        lowest, highest = self._ends
+        found[(channels < lowest) | (channels > highest)] = np.nan
+        return found
 
 
 def _line_through(points: NDArray[np.int64]) -> tuple[Point, Point] | None:

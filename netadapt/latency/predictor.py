@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from netadapt.errors import UserError
 from netadapt.latency.calibration import NetworkSums, calibrated_ms, subject_in_words
-from netadapt.latency.interpolation import Surfaces
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.table import LatencyTable
 from netadapt.latency.workload_sum import WorkloadSum
 from netadapt.latency.workloads import block_kind, workload_map
@@ -38,7 +38,7 @@ class LatencyPredictor:
                 f"{table.folder} has no calibration: its profile was interrupted; {self._remedy()}"
             )
         self.calibration = calibration
-        self._surfaces = Surfaces(table.p50_us(), calibration.channel_blocks)
+        self._surfaces = Surfaces(table.p50_us(), calibration.channel_steps)
         self._sums: dict[OperationMap, WorkloadSum] = {}
         self._of(prunable.vector({}))
 

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from netadapt.latency.catalogue import family_name
-from netadapt.latency.interpolation import Grid, Surfaces
+from netadapt.latency.channel_steps import Interpolation
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.table import Latency, LatencyTable
 from netadapt.latency.workloads import Family, Workload, coordinates, family
 
@@ -30,7 +31,7 @@ def staircases(table: LatencyTable, count: int) -> tuple[pd.DataFrame, pd.DataFr
     longest = {key: max(table.rows[one].p50_us for one in group) for key, group in members.items()}
     biggest = sorted(members, key=lambda key: -longest[key])[:count]
     calibration = table.target.calibrations[-1] if table.target.calibrations else None
-    surfaces = Surfaces(table.p50_us(), calibration.channel_blocks if calibration else None)
+    surfaces = Surfaces(table.p50_us(), calibration.channel_steps if calibration else None)
     views = [_Family(members[key], table.rows) for key in biggest]
     measured = [view.measured() for view in views]
     curves = [view.curves(surfaces.grid(view.first)) for view in views]
@@ -62,7 +63,7 @@ class _Family:
         }
         return self._frame(self._points[:, self._axis], beside, quantiles)
 
-    def curves(self, grid: Grid) -> pd.DataFrame:
+    def curves(self, grid: Interpolation) -> pd.DataFrame:
         along = self._points[:, self._axis]
         channels = np.arange(along.min(), along.max() + 1)
         frames = []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from netadapt.latency.interpolation import Surfaces
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.working_set import megabytes
 from netadapt.latency.workloads import Workload, WorkloadMap
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from netadapt.errors import UserError
 from netadapt.latency import working_set
 from netadapt.latency.calibration import CalibrationFit, NetworkSums, calibrated_ms
+from netadapt.latency.channel_steps import best_steps
 from netadapt.latency.energy import EnergyCalibration, fit_energy, times_by_kind
 from netadapt.latency.fusion import FIXED_COSTS
-from netadapt.latency.interpolation import Surfaces, best_blocks
 from netadapt.latency.predictor import LatencyPredictor
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.table import SHORTEST_US, Latency, LatencyTable
 from netadapt.latency.validation import Report, load_validation, save_validation, summarise
 from netadapt.latency.workloads import Workload, WorkloadMap, block_kind, workload_map
@@ -142,9 +143,9 @@ class Profile:
         known = schedule.calibration_networks
         networks = [plan.workloads(row) for row in plan.whole]
         latencies = table.p50_us()
-        blocks = best_blocks(latencies)
+        steps = best_steps(latencies)
         weights_mb, inputs_mb = working_set.of_networks(networks)
-        surfaces = Surfaces(latencies, blocks)
+        surfaces = Surfaces(latencies, steps)
         sums = NetworkSums(
             surfaces.sums(networks),
             weights_mb,
@@ -157,7 +158,7 @@ class Profile:
                 "another folder with --lut"
             )
         fit = CalibrationFit(
-            FIXED_COSTS[table.target.runtime], most_lengthened_us(networks[0], latencies), blocks
+            FIXED_COSTS[table.target.runtime], most_lengthened_us(networks[0], latencies), steps
         )
         calibration = fit(sums.part(np.arange(known)), first[:known])
         energy, energies = self._energy(networks, surfaces, timing)

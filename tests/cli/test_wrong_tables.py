@@ -89,6 +89,10 @@ DAMAGE = {
     ("target.json", "no scale"): (_calibration(scale=0), "scale"),
     ("target.json", "an input that is none"): (_calibration(input="7x"), "input"),
     ("target.json", "a block of none"): (_calibration(channel_blocks={"": 0}), "channel_blocks"),
+    ("target.json", "a vector of none"): (
+        _calibration(channel_vectors={"conv2d depthwise": 0}),
+        "channel_vectors",
+    ),
     ("target.json", "cores downwards"): (_field("cpus", "1-0"), "1-0 counts downwards; write 0-1"),
     ("target.json", "noise"): (_noise, "target.json is not a target"),
     ("target.json", "torn"): (lambda p: p.write_text(p.read_text()[:90]), "is not a target"),

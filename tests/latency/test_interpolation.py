@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
-from netadapt.latency.interpolation import Grid, Surfaces, best_blocks
+from netadapt.latency.channel_steps import ChannelSteps, best_steps
+from netadapt.latency.interpolation import Grid, VectorGrid
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.workloads import Workload
 
 axes = st.lists(st.integers(1, 1024), min_size=1, max_size=6, unique=True).map(sorted)
@@ -112,8 +114,8 @@ def measured(block: int, noise: float) -> dict[Workload, float]:
 @pytest.mark.parametrize(("true", "found"), [(8, 1), (16, 16), (32, 32)])
 def test_the_block_of_a_staircase_is_found(true: int, found: int) -> None:
     """Counts measured are multiples of 8, so a block of 8 cannot be told from none."""
-    blocks = best_blocks(measured(true, noise=0.02))
-    assert blocks == ({"conv2d pointwise": found} if found > 1 else {})
+    steps = best_steps(measured(true, noise=0.02))
+    assert steps.blocks == ({"conv2d pointwise": found} if found > 1 else {})
 
 
 def test_every_kind_has_a_block_of_its_own() -> None:
@@ -125,18 +127,66 @@ def test_every_kind_has_a_block_of_its_own() -> None:
     linear = [Workload("linear", ((1, c),), d) for c in range(8, 65, 8) for d in range(8, 65, 8)]
     stairs = {one: 5.0 + -(-one.out_channels // 16) for one in depthwise}
     slopes = {one: 5.0 + one.inputs[0][1] * one.out_channels for one in linear}
-    found = best_blocks({**pointwise_us, **stairs, **slopes})
-    assert found == {"conv2d depthwise": 16, "conv2d pointwise": 32}
+    found = best_steps({**pointwise_us, **stairs, **slopes})
+    assert found.blocks == {"conv2d depthwise": 16, "conv2d pointwise": 32}
     surfaces = Surfaces({**pointwise_us, **stairs}, found)
     for one, microseconds in stairs.items():
         assert surfaces.sums([[one]]) == pytest.approx(microseconds)
+
+
+def with_rest(channels: int, vector: int, extra: float) -> float:
+    """What a kernel takes that computes vectors at once and the rest one by one."""
+    return 3.0 + 0.1 * (channels // vector * vector) + extra * (channels % vector)
+
+
+def depthwise(channels: int, kernel: int = 3) -> Workload:
+    shape, pad = (1, channels, 14, 14), kernel // 2
+    return Workload(
+        "conv2d", (shape,), channels, (kernel,) * 2, (1, 1), (pad,) * 2, (1, 1), groups=channels
+    )
+
+
+@pytest.mark.parametrize("vector", [16, 32])
+def test_channels_beyond_whole_vectors_cost_extra(vector: int) -> None:
+    """Counts on both sides are cheaper than the one between them: no block can say so."""
+    counts = [*range(8, 257, 16), *range(16, 257, 16)]
+    latencies = {depthwise(c): with_rest(c, vector, extra=1.5) for c in counts}
+    latencies |= {pointwise(8, c): 5.0 + 0.1 * c for c in counts}
+    steps = best_steps(latencies)
+    assert steps == ChannelSteps(vectors={"conv2d depthwise": vector})
+    surfaces = Surfaces(latencies, steps)
+    for one, microseconds in latencies.items():
+        assert surfaces.sums([[one]]) == pytest.approx(microseconds)
+
+
+def test_between_measured_counts_the_extra_is_interpolated() -> None:
+    counts = np.array([16, 24, 32, 64, 72, 96])
+    grid = VectorGrid(counts, np.array([10.0, 30.0, 20.0, 40.0, 84.0, 60.0]), 16)
+    asked = np.array([[48, 80, 40, 88, 24, 8, 104]])
+    # 24 costs twice what lies between 16 and 32, and 72 (of 45) 84 / 45 times
+    factor = 2 + (84 / 45 - 2) * (40 - 24) / (72 - 24)
+    wanted = [30.0, 50.0, 25.0 * factor, 55.0 * 84 / 45, 30.0, np.nan, np.nan]
+    np.testing.assert_allclose(grid(asked), wanted)
+
+
+def test_measured_multiples_alone_say_nothing_of_a_rest() -> None:
+    grid = VectorGrid(np.array([32, 16]), np.array([4.0, 2.0]), 16)
+    np.testing.assert_allclose(grid(np.array([[16, 24, 32]])), [2.0, 3.0, 4.0])
+
+
+def test_a_family_without_whole_vectors_is_interpolated_smoothly() -> None:
+    steps = ChannelSteps(vectors={"conv2d depthwise": 16})
+    surfaces = Surfaces({depthwise(8): 8.0, depthwise(24): 24.0}, steps)
+    assert surfaces.sums([[depthwise(12)]]) == pytest.approx(12.0)
 
 
 @pytest.mark.parametrize("block", [16, 32])
 def test_steps_stay_steps(block: int) -> None:
     counts = range(8, 257, 24)
     grid = [pointwise(a, b) for a in (*counts, 256) for b in (*counts, 256)]
-    surfaces = Surfaces({one: blocked_latency(one, block) for one in grid}, {"": block})
+    surfaces = Surfaces(
+        {one: blocked_latency(one, block) for one in grid}, ChannelSteps({"": block})
+    )
     on_one_step = [pointwise(200, out) for out in range(193 - block + 32, 193 + 32)]
     sums = surfaces.sums([[one] for one in on_one_step if one.out_channels % 32 > 16])
     assert np.ptp(sums) == pytest.approx(0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netadapt.latency.fusion import FUSIONS, Fusion
-from netadapt.latency.interpolation import Surfaces
+from netadapt.latency.surfaces import Surfaces
 from netadapt.latency.workloads import coordinates, workload_map
 from netadapt.profiling.design import (
     channel_levels,
