@@ -272,6 +272,7 @@ def search(
     Raises:
         UserError: anything that the user can fix.
     """
+    from netadapt.search.input_sizes import is_over_sizes, resume_sizes, start_sizes
     from netadapt.search.start import default_folder, resume_search, start_search
 
     if model is not None and checkpoint is not None:
@@ -283,14 +284,16 @@ def search(
     if resume:
         if out is None:
             raise UserError("to resume a search name its run folder: --out")
-        return resume_search(Path(out), given, progress, accept_changed=accept)
+        resumed = resume_sizes if is_over_sizes(Path(out)) else resume_search
+        return resumed(Path(out), given, progress, accept_changed=accept)
     for name, words in NEEDED.items():
         if name not in given and (name != "data" or given.get("task", "depth") == "depth"):
             raise UserError(f"a search needs {words}")
     folder = Path(out) if out is not None else default_folder(str(given["model"]))
     asked = SearchSettings.parse(given)
     asked.require_used(given)
-    return start_search(asked, folder, progress, network=network)
+    start = start_sizes if asked.input_sizes else start_search
+    return start(asked, folder, progress, network=network)
 
 
 @keyword_options(SearchSettings, Resuming)

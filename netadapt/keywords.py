@@ -13,6 +13,7 @@ class SearchOptions(TypedDict, total=False):
     """Options of ``netadapt.search`` and ``netadapt.search_targets``."""
 
     input_size: tuple[int, int] | None
+    input_sizes: Sequence[tuple[int, int]] | None
     inputs: Sequence[str] | None
     output: str | None
     task: str | None

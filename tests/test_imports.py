@@ -45,6 +45,7 @@ FOUNDATION = {
         "extras",
         "factories",
         "files",
+        "image_sizes",
         "interrupts",
         "keywords",
         "lazy",

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from netadapt.cli.screen import say
 from netadapt.cli.streams import holds_all_text
 from netadapt.errors import UserError
+from netadapt.image_sizes import MAX_SIDE, parse_size, parse_sizes
 from netadapt.options import INPUTS, NETWORK, OUTPUT_OF
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "counted",
     "key_values",
     "parse_size",
+    "parse_sizes",
     "print_json",
     "say",
     "with_task_options_of_depth",
@@ -96,21 +97,7 @@ def _no_device(device: str | None) -> None:
 NoDevice = Annotated[str | None, typer.Option("--device", hidden=True, callback=_no_device)]
 
 
-MAX_SIDE = 4096
 MAX_BATCH = 4096
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """Turn ``HxW`` into ``(height, width)``."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", text.strip())
-    if not match:
-        raise UserError(f"--input-size {text!r} is not HxW, as in 224x224")
-    height, width = int(match[1]), int(match[2])
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise UserError(f"--input-size {text} is outside 1 to {MAX_SIDE} pixels a side")
-    return height, width
 
 
 def key_values(option: str, given: list[str], *, patterns: bool = False) -> dict[str, Any]:

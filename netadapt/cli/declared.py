@@ -9,12 +9,13 @@ from typing import Annotated, Any, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from netadapt.cli.common import key_values, parse_size
+from netadapt.cli.common import key_values, parse_size, parse_sizes
 from netadapt.options import PANELS, Declared, declared
 
 WIDEST = 120  # columns of a help page
 COLUMN = 26  # of them for the options' names
 METAVARS = {int: "N", float: "NUMBER"}
+SIZES: dict[str, Callable[[str], object]] = {"HxW": parse_size, "HxW,...": parse_sizes}
 PATTERNS = "PATTERN=FACTOR"  # the unit of options that give many parameters a number
 
 
@@ -80,7 +81,7 @@ def _typed(option: Declared) -> Any:
 
 
 def _is_repeatable(option: Declared) -> bool:
-    of_texts = get_origin(option.type) is tuple and option.option.unit != "HxW"
+    of_texts = get_origin(option.type) is tuple and option.option.unit not in SIZES
     return option.option.one_each or of_texts or _is_mapping(option)
 
 
@@ -89,7 +90,7 @@ def _is_mapping(option: Declared) -> bool:
 
 
 def _metavar(option: Declared) -> str | None:
-    if option.option.unit in ("HxW", "KEY=VALUE", PATTERNS):
+    if option.option.unit in (*SIZES, "KEY=VALUE", PATTERNS):
         return option.option.unit
     if option.type is bool:
         return None
@@ -105,8 +106,8 @@ def _help(option: Declared) -> str:
 
 
 def _value(option: Declared, typed: Any) -> Any:
-    if option.option.unit == "HxW":
-        return parse_size(typed)
+    if option.option.unit in SIZES:
+        return SIZES[option.option.unit](typed)
     if _is_mapping(option):
         return key_values(option.flag, typed, patterns=option.option.unit == PATTERNS)
     return tuple(typed) if _is_repeatable(option) else typed

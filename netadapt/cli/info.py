@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from netadapt.cli.common import Inputs, InputSize, Json, Output, parse_size, print_json
+from netadapt.cli.common import Inputs, InputSize, Json, Output, parse_size, parse_sizes, print_json
 from netadapt.cli.facts import show_facts
+from netadapt.errors import UserError
 from netadapt.options import APPROXIMATE, BLOCKS, LOCK
 
 
@@ -20,6 +21,14 @@ def info(
         ),
     ],
     input_size: InputSize = None,
+    input_sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxW,...",
+            help="Also show what the network costs at each of several input sizes; the rest is of "
+            "the first. [default: none]",
+        ),
+    ] = None,
     inputs: Inputs = None,
     output: Output = None,
     lut: Annotated[
@@ -40,17 +49,23 @@ def info(
 ) -> None:
     """Describe a network, a checkpoint, a latency table or a run."""
     from netadapt.cli import describe
+    from netadapt.cli.input_sizes import costs_at, search_facts
     from netadapt.cli.models import say_if_fresh
 
+    sizes = parse_sizes(input_sizes) if input_sizes is not None else ()
+    if sizes and (input_size is not None or inputs):
+        raise UserError("give --input-sizes or --input-size (or --input), not both")
     path = Path(subject)
     if (path / "target.json").is_file():
         facts = describe.table(path)
     elif (path / "run.json").is_file():
         facts = describe.run(path)
+    elif (path / "sizes.json").is_file():
+        facts = search_facts(path)
     else:
         facts = describe.network(
             subject,
-            parse_size(input_size),
+            sizes[0] if sizes else parse_size(input_size),
             lut,
             lock or (),
             inputs or (),
@@ -58,6 +73,8 @@ def info(
             allow_approximate,
             blocks,
         )
+        if sizes:
+            facts["input_sizes"] = costs_at(subject, sizes, lut, output)
         say_if_fresh(subject)
     if as_json:
         print_json(facts)

@@ -7,7 +7,9 @@ import typer
 
 
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or one of several runs.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(

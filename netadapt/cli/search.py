@@ -69,7 +69,7 @@ def search(
     view = SearchView()
 
     def again() -> str | None:
-        if not (folder / "run.json").exists() and not (folder / "targets.json").exists():
+        if not any((folder / name).exists() for name in ("run.json", "targets.json", "sizes.json")):
             return None
         return f"netadapt search --resume --out {shlex.quote(str(folder))}{_again(given)}"
 

@@ -18,6 +18,7 @@ from netadapt.depth.metrics import METRICS, DepthScores
 from netadapt.depth.protocols import DEFAULT, compared, predicted, protocol_named
 from netadapt.depth.samples import depth_samples
 from netadapt.errors import UserError
+from netadapt.image_sizes import parse_size
 from netadapt.training.order import drawn
 from netadapt.training.task import Samples, Scores, Split, Targets, Task, evaluating
 from netadapt.training.trial import trial_run
@@ -105,7 +106,7 @@ class DepthTask(Task):
     def _seen(self, dataset: DepthDataset, index: int) -> Example:
         if self.protocol.view == "full":
             return dataset.full_example(index)
-        return dataset.evaluation_example(index)
+        return dataset.scored_example(index)
 
     def _score_batch(self, model: nn.Module, examples: list[Example], scores: DepthScores) -> None:
         """Predict all at once, and compare those together whose ground truth is of one size."""
@@ -153,6 +154,7 @@ def open_depth(
     protocol: str = DEFAULT,
     on_bad_sample: OnBadSample = "fail",
     augmentation: str = "paper",
+    truth_size: str | None = None,
 ) -> DepthTask:
     """Open depth data by its ``--data`` word.
 
@@ -165,6 +167,9 @@ def open_depth(
         augmentation: how training views differ from the photographs, a name in
             ``AUGMENTATIONS``: ``paper`` (FastDepth's), ``strong`` (for few photographs) or
             ``mild`` (for many, such as procedural rooms).
+        truth_size: ``HxW`` at which truth is taken by protocols that compare at the input size;
+            predictions are interpolated to it. Networks of several input sizes then compare.
+            Default: the input size.
 
     Raises:
         UserError: no data or input size, an unknown option, and what ``open_data`` raises.
@@ -181,7 +186,11 @@ def open_depth(
         raise UserError(f"unknown augmentation {augmentation!r}; known: {', '.join(AUGMENTATIONS)}")
     protocol_named(protocol)
     opened = open_data(
-        data, input_size, on_bad_sample=on_bad_sample, augmentation=AUGMENTATIONS[augmentation]
+        data,
+        input_size,
+        on_bad_sample=on_bad_sample,
+        augmentation=AUGMENTATIONS[augmentation],
+        truth_size=parse_size(truth_size, "truth_size"),
     )
     return DepthTask(opened, loss, protocol)
 

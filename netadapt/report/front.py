@@ -11,14 +11,19 @@ from netadapt.errors import UserError
 from netadapt.report import style
 from netadapt.report.runs import RunView
 from netadapt.report.scores import score_axis, score_name
+from netadapt.report.several import Joint
 from netadapt.search.front import hypervolume
 
 
-def plot_front(runs: Sequence[RunView]) -> Figure:
+def plot_front(runs: Sequence[RunView], joint: Joint | None = None) -> Figure:
     """Draw the front of one run with all its candidates, or the fronts of several overlaid.
 
     Latency is in ms, the score is that of the holdout. Several runs carry their hypervolume
     in the legend, all measured from the one reference point that the legend names.
+
+    Args:
+        runs: to draw.
+        joint: the front over the input sizes of ``runs``, if that is what they are.
 
     Raises:
         UserError: the runs differ in the score that counts.
@@ -36,7 +41,7 @@ def plot_front(runs: Sequence[RunView]) -> Figure:
     if len(runs) == 1:
         columns, title = 2, _draw_run(axes, runs[0])
     else:
-        columns, title = 1, _draw_runs(axes, runs)
+        columns, title = 1, _draw_runs(axes, runs, joint)
     figure.legend(
         loc="outside lower center",
         ncols=columns,
@@ -179,7 +184,7 @@ def _test_note(run: RunView) -> str | None:
     return f"{score_axis(run.score, 'test split')}: {', '.join(found)}" if found else None
 
 
-def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
+def _draw_runs(axes: Axes, runs: Sequence[RunView], joint: Joint | None) -> str:
     """Overlay the fronts and return the legend's title, which states the reference point."""
     targets = list(dict.fromkeys(run.target for run in runs))
     goals = list(dict.fromkeys(run.goal for run in runs))
@@ -197,7 +202,7 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
         name = run.name if names.count(run.name) == 1 else str(run.path)
         label = style.shortened(name, 40) + (f" ({run.strategy})" if run.strategy else "")
         label += f": hypervolume {volume:.4g}"
-        label += f", {run.goal}" if len(goals) > 1 else ""
+        label += f", {run.goal}" if len(goals) > 1 and joint is None else ""
         label += f", on {style.shortened(run.target, 40)}" if len(targets) > 1 else ""
         axes.plot(
             run.front["latency_ms"],
@@ -215,12 +220,51 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView]) -> str:
         [], [], "*", markerfacecolor="none", markeredgecolor=style.INK, markersize=13,
         label="base network",
     )  # fmt: skip
-    axes.set_title(f"Fronts of {len(runs)} runs", pad=22)
-    if len(goals) == 1 and runs[0].budget_ms is not None:
+    title = f"Fronts of {len(runs)} runs"
+    if joint is not None:
+        title = f"{style.shortened(joint.name, 40)}: one front, {runs[0].goal}"
+        _draw_joint(axes, runs, joint)
+    axes.set_title(title, pad=22)
+    if (len(goals) == 1 or joint is not None) and runs[0].budget_ms is not None:
         _draw_budget(axes, runs[0].budget_ms)
     worst = reference[1] if runs[0].higher_is_better else -reference[1]
     name = score_name(runs[0].score)
     return f"hypervolume: reference point {reference[0]:.4g} ms, {name} {worst:.4g}"
+
+
+def _draw_joint(axes: Axes, runs: Sequence[RunView], joint: Joint) -> None:
+    """Draw the one front as a band behind those of its runs, and ring the answer."""
+    rows = [_row(runs, point) for point in joint.points]
+    axes.plot(
+        [row["latency_ms"] for row in rows],
+        [row[runs[0].holdout] for row in rows],
+        drawstyle="steps-post",
+        color=style.BAND,
+        linewidth=9,
+        zorder=1.8,
+        label="front over all input sizes",
+    )
+    if joint.answer is None:
+        return
+    answer = _row(runs, joint.answer)
+    axes.plot(
+        answer["latency_ms"],
+        answer[runs[0].holdout],
+        linestyle="none",
+        marker="o",
+        markersize=17,
+        markerfacecolor="none",
+        markeredgecolor=style.INK,
+        markeredgewidth=1.6,
+        zorder=4.5,
+        label=f"answer, at {runs[joint.answer[0]].name}",
+    )
+
+
+def _row(runs: Sequence[RunView], point: tuple[int, str]) -> "pd.Series[float]":
+    place, name = point
+    rows = runs[place].candidates
+    return rows[rows["candidate"] == name].iloc[0]
 
 
 def reference_point(runs: Sequence[RunView]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from netadapt.files import write_atomic
 from netadapt.report.front import plot_front
 from netadapt.report.runs import read_run
 from netadapt.report.samples import plot_predictions, plot_samples, read_samples
+from netadapt.report.several import joint_of, runs_of
 from netadapt.report.widths import plot_widths
 
 DPI = 150
@@ -31,7 +32,8 @@ def plot_runs(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
     """Draw the runs ``paths`` and return the files written.
 
     With ``out``, the front of the runs goes to that file. Without it, one run's front, widths
-    and, where the run kept some, samples go to its ``plots`` folder.
+    and, where the run kept some, samples go to its ``plots`` folder; so does the one picture of a
+    search for several targets or over several input sizes.
 
     Raises:
         UserError: a run cannot be read, ``out`` cannot be written or is no .png, .svg or .pdf,
@@ -39,13 +41,17 @@ def plot_runs(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
     """
     if not paths:
         raise UserError("no run to plot; name a run folder")
+    folders = runs_of(paths)
     if out is not None:
         _suffix(out)
     elif len(paths) > 1:
         raise UserError(f"{len(paths)} runs make one picture; name its file: --out FRONT.png")
-    runs = [read_run(path) for path in paths]
+    runs = [read_run(path) for path in folders]
+    joint = joint_of(paths, runs)
+    if out is None and folders != list(paths):
+        out = paths[0] / "plots" / "front.png"
     if out is not None:
-        return [save_figure(plot_front(runs), out)]
+        return [save_figure(plot_front(runs, joint), out)]
     plots = {"front": plot_front(runs), "widths": plot_widths(runs[0])}
     samples = runs[0].path / "samples.npz"
     if samples.exists():

@@ -178,8 +178,10 @@ class Search:
                 self._executor.keep(self._jobs.short(self.state, proposal))
 
     def _met_by_base(self) -> bool:
-        """Whether the base is within the budget already."""
+        """Whether the base is within the budget already, and that is all there is to it."""
         state, goal = self.state, self.goal
+        if self._settings.tune_base:
+            return False
         alone = len(state.walk) == 1 and goal.minimum is None
         return alone and goal.met(state.costs(state.base))
 

@@ -27,6 +27,10 @@ MEASURED: tuple[Kind, ...] = ("ms", "mj")  # on the target, not counted
 SLACK = 1.25  # predictions may be this far off where the clock decides
 
 
+class BudgetOutOfReachError(UserError):
+    """Not even the narrowest network is within the budget."""
+
+
 @dataclass
 class Problem:
     """Opens the parts of a search: the base network, the space of widths, and the clock.
@@ -126,7 +130,7 @@ class Problem:
             least = self.space.cost(kind, narrowest)
             clocked = kind in MEASURED and not self.clock.not_attached
             if least > budget * (SLACK if clocked else 1):
-                raise UserError(
+                raise BudgetOutOfReachError(
                     f"budget {budget:.6g} {UNITS[kind]} cannot be met: at the smallest widths that "
                     f"{limits} allow the network takes {least:.3g} {UNITS[kind]}"
                 )

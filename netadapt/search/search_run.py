@@ -35,9 +35,10 @@ class SearchRun:
         import pandas as pd  # imported where it is needed, as it takes long
 
         points = pd.read_csv(self.folder / "pareto.csv", dtype={"candidate": str})
-        if self.final.stem not in set(points["candidate"]):
+        final = self.final.relative_to(self.folder).as_posix()
+        if final not in set(points["checkpoint"]):
             everything = self.candidates
-            answer = everything[everything["candidate"] == self.final.stem]
+            answer = everything[everything["checkpoint"] == final]
             points = pd.concat([answer.reindex(columns=points.columns), points])
         return points.sort_values(
             "stage", kind="stable", ignore_index=True, key=lambda stages: stages != "long"

@@ -15,6 +15,7 @@ from pydantic import (
 
 from netadapt.errors import UserError
 from netadapt.factories import require_trusted, trust_named
+from netadapt.image_sizes import require_sizes
 from netadapt.options import (
     APPROXIMATE,
     BLOCKS,
@@ -81,6 +82,16 @@ class SearchSettings(BaseModel):
             usual="the checkpoint's own",
         ),
     ] = None
+    input_sizes: Annotated[
+        tuple[tuple[Positive, Positive], ...],
+        Option(
+            "Search one front over several input sizes, the largest first. Accuracy is scored at "
+            "the first, and --speedup is relative to the base there.",
+            NETWORK,
+            unit="HxW,...",
+            usual="one, --input-size",
+        ),
+    ] = ()
     inputs: Annotated[
         tuple[Text, ...],
         Option(INPUTS, NETWORK, unit="NAME=SIZES", usual="the checkpoint's own", flag="--input"),
@@ -205,6 +216,7 @@ class SearchSettings(BaseModel):
             unit="steps",
         ),
     ] = 0
+    tune_base: bool = False  # even where the base is within the budget: there is more to find
     long_points: Annotated[
         Positive,
         Option(
@@ -448,6 +460,16 @@ class SearchSettings(BaseModel):
         if self.speedup is not None:
             limits["ms"] = base_ms / self.speedup
         return Goal(limits, higher_is_better=higher_is_better)
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "SearchSettings":
+        if self.input_sizes:
+            require_sizes(self.input_sizes)
+            if self.input_size is not None or self.inputs:
+                raise UserError("give --input-sizes or --input-size (or --input), not both")
+            if self.min_accuracy is not None:
+                raise UserError("--input-sizes takes a budget, not --min-accuracy")
+        return self
 
     @model_validator(mode="after")
     def _gpus(self) -> "SearchSettings":

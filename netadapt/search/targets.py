@@ -1,18 +1,16 @@
 """One search for several targets."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from netadapt.errors import UserError
-from netadapt.files import existing_file, provisional_folder, write_atomic
+from netadapt.files import provisional_folder
+from netadapt.search.asked import Asked, read_asked, write_asked
 from netadapt.search.progress import SearchProgress
 from netadapt.search.search_run import SearchRun
 from netadapt.search.settings import SearchSettings
 from netadapt.search.start import resume_search, resumed_settings, start_search
-from netadapt.texts import object_of
 
 TARGETS = "targets.json"
 SHARED = "shared"
@@ -57,20 +55,22 @@ def start_targets(
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"two tables are called {twice[0]}; each target has one")
-    asked: dict[str, dict[str, Any]] = {}
+    asked: dict[str, SearchSettings] = {}
     for place, (name, lut) in enumerate(zip(names, luts, strict=True)):
         values = {**given, "lut": lut}
         if budgets_ms:
             values["budget_ms"] = budgets_ms[place if len(budgets_ms) > 1 else 0]
         settings = SearchSettings.parse(values)
+        if settings.input_sizes:
+            raise UserError("give several --lut or --input-sizes, not both")
         settings.require_used(given)
-        asked[name] = settings.model_dump()
+        asked[name] = settings
 
     def begun() -> bool:
         return any((out / name).exists() for name in asked)
 
     with provisional_folder(out, "run folder", begun):
-        write_atomic(out / TARGETS, json.dumps(asked, indent=2) + "\n")
+        write_asked(out / TARGETS, asked)
         return _all(asked, out, progress)
 
 
@@ -92,23 +92,14 @@ def resume_targets(
     Raises:
         UserError: ``targets.json`` is damaged, and what the searches raise.
     """
-    path = existing_file(out / TARGETS, "list of targets")
-    try:
-        stored = object_of(path)
-        if not all(isinstance(values, dict) for values in stored.values()):
-            raise ValueError("it does not hold settings by the names of runs")
-        settings = {name: SearchSettings.stored(values) for name, values in stored.items()}
-    except (ValueError, UserError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if any(Path(name).name != name or name in ("", "..") for name in settings):
-        raise UserError(f"{path} is damaged: a run lies outside the folder")
+    path = out / TARGETS
+    settings = read_asked(path, "list of targets")
     resumed = {name: resumed_settings(one, given, path) for name, one in settings.items()}
-    asked = {name: one.model_dump() for name, one in resumed.items()}
-    return _all(asked, out, progress, given, accept_changed)
+    return _all(resumed, out, progress, given, accept_changed)
 
 
 def _all(
-    asked: Mapping[str, Mapping[str, Any]],
+    asked: Asked,
     out: Path,
     progress: SearchProgress | None,
     given: Mapping[str, object] = MappingProxyType({}),
@@ -116,13 +107,12 @@ def _all(
 ) -> dict[str, SearchRun]:
     shared = out / SHARED
     runs = {}
-    for name, values in asked.items():
+    for name, settings in asked.items():
         folder = out / name
         if (folder / "run.json").exists():
             runs[name] = resume_search(
                 folder, given, progress, shared, accept_changed=accept_changed
             )
         else:
-            settings = SearchSettings.parse(dict(values))
             runs[name] = start_search(settings, folder, progress, shared)
     return runs

@@ -16,7 +16,9 @@ TEST_SHARE, HOLDOUT_SHARE = 0.2, 0.15
 MAX_SHIFT = 1 / 8
 
 
-def open_digits(data: str | None, input_size: tuple[int, int] | None) -> DatasetTask:
+def open_digits(
+    data: str | None, input_size: tuple[int, int] | None, *, truth_size: str | None = None
+) -> DatasetTask:
     """Open the 1,797 digits (8x8, UCI; bundled with scikit-learn) as a task.
 
     A fifth of the images is the test split and 15 % the holdout, always the same ones. Images are
@@ -26,6 +28,7 @@ def open_digits(data: str | None, input_size: tuple[int, int] | None) -> Dataset
     Args:
         data: must be ``None``: the task has its own data.
         input_size: ``(H, W)``. Default: 32x32.
+        truth_size: of no consequence: the label of an image has no size.
 
     Raises:
         UserError: ``data`` is given.

@@ -4,7 +4,8 @@ The registry holds names alone: nothing of a task is imported before it is opene
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -40,22 +41,35 @@ def open_task(
         UserError: an unknown task or option, or a task that cannot be imported, fails, or lacks
             something that it needs.
     """
-    if ":" not in name and name not in TASKS:
-        raise UserError(
-            f"unknown task {name!r}; known: {', '.join(TASKS)}, or package.module:factory"
-        )
-    factory = factory_named(TASKS.get(name, name), "task")
-    given = dict(options or {})
-    parameters = inspect.signature(factory).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        for option in given:
-            if option not in parameters or option in GIVEN:
-                known = ", ".join(other for other in parameters if other not in GIVEN)
-                raise UserError(
-                    f"task {name} has no option {option!r}; "
-                    + (f"its options: {known}" if known else "it has none")
-                )
+    factory, given = _factory(name), dict(options or {})
+    for option in given:
+        if not _takes(factory, option):
+            known = ", ".join(o for o in inspect.signature(factory).parameters if o not in GIVEN)
+            raise UserError(
+                f"task {name} has no option {option!r}; "
+                + (f"its options: {known}" if known else "it has none")
+            )
     task = made(name, "task", factory, {"data": data, "input_size": input_size, **given})
     if not isinstance(task, Task):
         raise UserError(f"{name} returned {type(task).__name__}; a factory returns a netadapt Task")
     return task
+
+
+def takes_option(name: str, option: str) -> bool:
+    """Whether the task ``name`` has an ``option``; errors are those of ``open_task``."""
+    return _takes(_factory(name), option)
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    if ":" not in name and name not in TASKS:
+        raise UserError(
+            f"unknown task {name!r}; known: {', '.join(TASKS)}, or package.module:factory"
+        )
+    return factory_named(TASKS.get(name, name), "task")
+
+
+def _takes(factory: Callable[..., Any], option: str) -> bool:
+    parameters = inspect.signature(factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return True
+    return option in parameters and option not in GIVEN

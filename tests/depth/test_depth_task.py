@@ -133,3 +133,43 @@ def test_real_frames_open_as_a_task(nyu):
     assert inputs.shape == (2, 3, 64, 96)
     assert 0 <= inputs.min() <= inputs.max() <= 1
     assert 0.4 < targets[targets > 0].mean() < 10
+
+
+class Answers(nn.Module):
+    """Answers any images with one depth map."""
+
+    def __init__(self, depth):
+        super().__init__()
+        self.depth = nn.Parameter(depth)
+
+    def forward(self, x):
+        return self.depth.expand(len(x), 1, -1, -1)
+
+
+@pytest.mark.parametrize("protocol", ["fastdepth", "fastdepth-official", "eigen-nyu"])
+def test_a_depth_map_scores_the_same_at_every_input_size(protocol):
+    answer = Answers(torch.linspace(1, 5, 24 * 32).reshape(1, 1, 24, 32))
+    large, small = (
+        open_depth("synthetic:2", size, protocol=protocol, truth_size="48x64")
+        for size in ((48, 64), (24, 32))
+    )
+    assert large.score(answer, "test") == small.score(answer, "test")
+    plain = open_depth("synthetic:2", (48, 64), protocol=protocol)
+    assert plain.score(answer, "test") == large.score(answer, "test")
+
+
+def test_truth_is_taken_where_asked_and_predictions_are_brought_there():
+    small = open_depth("synthetic:2", (24, 32), truth_size="48x64")
+    large = open_depth("synthetic:2", (48, 64))
+    answer = Answers(torch.rand(1, 1, 12, 16) + 2)
+    upsampled = nn.functional.interpolate(answer.depth, (48, 64), mode="bilinear")
+    count = len(large.data.test)
+    truth = np.stack([large.data.test.evaluation_example(i)[1] for i in range(count)])
+    errors = [np.abs(upsampled[0].detach().numpy() - depth)[depth > 0].mean() for depth in truth]
+    assert small.score(answer, "test")["mae"] == pytest.approx(np.mean(errors), rel=1e-5)
+    assert small.train_batch(0, 2, seed=0)[1].shape == (2, 1, 24, 32)
+
+
+def test_a_truth_size_that_is_none_is_refused():
+    with pytest.raises(UserError, match=r"truth_size '48' is not HxW"):
+        open_depth("synthetic:2", (24, 32), truth_size="48")

@@ -1,5 +1,6 @@
 """A search small enough for a test, for this process and for children."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def made_up_table(
     attached: bool,
     scale: float = 1.0,
     precision: str = "fp32",
+    microseconds: Callable[[Workload], float] = made_up_us,
 ) -> Path:
     """Write a table that covers ``model``; return its folder."""
     prunable = trace(model, example)
@@ -88,7 +90,7 @@ def made_up_table(
     workloads = workload_map(prunable.operations, rules, target.dtype)
     rows = design_networks(workloads, prunable.widths, multiples_of(prunable, 8))
     wanted = {w for row in rows for w in workloads.at(row)}
-    times = {w: made_up_us(w) for w in wanted}
+    times = {w: microseconds(w) for w in wanted}
     table.append({w: Latency(us, us, us, runs=1) for w, us in times.items()})
     calibration = NetworkCalibration(scale=scale, call_us=0, workload_us=0, networks=1)
     table.save_target(target.model_copy(update={"calibrations": (calibration,)}))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -57,6 +58,13 @@ class DepthDataset:
     """One split: frames, decoded at first use and cached at working size.
 
     A cached frame is uint8 RGB and float32 depth.
+
+    Args:
+        frames: of the split.
+        input_size: ``(H, W)`` of the examples.
+        augmentation: how training views differ from the photographs.
+        truth_size: ``(H, W)`` at which ``scored_example`` takes ground truth. Default: the input
+            size.
     """
 
     def __init__(
@@ -64,11 +72,13 @@ class DepthDataset:
         frames: Sequence[Frame],
         input_size: tuple[int, int],
         augmentation: Augmentation = PAPER,
+        truth_size: tuple[int, int] | None = None,
     ) -> None:
         self._frames = list(frames)
         self._input_size = input_size
+        self._truth_size = truth_size or input_size
         self._augmentation = augmentation
-        self._cache: Cache[WorkingImage] = Cache(self._decoded)
+        self._forget()
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -100,6 +110,20 @@ class DepthDataset:
         """
         return training_view(self._cache[index], self._input_size, rng, self._augmentation)
 
+    def scored_example(self, index: int) -> Example:
+        """The central crop at the input size, and its depth at the size at which truth is taken.
+
+        Returns:
+            rgb float32 ``(3, H, W)`` in [0, 1] and depth float32 ``(1, H', W')`` in metres.
+
+        Raises:
+            UserError: as ``evaluation_example``.
+        """
+        rgb, depth = self.evaluation_example(index)
+        if self._truth_size != self._input_size:
+            depth = evaluation_view(self._truths[index], self._truth_size)[1]
+        return rgb, depth
+
     def full_example(self, index: int) -> Example:
         """The whole frame at the input size, and its depth at the size it was measured at.
 
@@ -128,11 +152,17 @@ class DepthDataset:
                 good.append(frame)
             else:
                 reasons.append(f"{frame.name}: depth is 0 everywhere")
-        self._frames, self._cache = good, Cache(self._decoded)
+        self._frames = good
+        self._forget()
         return reasons
 
-    def _decoded(self, index: int) -> WorkingImage:
-        return working_image(*checked_depth(self._frames[index]), self._input_size)
+    def _forget(self) -> None:
+        """Start with empty caches."""
+        self._cache = Cache(partial(self._decoded, self._input_size))
+        self._truths = Cache(partial(self._decoded, self._truth_size))
+
+    def _decoded(self, size: tuple[int, int], index: int) -> WorkingImage:
+        return working_image(*checked_depth(self._frames[index]), size)
 
 
 @dataclass(frozen=True)

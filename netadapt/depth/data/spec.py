@@ -67,6 +67,7 @@ def open_data(
     seed: int = 0,
     on_bad_sample: OnBadSample = "fail",
     augmentation: Augmentation = PAPER,
+    truth_size: Size | None = None,
 ) -> DepthData:
     """Open a dataset for a network that takes images of ``input_size`` (H, W).
 
@@ -82,15 +83,18 @@ def open_data(
         on_bad_sample: ``fail`` when a frame is asked for that cannot be used, or decode all
             frames now and ``skip`` those; ``note`` then names them.
         augmentation: how training views differ from the photographs.
+        truth_size: rows and columns at which networks are scored, if not those of ``input_size``.
+            Drawn scenes are rendered for it, so that all input sizes see the same frames.
 
     Raises:
         UserError: unknown word, missing folder or file, a file without its partner, too few
             frames.
     """
     size = _checked_size(input_size)
-    splits = _splits(FRAMES, spec, size, holdout_fraction, seed)
+    truth = size if truth_size is None else _checked_size(truth_size)
+    splits = _splits(FRAMES, spec, truth, holdout_fraction, seed)
     train, holdout, test = (
-        DepthDataset(part, size, augmentation)
+        DepthDataset(part, size, augmentation, truth)
         for part in (splits.train, splits.holdout, splits.test)
     )
     note = splits.note

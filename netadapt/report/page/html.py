@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -16,16 +17,16 @@ from markupsafe import Markup
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
 from netadapt.report.page.comparison import comparison_data
-from netadapt.report.page.run_data import Detail, run_data
+from netadapt.report.page.run_data import Detail, commands_of_all, run_data
 from netadapt.report.page.table_data import table_data
 from netadapt.report.runs import RunView, read_run
-from netadapt.report.settings import read_json
+from netadapt.report.several import joint_of, runs_of
 
 MAX_BYTES = 5_000_000
 ASSETS = "netadapt.report.page"
 SCRIPTS = (
     "core.js", "charts.js", "front.js", "point.js", "samples.js", "walk.js", "compare.js",
-    "table.js", "main.js",
+    "joint.js", "table.js", "main.js",
 )  # fmt: skip
 LEVELS = (
     Detail(), Detail(2000, 240), Detail(500, 200), Detail(100, 160), Detail(0, 128), Detail(0, 0)
@@ -36,7 +37,8 @@ def write_page(paths: Sequence[Path], out: Path | None = None) -> Path:
     """Write the page of one run, of several side by side, or of a latency table.
 
     Args:
-        paths: run folders, a folder of a search for several targets, or one table.
+        paths: run folders, a folder of a search for several targets or over several input sizes,
+            or one table.
         out: the file; by default ``report.html`` in the run or table, ``report.html`` here for
             several.
 
@@ -72,13 +74,16 @@ def page(paths: Sequence[Path], *, watch: bool = False) -> str:
         if len(paths) > 1:
             raise UserError("a page shows one latency table, or runs; name one table alone")
         return _rendered({"kind": "table", "table": table_data(paths[0])}, watch)
-    runs = [read_run(path) for path in _runs(paths)]
+    runs = [read_run(path) for path in runs_of(paths)]
     _check_scores(runs)
+    joint = joint_of(paths, runs)
+    again = commands_of_all(paths[0], runs) if joint else ()
     for detail in LEVELS:
         data = {
             "kind": "runs",
-            "runs": [run_data(run, detail) for run in runs],
+            "runs": [run_data(run, detail, again) for run in runs],
             "comparison": comparison_data(runs),
+            "joint": joint and asdict(joint),
         }
         text = _rendered(data, watch)
         if len(text.encode()) <= MAX_BYTES:
@@ -86,20 +91,6 @@ def page(paths: Sequence[Path], *, watch: bool = False) -> str:
     raise UserError(
         f"the page of {len(runs)} runs is larger than {MAX_BYTES // 1_000_000} MB; name fewer runs"
     )
-
-
-def _runs(paths: Sequence[Path]) -> list[Path]:
-    """A search for several targets stands for its runs."""
-    found: list[Path] = []
-    for path in paths:
-        targets = path / "targets.json"
-        if targets.is_file():
-            names = read_json(targets, "the targets")
-            own = [path / name for name in names if Path(name).name == name]
-            found += [run for run in own if (run / "run.json").is_file()]
-        else:
-            found.append(path)
-    return found
 
 
 def _check_scores(runs: Sequence[RunView]) -> None:
@@ -130,7 +121,8 @@ def _rendered(data: dict[str, Any], watch: bool) -> str:
 def _title(data: dict[str, Any]) -> str:
     if data["kind"] == "table":
         return f"{data['table']['name']}: latency table"
-    names = ", ".join(run["name"] for run in data["runs"])
+    joint = data["joint"]
+    names = joint["name"] if joint else ", ".join(run["name"] for run in data["runs"])
     return f"{names}: netadapt"
 
 

@@ -1,7 +1,7 @@
 """A run as its page holds it: plain numbers and words, ready for JSON."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,13 @@ class Detail:
     samples_px: int = 320
 
 
-def run_data(run: RunView, detail: Detail) -> dict[str, Any]:
+def run_data(run: RunView, detail: Detail, again: Sequence[str] = ()) -> dict[str, Any]:
     """Return what the page shows of ``run``.
+
+    Args:
+        run: the run.
+        detail: how much of it.
+        again: the commands that make it again, if they make more than this run.
 
     Raises:
         UserError: one of its files is damaged.
@@ -45,7 +50,7 @@ def run_data(run: RunView, detail: Detail) -> dict[str, Any]:
     events = read_events(run.path / "journal.jsonl")
     table = find_table(run.settings.lut, run.path)
     rows, left_out = _shown(run, detail.dominated)
-    target = read_json(table / "target.json", "the table's target") if table else None
+    target = _target(table)
     return {
         "name": run.name,
         "path": str(run.path),
@@ -75,9 +80,20 @@ def run_data(run: RunView, detail: Detail) -> dict[str, Any]:
         "samples": _samples(run.path / "samples.npz", detail.samples_px),
         "settings": _settings(run.settings.everything),
         "summary": _summary(run.path / "summary.json"),
-        "commands": commands(run.settings.everything, target, run.path),
+        "commands": list(again) or commands(run.settings.everything, target, run.path),
         "files": _files(run.path),
     }
+
+
+def commands_of_all(folder: Path, runs: Sequence[RunView]) -> list[str]:
+    """Return the commands that make a search over the input sizes of ``runs`` again."""
+    first = runs[0]
+    target = _target(find_table(first.settings.lut, first.path))
+    return commands(first.settings.everything, target, folder, [run.name for run in runs])
+
+
+def _target(table: Path | None) -> dict[str, Any] | None:
+    return read_json(table / "target.json", "the table's target") if table else None
 
 
 def _shown(run: RunView, most: int) -> tuple[pd.DataFrame, int]:

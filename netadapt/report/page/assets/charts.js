@@ -79,6 +79,7 @@ function legend(items) {
     if (shape === "star") add("path", { d: "M13 0l1.8 5h5.2l-4.2 3.1 1.6 5-4.4-3.1-4.4 3.1 1.6-5L6 5h5.200z", ...solid });
     if (shape === "ring") add("circle", { cx: 13, cy: 7, r: 5.5, ...line });
     if (shape === "dash") add("path", { d: "M1 7H25", ...line, "stroke-dasharray": "5 3" });
+    if (shape === "band") add("path", { d: "M1 7H25", ...line, "stroke-width": 9 });
     if (shape === "line") add("path", { d: "M1 7H25", ...line });
     if (shape === "cross") add("path", { d: "M8 2L18 12M18 2L8 12", ...line });
     return el("li", {}, svg, text);

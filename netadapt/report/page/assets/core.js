@@ -3,6 +3,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const RUNS = DATA.runs || [];
 const SEVERAL = RUNS.length > 1;
+const JOINT = SEVERAL ? DATA.joint : null;
 
 /* Elements are made here alone; text from a run never becomes markup. */
 function el(tag, attributes, ...children) {
@@ -103,8 +104,8 @@ function remember() {
   } catch { /* a page from the disk may have no storage */ }
 }
 function recall() {
-  const first = answerOf(0) || frontOf(0)[0] || baseOf(0);
-  Object.assign(pinned, { runIndex: 0, at: first.at, against: baseOf(0).at });
+  const first = jointAnswer() || answerOf(0) || frontOf(0)[0] || baseOf(0);
+  Object.assign(pinned, { runIndex: first.runIndex, at: first.at, against: baseOf(first.runIndex).at });
   if (!DATA.watch) return;
   try {
     const kept = JSON.parse(sessionStorage.getItem("netadapt"));

@@ -61,7 +61,7 @@ function oneRun(runIndex) {
 }
 
 function manyRuns() {
-  return RUNS.flatMap((run, index) => {
+  return jointTraces().concat(RUNS.flatMap((run, index) => {
     const front = frontOf(index);
     return [
       trace(front, (p) => p.x, { name: run.name, mode: "lines+markers",
@@ -70,7 +70,7 @@ function manyRuns() {
       trace([baseOf(index)], (p) => p.x, { name: `base of ${run.name}`, marker: { color: series(index), size: 16,
         symbol: "star-open", line: { width: 1.6 } } }),
     ];
-  });
+  }));
 }
 
 function rings() {
@@ -101,7 +101,7 @@ function frontSection() {
       + (SEVERAL ? ", up and down arrow keys go to another run." : "."), style: { height: "min(560px, 92vw)", "min-height": "380px" } });
   const run = RUNS[0];
   const budgets = new Set(RUNS.map((one) => one.budget_ms));
-  const budget = budgets.size === 1 ? run.budget_ms : null;
+  const budget = budgets.size === 1 || JOINT ? run.budget_ms : null;
   const { range, hidden } = frontRange();
   const targets = new Set(RUNS.map((one) => one.target));
   const onClick = (event) => {
@@ -128,7 +128,7 @@ function frontSection() {
   const reset = el("button", { type: "button", onclick: () => Plotly.relayout(node, { "xaxis.autorange": true, "yaxis.range": range }) }, "Reset zoom");
   const everything = el("button", { type: "button", onclick: () => Plotly.relayout(node, { "xaxis.autorange": true, "yaxis.autorange": true }) }, "Show all");
   const lead = "Click a point to pin it: everything below follows. Shift and click choose what it is compared with.";
-  return section("front", SEVERAL ? `Fronts of ${RUNS.length} runs` : "Front", lead, node, frontLegend(run, hidden),
+  return section("front", JOINT ? `One front over ${RUNS.length} input sizes` : SEVERAL ? `Fronts of ${RUNS.length} runs` : "Front", lead, node, frontLegend(run, hidden),
     el("div", { class: "controls screen" }, reset, hidden ? everything : null, el("span", { class: "small soft" }, "Keyboard: arrow keys on the chart. Drag to zoom.")));
 }
 
@@ -149,7 +149,7 @@ function step(event) {
 
 function frontLegend(run, hidden) {
   const pins = [["ring", "mark", "A: pinned, B: compared with"]];
-  if (SEVERAL) return el("div", {}, legend([["star", "mark", "base network"], ...pins]));
+  if (SEVERAL) return el("div", {}, legend([...(JOINT ? [["band", "joint", "front over all input sizes"]] : []), ["star", "mark", "base network"], ...pins]));
   const notes = [];
   if (run.quality) {
     notes.push(`Bars on predictions: ${percent(0.8)} of ${run.quality.measured.length} other networks measured on this target lay within.`);

@@ -57,11 +57,11 @@ function readouts(runIndex) {
 
 function pageHeader() {
   const [first] = RUNS;
-  const title = SEVERAL ? `${RUNS.length} runs compared` : first.name;
+  const title = JOINT ? JOINT.name : SEVERAL ? `${RUNS.length} runs compared` : first.name;
   const badge = el("span", { class: `badge${first.state.finished ? " done" : ""}` }, first.state.text);
   const targets = [...new Set(RUNS.map((run) => run.target))].join(", ");
   return el("header", { class: "top" }, el("div", {}, el("p", { class: "eyebrow" }, "netadapt search"), el("h1", {}, title),
-    el("p", { class: "sub" }, SEVERAL ? targets : [`${first.target} · ${first.goal}${first.strategy ? ` · ${first.strategy}` : ""} `, badge])), themeButton());
+    el("p", { class: "sub" }, JOINT ? `${targets} · ${first.goal} · input sizes ${RUNS.map((run) => run.name).join(", ")}` : SEVERAL ? targets : [`${first.target} · ${first.goal}${first.strategy ? ` · ${first.strategy}` : ""} `, badge])), themeButton());
 }
 
 function settingsSection() {
@@ -113,6 +113,7 @@ function runsPage() {
   if (!SEVERAL) nodes.push(rulerOf(0), readouts(0));
   return { nodes, later: () => [
     el("div", { class: "split" }, frontSection(), pinnedAside()),
+    ...(JOINT ? [jointSection()] : []),
     ...(SEVERAL ? [compareSection()] : []),
     ...(RUNS.some((run) => run.samples) ? [samplesSection()] : []),
     widthsSection(), timeSection(), pointsSection(), walkSection(), el("div", { class: "two" }, clockSection(), qualitySection()), settingsSection(),
