@@ -5,6 +5,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from netadapt.report.events import read_events
 from netadapt.report.samples import read_samples
 from netadapt.report.settings import read_json, read_settings
 from netadapt.report.tables import read_table
+from netadapt.search.input_sizes import resume_sizes
 from netadapt.search.journal import Journal
 from netadapt.search.run_folder import RunFolder
 from netadapt.search.targets import resume_targets
@@ -55,6 +57,7 @@ def sound(tmp_path_factory, stock) -> Path:
     }
     (folder / "several").mkdir()
     (folder / "several/targets.json").write_text(json.dumps({"..": settings}))
+    (folder / "several/sizes.json").write_text(json.dumps({"..": settings}))
     (folder / "devices.toml").write_text('[pi]\ndevice = "cpu"\nthreads = 1\n')
     fixture = Path(__file__).parent / "fixtures/bundle-results-format1.json"
     shutil.copy(fixture, folder / "results.json")
@@ -80,10 +83,10 @@ def _pairs(folder: Path) -> Any:
     return [(frame.block, float(frame.decode()[1].max())) for frame in frames]
 
 
-def _targets(folder: Path) -> str:
-    """They lie outside their folder: refused, after all was read."""
+def _outside(resume: Callable[..., Any], folder: Path) -> str:
+    """The runs lie outside their folder: refused, after all was read."""
     with pytest.raises(UserError) as caught:
-        resume_targets(folder / "several", {})
+        resume(folder / "several", {})
     if "lies outside" not in str(caught.value):
         raise caught.value
     return "read"
@@ -98,7 +101,8 @@ TEXTS: dict[tuple[str, str], Read] = {
     ("run/candidates.csv", "page"): lambda here: read_table(here / "run/candidates.csv").to_csv(),
     ("run/pareto.csv", "page"): lambda here: read_table(here / "run/pareto.csv").to_csv(),
     ("run/summary.json", "page"): lambda here: read_json(here / "run/summary.json", "summary"),
-    ("several/targets.json", "search"): _targets,
+    ("several/targets.json", "search"): partial(_outside, resume_targets),
+    ("several/sizes.json", "search"): partial(_outside, resume_sizes),
     ("training/config.json", "train"): lambda here: read_config(here / "training"),
     ("training/history.csv", "train"): lambda here: read_history(here / "training/history.csv", 2),
     ("lut/made-up/target.json", "table"): lambda here: (
