@@ -128,7 +128,7 @@ def test_a_network_that_does_not_fit_the_task_is_refused(task, model, words):
         ("depth", None, (32, 32), None, "--data"),
         ("depth", "synthetic:9", None, None, "--input-size"),
         ("digits", "pairs:x", None, None, "leave out --data"),
-        ("digits", None, None, {"loss": "l1"}, "task digits has no option 'loss'; its options: truth_size"),
+        ("digits", None, None, {"loss": "l1"}, "no option 'loss'; its options: truth_size"),
         ("depth", "synthetic:9", None, {"los": "l1"}, "its options: loss, protocol, on_bad_sample"),
         ("json:loads", None, None, None, "task json:loads cannot be built with options"),
         ("json:nothing", None, None, None, "module 'json' has no 'nothing'"),
