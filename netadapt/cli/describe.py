@@ -259,7 +259,7 @@ def run(folder: Path) -> dict[str, Any]:
     has_energy = any(row.predicted_mj is not None for row in state.candidates.values())
     return {
         "run": str(folder),
-        "settings": settings.model_dump(exclude={"format", "input_sizes", "tune_base"}),
+        "settings": settings.model_dump(exclude={"format", "input_sizes", "base_share"}),
         "iterations": max(0, len(state.walk) - 1),
         "evaluated": len(state.candidates),
         "finished": state.finished,

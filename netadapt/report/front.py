@@ -202,7 +202,7 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView], joint: Joint | None) -> str:
         name = run.name if names.count(run.name) == 1 else str(run.path)
         label = style.shortened(name, 40) + (f" ({run.strategy})" if run.strategy else "")
         label += f": hypervolume {volume:.4g}"
-        label += f", {run.goal}" if len(goals) > 1 and joint is None else ""
+        label += f", {run.goal}" if len(goals) > 1 else ""
         label += f", on {style.shortened(run.target, 40)}" if len(targets) > 1 else ""
         axes.plot(
             run.front["latency_ms"],
@@ -225,7 +225,7 @@ def _draw_runs(axes: Axes, runs: Sequence[RunView], joint: Joint | None) -> str:
         title = f"{style.shortened(joint.name, 40)}: one front, {runs[0].goal}"
         _draw_joint(axes, runs, joint)
     axes.set_title(title, pad=22)
-    if (len(goals) == 1 or joint is not None) and runs[0].budget_ms is not None:
+    if len(goals) == 1 and runs[0].budget_ms is not None:
         _draw_budget(axes, runs[0].budget_ms)
     worst = reference[1] if runs[0].higher_is_better else -reference[1]
     name = score_name(runs[0].score)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
 from netadapt.report.front import plot_front
-from netadapt.report.runs import read_run
 from netadapt.report.samples import plot_predictions, plot_samples, read_samples
-from netadapt.report.several import joint_of, runs_of
+from netadapt.report.several import read_runs
 from netadapt.report.widths import plot_widths
 
 DPI = 150
@@ -41,14 +40,12 @@ def plot_runs(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
     """
     if not paths:
         raise UserError("no run to plot; name a run folder")
-    folders = runs_of(paths)
     if out is not None:
         _suffix(out)
     elif len(paths) > 1:
         raise UserError(f"{len(paths)} runs make one picture; name its file: --out FRONT.png")
-    runs = [read_run(path) for path in folders]
-    joint = joint_of(paths, runs)
-    if out is None and folders != list(paths):
+    runs, joint = read_runs(paths)
+    if out is None and [run.path for run in runs] != list(paths):
         out = paths[0] / "plots" / "front.png"
     if out is not None:
         return [save_figure(plot_front(runs, joint), out)]

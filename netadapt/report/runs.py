@@ -70,7 +70,7 @@ class RunView:
             return self.settings.budget_ms
         base = self.base
         ms = base["predicted_ms"] if np.isnan(base["measured_ms"]) else base["measured_ms"]
-        return float(ms) / self.settings.speedup
+        return float(ms) / (self.settings.base_share or 1.0) / self.settings.speedup
 
     @property
     def score(self) -> str:

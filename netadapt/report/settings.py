@@ -32,6 +32,7 @@ class RunSettings(BaseModel):
     strategy: str | None = None
     budget_ms: _Limit = None
     speedup: _Limit = None
+    base_share: _Limit = None
     budget_macs: _Limit = None
     budget_params: _Limit = None
     budget_mb: _Limit = None

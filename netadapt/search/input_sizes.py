@@ -42,7 +42,7 @@ def start_sizes(
     """Search at each input size in turn, and join the fronts.
 
     Each size gets a run of its own in ``out``, named after it. All are scored against truth at the
-    first size. With a ``speedup`` the others walk to the latency that the first walks to.
+    first size. A ``speedup`` is one over the base at the first size.
 
     Args:
         settings: with ``input_sizes``.
@@ -102,7 +102,7 @@ def settings_by_size(settings: SearchSettings) -> dict[str, SearchSettings]:
     options = {TRUTH: size_name(first), **settings.task_options}
     shared = settings.model_copy(update={"input_sizes": (), "task_options": options})
     return {
-        size_name(size): shared.model_copy(update={"input_size": size, "tune_base": size != first})
+        size_name(size): shared.model_copy(update={"input_size": size})
         for size in settings.input_sizes
     }
 
@@ -123,14 +123,15 @@ def _at_size(given: Mapping[str, object], name: str, asked: Asked) -> dict[str, 
 
 def _check(asked: Asked, network: nn.Module | None) -> None:
     """Raise a ``UserError`` that names the input size at which a search could not begin."""
-    base_ms = None
+    first = None
     for name, settings in asked.items():
         try:
             problem = Problem(settings, network or settings.model)
-            if base_ms is None:
+            if first is None:
+                first = problem
                 _require_truth_size(problem)
-                base_ms = problem.space.cost("ms", {})
-            problem.settings = _with_budget(settings, base_ms)
+            else:
+                problem.settings = _with_share(settings, _predicted_share(first, problem))
             problem.check()
         except BudgetOutOfReachError as error:
             truth = settings.task_options[TRUTH]
@@ -152,11 +153,24 @@ def _require_truth_size(problem: Problem) -> None:
         )
 
 
-def _with_budget(settings: SearchSettings, base_ms: float) -> SearchSettings:
-    """Return ``settings`` with the latency to reach in place of a speed-up over ``base_ms``."""
-    if settings.speedup is None:
-        return settings
-    return settings.model_copy(update={"speedup": None, "budget_ms": base_ms / settings.speedup})
+def _with_share(settings: SearchSettings, share: float) -> SearchSettings:
+    return settings.model_copy(update={"base_share": share})
+
+
+def _predicted_share(first: Problem, here: Problem) -> float:
+    """Return what the base takes, as a share of what it takes at the first input size."""
+    return here.space.cost("ms", {}) / first.space.cost("ms", {})
+
+
+def _share(first: Problem, here: Problem) -> float:
+    """Return the share that a speed-up over the first base needs: measured in turn, if it can be.
+
+    A machine may have become slower since the first walk; the ratio of the two bases holds.
+    """
+    if here.settings.speedup is None or here.clock.not_attached:
+        return _predicted_share(first, here)
+    before, ms, after = (one.clock.time([]).base_ms for one in (first, here, first))
+    return ms / ((before + after) / 2)
 
 
 def _all(
@@ -168,32 +182,23 @@ def _all(
     network: nn.Module | None = None,
 ) -> SearchRun:
     runs: dict[str, SearchRun] = {}
+    first = next(iter(asked))
     for name, settings in asked.items():
         progress.noted(f"input size {name}, {len(runs) + 1} of {len(asked)}")
         folder = out / name
         if (folder / "run.json").exists():
             runs[name] = resume_search(folder, given, progress, accept_changed=accept_changed)
-        elif not runs:
+        elif name == first:
             runs[name] = start_search(settings, folder, progress, network=network)
         else:
-            first = next(iter(runs.values()))
-            sources = sources_of(Problem(settings, settings.model))
-            RunFolder.existing(first.folder).require_unchanged(sources, accept_changed)
-            settings = _with_budget(settings, _base_ms(first))
+            begun, here = (Problem(one, one.model) for one in (asked[first], settings))
+            RunFolder.existing(out / first).require_unchanged(sources_of(here), accept_changed)
+            settings = _with_share(settings, _share(begun, here))
             runs[name] = start_search(settings, folder, progress)
         write_joint(out, runs)
-        if not settings.tune_base and runs[name].final == folder / BASE:
+        if name == first and runs[name].final == folder / BASE:
             break  # the base is within the budget already: no smaller input is needed
     return _joined(out, runs)
-
-
-def _base_ms(run: SearchRun) -> float:
-    """Return what the base of a finished run takes: as measured last, else as predicted."""
-    measured = run.summary["base_ms_at_end"]
-    if measured is not None:
-        return float(measured)
-    rows = run.candidates
-    return float(rows.loc[rows["stage"] == "base", "predicted_ms"].iloc[0])
 
 
 def _joined(out: Path, runs: Mapping[str, SearchRun]) -> SearchRun:

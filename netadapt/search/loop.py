@@ -180,7 +180,7 @@ class Search:
     def _met_by_base(self) -> bool:
         """Whether the base is within the budget already, and that is all there is to it."""
         state, goal = self.state, self.goal
-        if self._settings.tune_base:
+        if self._settings.base_share is not None:  # it was trained at another input size
             return False
         alone = len(state.walk) == 1 and goal.minimum is None
         return alone and goal.met(state.costs(state.base))

@@ -92,6 +92,8 @@ class SearchSettings(BaseModel):
             usual="one, --input-size",
         ),
     ] = ()
+    # at a smaller input size of such a search: what the base takes, as a share of that at the first
+    base_share: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     inputs: Annotated[
         tuple[Text, ...],
         Option(INPUTS, NETWORK, unit="NAME=SIZES", usual="the checkpoint's own", flag="--input"),
@@ -216,7 +218,6 @@ class SearchSettings(BaseModel):
             unit="steps",
         ),
     ] = 0
-    tune_base: bool = False  # even where the base is within the budget: there is more to find
     long_points: Annotated[
         Positive,
         Option(
@@ -458,7 +459,7 @@ class SearchSettings(BaseModel):
             return Goal({"ms": base_ms}, NO_BUDGET, self.min_accuracy, higher_is_better)
         limits = self.budgets
         if self.speedup is not None:
-            limits["ms"] = base_ms / self.speedup
+            limits["ms"] = base_ms / (self.base_share or 1.0) / self.speedup
         return Goal(limits, higher_is_better=higher_is_better)
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from netadapt.report.front import plot_front
 from netadapt.report.page.html import page
 from netadapt.report.run_pictures import plot_runs
 from netadapt.report.runs import read_run
-from netadapt.report.several import joint_of, runs_of
+from netadapt.report.several import read_runs
 from netadapt.search.front import pareto_front
 
 SIZES = ("64x96", "32x64")
@@ -34,8 +34,7 @@ def folder(make_run: MakeRun) -> Path:
 
 
 def test_its_front_is_that_of_all_runs(folder: Path) -> None:
-    runs = [read_run(path) for path in runs_of([folder])]
-    joint = joint_of([folder], runs)
+    runs, joint = read_runs([folder])
     assert joint is not None
     assert joint.answer is None
     rows = [(place, row) for place, run in enumerate(runs) for _, row in run.candidates.iterrows()]
@@ -47,15 +46,13 @@ def test_its_front_is_that_of_all_runs(folder: Path) -> None:
 
 
 def test_runs_named_one_by_one_have_no_front_in_common(folder: Path) -> None:
-    runs = [folder / name for name in SIZES]
-    assert joint_of(runs, [read_run(run) for run in runs]) is None
+    assert read_runs([folder / name for name in SIZES])[1] is None
 
 
 def test_one_picture_shows_the_front_and_the_answer(folder: Path) -> None:
     final = read_run(folder / SIZES[1]).front["candidate"].iloc[0]
     (folder / "summary.json").write_text(json.dumps({"final": final, "input_size": SIZES[1]}))
-    runs = [read_run(path) for path in runs_of([folder])]
-    legend = plot_front(runs, joint_of([folder], runs)).legends[0]
+    legend = plot_front(*read_runs([folder])).legends[0]
     told = [text.get_text() for text in legend.get_texts()]
     assert "front over all input sizes" in told
     assert f"answer, at {SIZES[1]}" in told

@@ -19,8 +19,8 @@ from netadapt.files import write_atomic
 from netadapt.report.page.comparison import comparison_data
 from netadapt.report.page.run_data import Detail, commands_of_all, run_data
 from netadapt.report.page.table_data import table_data
-from netadapt.report.runs import RunView, read_run
-from netadapt.report.several import joint_of, runs_of
+from netadapt.report.runs import RunView
+from netadapt.report.several import read_runs
 
 MAX_BYTES = 5_000_000
 ASSETS = "netadapt.report.page"
@@ -74,9 +74,8 @@ def page(paths: Sequence[Path], *, watch: bool = False) -> str:
         if len(paths) > 1:
             raise UserError("a page shows one latency table, or runs; name one table alone")
         return _rendered({"kind": "table", "table": table_data(paths[0])}, watch)
-    runs = [read_run(path) for path in runs_of(paths)]
+    runs, joint = read_runs(paths)
     _check_scores(runs)
-    joint = joint_of(paths, runs)
     again = commands_of_all(paths[0], runs) if joint else ()
     for detail in LEVELS:
         data = {

@@ -11,7 +11,7 @@ WEIGHTS = (".safetensors", ".tar", ".pth", ".pt")
 _LEFT_OUT = {
     "format", "score", "higher_is_better", "metrics", "executor", "device", "train_on", "address",
     "cpus_per_candidate", "gpus_per_candidate", "model", "input_size", "input_sizes",
-    "task_options", "checksums", "log_dir", "accepted_changes",
+    "base_share", "task_options", "checksums", "log_dir", "accepted_changes",
 }  # fmt: skip
 _ONLY_OF = {
     "candidates": {"random"},
@@ -67,6 +67,8 @@ def _search(settings: Mapping[str, Any], sizes: Sequence[str]) -> Iterator[str]:
     for name, value in settings.items():
         if name in _LEFT_OUT or strategy not in _ONLY_OF.get(name, {strategy}):
             continue
+        if name == "speedup" and value and not sizes:  # here it is one over the base at this size
+            value = value * (settings.get("base_share") or 1.0)
         for word in value if isinstance(value, list) else [value]:
             if isinstance(word, str | int | float) and not isinstance(word, bool):
                 yield from (_flag(name), _text(word))
