@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from netadapt.pruning import PrunableModel
 from netadapt.search.base_network import BaseNetwork
+from netadapt.search.distillation import Teacher
 from netadapt.search.saliency import Criterion, Scores, channel_scores, reads_data
 from netadapt.search.seeds import derive_seed
 from netadapt.training.checkpoint import load_pruned
@@ -38,10 +38,10 @@ class Networks:
             self._scores = {}
         return self._prunable
 
-    def teacher(self, checkpoint: str) -> nn.Module:
+    def teacher(self, checkpoint: str) -> Teacher:
         """Return the network in ``checkpoint`` to learn from; the last one is kept."""
         if self._teacher_name != checkpoint:
-            self._teacher = load_pruned(self.folder / checkpoint, self._base.prunable)
+            self._teacher = Teacher(load_pruned(self.folder / checkpoint, self._base.prunable))
             self._teacher_name = checkpoint
         return self._teacher
 

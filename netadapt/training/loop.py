@@ -136,7 +136,9 @@ def _read(steps: list[tuple[int, float, Tensor]], on_step: OnStep | None) -> Non
 
 
 def _parts(inputs: Inputs, targets: Targets, parts: int) -> list[tuple[Inputs, Targets]]:
-    """Cut a batch into ``parts``."""
+    """Cut a batch into ``parts``; one part is the batch itself."""
+    if parts == 1:
+        return [(inputs, targets)]
     batches: list[tuple[Inputs, Targets]] = []
     for places in torch.arange(batch_of(inputs)).chunk(parts):
         part = slice(int(places[0]), int(places[-1]) + 1)

@@ -13,11 +13,14 @@ from strategy_case import Case, taken
 import netadapt
 from netadapt.depth.models.fastdepth import GROUPS
 from netadapt.errors import UserError
-from netadapt.search.distillation import DistilledTask
+from netadapt.search.distillation import DistilledTask, Teacher
 from netadapt.search.fisher import fisher_scores
 from netadapt.search.journal import IterationBegan, Journal
 from netadapt.training.checkpoint import save_checkpoint
+from netadapt.training.loop import fit
+from netadapt.training.settings import TrainSettings
 from netadapt.training.task import Task
+from netadapt.training.wrapped import CachedBatches
 
 QUICK = {
     "initial_reduction": 0.004,
@@ -142,7 +145,7 @@ def test_a_teacher_adds_the_distance_from_its_answers():
     with torch.no_grad():
         distance = (student(inputs) - teacher.eval()(inputs)).abs().mean()
         wanted = task.loss(student, inputs, targets) + distance
-    distilled = DistilledTask(task, teacher.train())
+    distilled = DistilledTask(task, Teacher(teacher.train()))
     loss = distilled.loss(student, inputs, targets)
     torch.testing.assert_close(loss, wanted)
     loss.backward()
@@ -163,8 +166,84 @@ def test_a_network_of_several_answers_learns_from_all():
 
     task = Regression()
     inputs, targets = task.train_batch(0, 4, 0)
-    loss = DistilledTask(task, Two(1.0)).loss(Two(0.0), inputs, targets)
+    loss = DistilledTask(task, Teacher(Two(1.0))).loss(Two(0.0), inputs, targets)
     torch.testing.assert_close(loss, task.loss(Two(0.0), inputs, targets) + (1.0 + 3.0) / 2)
+
+
+class Counting(torch.nn.Module):
+    """Answers with ``times`` as many numbers as it is asked; counts how often."""
+
+    def __init__(self, times=1):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(2.0))
+        self.times = times
+        self.asked = []
+
+    def __deepcopy__(self, memo):
+        copied = Counting(self.times)
+        copied.asked = self.asked
+        return copied
+
+    def forward(self, x):
+        self.asked.append(x)
+        return (self.factor * x).repeat(self.times, 1, 1, 1)
+
+
+def test_a_teacher_answers_a_batch_once_as_long_as_the_batch_is_kept():
+    network = Counting()
+    teacher = Teacher(network)
+    batches = [torch.rand(2, 3, 4, 4) for _ in range(3)]
+    for _ in range(4):
+        for batch in batches:
+            (answer,) = teacher.answers(batch)
+            torch.testing.assert_close(answer, 2 * batch)
+            assert not answer.requires_grad
+    assert len(network.asked) == 3
+    assert len(teacher._kept) == 3
+    network.asked.clear()
+    del batch
+    batches.clear()
+    assert not teacher._kept
+
+
+def test_a_teacher_keeps_no_answer_that_is_larger_than_its_batch_nor_one_to_several_tensors():
+    network = Counting(times=2)
+    teacher, batch = Teacher(network), torch.rand(2, 3, 4, 4)
+    for _ in range(2):
+        teacher.answers(batch)
+    assert len(network.asked) == 2
+    network.times = 1
+    pair = Teacher(network)
+    for _ in range(2):
+        pair.answers((batch,))
+    assert len(network.asked) == 4
+
+
+def test_fine_tunes_on_the_same_batches_ask_the_teacher_once():
+    torch.manual_seed(0)
+    task = CachedBatches(Regression(), "cpu")
+    settings = TrainSettings(steps=3, batch_size=4, lr=1e-3, seed=1)
+    students = [Mirror() for _ in range(3)]
+    students[1].load_state_dict(students[0].state_dict())
+    network = Counting()
+    shared = Teacher(network)
+    fit(students[0], DistilledTask(task, shared), settings)
+    fit(students[2], DistilledTask(task, shared), settings)
+    assert len(network.asked) == 3
+    fit(students[1], DistilledTask(Regression(), Teacher(Counting())), settings)
+    for one, other in zip(students[0].parameters(), students[1].parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+class Mirror(torch.nn.Module):
+    """Answers in the shape it reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        return self.layer(x)
 
 
 def test_gradients_that_are_no_numbers_are_told(case):
