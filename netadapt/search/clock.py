@@ -1,7 +1,7 @@
 """Latencies of networks on the target, measured side by side with the base."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +22,8 @@ FEWEST_RUNS, MOST_RUNS = 30, 250
 AGREEMENT = 0.01  # between the two ratios in the middle
 FEW = 4  # networks; among more, those of some network always disagree by more
 FEWEST_READINGS, MOST_READINGS = 4, 8  # an even number of them
+
+Readings = NDArray[np.float64]  # (readings, 1 + networks): the base's ms, then ratios to it
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class Clock:
         """Why nothing can be measured, or ``None`` if the target is attached."""
         return why_not_attached(self._target)
 
-    def time(self, networks: Sequence[Widths]) -> Times:
+    def time(
+        self, networks: Sequence[Widths], sure: Callable[[Readings], bool] = lambda _: False
+    ) -> Times:
         """Time the base and ``networks``, given by their widths.
 
         All are loaded and timed in interleaved rounds, four times: where a network lies in memory
@@ -84,6 +88,10 @@ class Clock:
         counts. While the two in the middle disagree by more than 1 % (2 % among more than four
         networks) more readings are taken, up to eight: a spell in which one network runs slow then
         changes nothing.
+
+        Args:
+            networks: their widths.
+            sure: says after every reading whether no more are needed.
         """
         prunable = self._base.prunable
         models = [prunable.pruned({}), *(prunable.pruned(widths) for widths in networks)]
@@ -91,21 +99,20 @@ class Clock:
         readings: list[NDArray[np.float64]] = []
         energies: list[NDArray[np.float64]] = []
         agreement = AGREEMENT if len(networks) <= FEW else 2 * AGREEMENT
-        while len(readings) < FEWEST_READINGS or (
-            len(readings) < MOST_READINGS and not _agree(np.stack(readings)[:, 1:], agreement)
+        while not readings or not (
+            _enough(np.stack(readings)[:, 1:], agreement) or sure(np.stack(readings))
         ):
-            for _ in range(2):
-                rounds = timed_rounds(
-                    models,
-                    prunable.example_input,
-                    self._target,
-                    prunable,
-                    self._runs,
-                    self._device,
-                )
-                readings.append(_reading(rounds.ms))
-                if rounds.mj is not None:
-                    energies.append(rounds.mj)
+            rounds = timed_rounds(
+                models,
+                prunable.example_input,
+                self._target,
+                prunable,
+                self._runs,
+                self._device,
+            )
+            readings.append(_reading(rounds.ms))
+            if rounds.mj is not None:
+                energies.append(rounds.mj)
         self.seconds += time.monotonic() - start
         base_ms, *ratios = _agreed(np.stack(readings))
         ms = tuple(base_ms * ratio for ratio in ratios)
@@ -132,6 +139,14 @@ def _reading(rounds: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the base's median ms, then each other network's median ratio to the base."""
     ratios = np.median(rounds[1:] / rounds[0], axis=1)
     return np.append(np.median(rounds[0]), ratios)
+
+
+def _enough(ratios: NDArray[np.float64], agreement: float) -> bool:
+    """Whether the ``(readings, networks)`` ratios are as many as it takes, an even number."""
+    count = len(ratios)
+    if count >= MOST_READINGS:
+        return True
+    return count >= FEWEST_READINGS and count % 2 == 0 and _agree(ratios, agreement)
 
 
 def _agree(ratios: NDArray[np.float64], agreement: float) -> bool:

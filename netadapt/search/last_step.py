@@ -5,16 +5,21 @@ import statistics
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from netadapt.pruning import Widths
 
 NEAR = 0.02  # how far under the budget the walk may end
 SURE = 0.004  # how far inside these limits a network should be, as the clock is off by as much
+CLEAR = 0.01  # how far from a limit all of two readings must be to do without more
 BEFORE = 0.05  # how far above the budget all candidates are timed before training
 TRIES = 8
 FINEST = 5e-4  # of the load, between two targets
 
 Propose = Callable[[float], Mapping[str, Widths]]
-Loads = Callable[[Sequence[Widths]], Sequence[float]]
+Loads = NDArray[np.float64]  # (readings, networks)
+Measure = Callable[[Sequence[Widths], Callable[[Loads], bool]], Sequence[float]]
 
 
 def may_overshoot(current: float, target: float) -> bool:
@@ -25,17 +30,28 @@ def may_overshoot(current: float, target: float) -> bool:
     return target < 1 + BEFORE or 2 * target - current < 1
 
 
+def settled(loads: Loads, last: bool) -> bool:
+    """Whether a few readings leave no doubt on which side of the limits all networks lie.
+
+    What lies within the limits of the ``last`` step is read in full: it may be the answer.
+    """
+    if len(loads) < 2:
+        return False
+    above = (1 - SURE if last else 1 - NEAR + SURE) + CLEAR
+    return bool((loads < 1 - NEAR + SURE - CLEAR).all() or (loads > above).all())
+
+
 @dataclass
 class LastStep:
     """Bisects the target until the proposals, by the clock, lie just within the budget.
 
     Attributes:
         propose: a load to its proposals, by table look-ups alone.
-        loads: the loads of networks, by the clock.
+        loads: the loads of networks, by the clock, which asks whether a few readings are enough.
     """
 
     propose: Propose
-    loads: Loads
+    loads: Measure
     _known: dict[Hashable, float] = field(default_factory=dict)
 
     def take(self, target: float, current: float) -> dict[str, Widths]:
@@ -51,7 +67,7 @@ class LastStep:
         last = target <= 1
         for _ in range(TRIES):
             proposed = self.propose(aim)
-            middle = self._middle(proposed)
+            middle = self._middle(proposed, last)
             for name, widths in proposed.items():
                 if name not in best or self._rank(widths) < self._rank(best[name]):
                     best[name] = widths
@@ -68,12 +84,13 @@ class LastStep:
                 break
         return self._nearest(best, last)
 
-    def _middle(self, proposed: Mapping[str, Widths]) -> float | None:
+    def _middle(self, proposed: Mapping[str, Widths], last: bool) -> float | None:
         """The median load of ``proposed``; those that are new are timed."""
         new = {_key(widths): widths for widths in proposed.values()}
         new = {key: widths for key, widths in new.items() if key not in self._known}
         if new:
-            self._known |= dict(zip(new, self.loads(list(new.values())), strict=True))
+            loads = self.loads(list(new.values()), lambda readings: settled(readings, last))
+            self._known |= dict(zip(new, loads, strict=True))
         if not proposed:
             return None
         return statistics.median(self._load(widths) for widths in proposed.values())

@@ -1,18 +1,21 @@
 """An iteration's candidates: what the strategy proposes at the target, checked and, near the end,
 timed before any of them is trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from netadapt.errors import UserError
 from netadapt.pruning import Widths
 from netadapt.search.candidate import Proposal
+from netadapt.search.clock import Readings
 from netadapt.search.course import Course
 from netadapt.search.finish import shown
 from netadapt.search.goal import Goal
 from netadapt.search.journal import IterationBegan
-from netadapt.search.last_step import LastStep, may_overshoot
+from netadapt.search.last_step import LastStep, Loads, may_overshoot
 from netadapt.search.problem import Problem
 from netadapt.search.state import SearchState
 from netadapt.search.strategies.base import Strategy
@@ -126,16 +129,34 @@ class _TimedStep:
         self._ratios: dict[tuple[int, ...], float] = {}
         self.base_ms: float | None = None
 
-    def loads(self, networks: Sequence[Widths]) -> list[float]:
-        """Time ``networks`` beside the base and return their loads."""
-        times = self._problem.clock.time(networks)
+    def loads(self, networks: Sequence[Widths], enough: Callable[[Loads], bool]) -> list[float]:
+        """Time ``networks`` beside the base and return their loads.
+
+        ``enough`` says of the ``(readings, networks)`` loads so far whether no more are needed.
+        """
+
+        def sure(readings: Readings) -> bool:
+            base_ms = float(np.median(readings[:, 0]))
+            return enough(
+                np.array([self._loads(networks, base_ms, row) for row in readings[:, 1:]])
+            )
+
+        times = self._problem.clock.time(networks, sure)
         self.base_ms = times.base_ms
-        goal, space = self._problem.goal(times.base_ms), self._problem.space
+        ratios = np.array(times.ms) / times.base_ms
+        for widths, ratio in zip(networks, ratios.tolist(), strict=True):
+            self._ratios[tuple(widths.values())] = ratio
+        return self._loads(networks, times.base_ms, ratios)
+
+    def _loads(
+        self, networks: Sequence[Widths], base_ms: float, ratios: NDArray[np.float64]
+    ) -> list[float]:
+        """Return the loads of ``networks`` that take ``(networks,)`` shares of the base's ms."""
+        goal, space = self._problem.goal(base_ms), self._problem.space
         loads = []
-        for widths, ms in zip(networks, times.ms, strict=True):
-            self._ratios[tuple(widths.values())] = ms / times.base_ms
+        for widths, ratio in zip(networks, ratios.tolist(), strict=True):
             costs = {kind: space.cost(kind, widths) for kind in goal.limits}
-            loads.append(goal.load({**costs, "ms": ms}))
+            loads.append(goal.load({**costs, "ms": ratio * base_ms}))
         return loads
 
     def measured_ms(self, widths: Mapping[str, int]) -> float:
