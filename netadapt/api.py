@@ -256,6 +256,8 @@ def search(
 ) -> SearchRun:
     """Search for networks within a latency budget, or other budgets.
 
+    With ``input_sizes`` the run is that of all sizes: its front has a column ``input_size``.
+
     Args:
         model: a network that :func:`netadapt.load_model` built, a checkpoint, a registry name or
             ``package.module:factory``. A network is not changed; the run folder keeps a copy.

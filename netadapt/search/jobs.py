@@ -69,4 +69,6 @@ class Jobs:
         return asked if asked and own in OF_WEIGHTS else own
 
     def _teacher(self, state: SearchState) -> str | None:
-        return state.base.checkpoint if self._strategy.distils else None
+        """Return the base, unless it was trained at another input size."""
+        knows = self._settings.base_share is None
+        return state.base.checkpoint if self._strategy.distils and knows else None

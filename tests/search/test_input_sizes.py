@@ -156,6 +156,21 @@ def test_a_speedup_holds_at_every_size_on_a_machine_that_becomes_slower(
         assert true_ms(answer) <= 1.02 * base / 2
 
 
+def test_a_base_teaches_at_the_size_that_it_was_trained_at(case, tmp_path, monkeypatch):
+    original = evaluation.Evaluator.__call__
+    teachers: dict[tuple[int, int], set[tuple[str, bool]]] = {}
+
+    def call(self, job):
+        size = self._base.task.input_size
+        teachers.setdefault(size, set()).add((job.stage, job.teacher is not None))
+        return original(self, job)
+
+    monkeypatch.setattr(evaluation.Evaluator, "__call__", call)
+    netadapt.search(**case | {"strategy": "netadapt-fast"}, out=tmp_path / "run")
+    assert teachers[SIZES[0]] == {("base", False), ("short", True), ("long", True)}
+    assert teachers[SIZES[1]] == {("base", False), ("long", False)}
+
+
 def test_nothing_is_searched_where_the_base_is_within_the_budget_at_the_first_size(case, tmp_path):
     run = netadapt.search(**case | {"budget_ms": 10.0}, out=tmp_path / "run")
     assert run.final == run.folder / "32x32/checkpoints/0.safetensors"
