@@ -177,7 +177,7 @@ class Street:
     def __len__(self):
         return len(self.sizes)
 
-    def evaluation_example(self, index):
+    def scored_example(self, index):
         rng = np.random.default_rng([0, index])
         truth = rng.uniform(2, 9, (1, 16, 24)) * (rng.random((1, 16, 24)) < 0.5)
         return rng.random((3, 16, 24), np.float32), truth.astype(np.float32)
@@ -197,7 +197,7 @@ def test_a_task_scores_by_its_protocol(name):
     expected = []
     for index in range(len(street)):
         whole = DEFINED[name][0] is not None
-        rgb, truth = street.full_example(index) if whole else street.evaluation_example(index)
+        rgb, truth = street.full_example(index) if whole else street.scored_example(index)
         image = torch.from_numpy(rgb)[None]
         with torch.no_grad():
             output = model(image)
