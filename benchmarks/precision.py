@@ -8,7 +8,8 @@ python benchmarks/precision.py ranges [CHECKPOINT]
 of the first network's fp32 latency in onnxruntime, the median over rounds. The rounds are appended
 to OUT.jsonl; started again with the same arguments, it adds to them. For each network but the first
 a line says what "prune, then quantise" gives: name one that was searched for in fp32. With
-``--data`` it also scores the networks in fp32 and as int8 files.
+``--data`` it also scores the networks in fp32, as int8 files and in bf16, as OpenVINO computes it.
+Networks run at the size that they were trained at.
 
 ``ranges`` shows that the ranges of an int8 graph do not change its time: one network, quantised
 with the ranges that tables are profiled with, with those of real images, and with each of these a
@@ -24,14 +25,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 import torch
 from onnxruntime.quantization.calibrate import TensorData, TensorsData
+from torch import nn
 
 from netadapt import export, load_model
 from netadapt.deployment.exporter import exported_program
 from netadapt.deployment.quantise import Ranges, observed_ranges, quantised
 from netadapt.deployment.rewrites import commute_upsampling, simplified
 from netadapt.latency.target import Options
+from netadapt.models import ModelSpec
 from netadapt.profiling.agent.onnxruntime import OnnxSession
 from netadapt.profiling.agent.session import Session
 from netadapt.profiling.agent.timing import interleaved
@@ -47,10 +51,12 @@ WAYS = (
     ("openvino", "fp32"),
     ("openvino", "bf16"),
     ("openvino", "int8"),
+    ("executorch", "fp32"),
+    ("executorch", "int8"),
 )
 RUNS = 5  # of each session in a round
 FRAMES = 64
-SIZE = (224, 224)
+UNTRAINED_SIZE = (224, 224)
 
 Seconds = dict[str, list[float]]  # of one round, by network and way
 
@@ -83,16 +89,27 @@ def header(networks: Mapping[str, str]) -> dict[str, object]:
 
 def sessions_of(networks: Mapping[str, str]) -> dict[str, Session]:
     """Load every network in every way."""
-    example = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     found = {}
     for name, reference in networks.items():
         model = load_model(reference).eval()
+        example = noise_for(model)
         for runtime, precision in WAYS:
             options = Options.parse(precision=precision)
             target = load_device("cpu").target(load_runtime(runtime), options)
             session = loader_for(model, example, target).session(model)
             found[f"{name} {runtime} {precision}"] = session
     return found
+
+
+def size_of(model: nn.Module) -> tuple[int, int]:
+    """Return ``(H, W)`` of the images that ``model`` was trained with."""
+    assert isinstance(model.spec, ModelSpec)
+    return model.spec.input_size or UNTRAINED_SIZE
+
+
+def noise_for(model: nn.Module) -> torch.Tensor:
+    """Return a ``(1, 3, H, W)`` random image."""
+    return torch.rand(1, 3, *size_of(model), generator=torch.Generator().manual_seed(0))
 
 
 def timed_rounds(sessions: Mapping[str, Session], rounds: int, seed: int) -> Iterator[Seconds]:
@@ -126,24 +143,49 @@ def show(path: Path) -> None:
 
 
 def show_scores(networks: Mapping[str, str], data: str) -> None:
-    """Print the test scores of every network in fp32 and of its int8 file."""
-    task = open_task("depth", data, SIZE)
-    frames = calibration_frames(task, FRAMES)
+    """Print the test scores of every network in fp32, of its int8 file, and in bf16."""
     for name, reference in networks.items():
         model = load_model(reference).eval()
+        task = open_task("depth", data, size_of(model))
+        frames = calibration_frames(task, FRAMES)
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "int8.onnx"
-            made = export(model, frames[:1], path, precision="int8", calibration=frames)
-            scores = [task.score(one, "test")[task.primary] for one in (model, load_model(path))]
-        share = made.size_bytes / made.fp32_bytes
-        print(f"{name:<40} fp32 {scores[0]:.4f}  int8 {scores[1]:.4f}  size {share:.2f}")
+            plain, quantised = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+            export(model, frames[:1], plain)
+            made = export(model, frames[:1], quantised, precision="int8", calibration=frames)
+            networks_of = {
+                "fp32": model,
+                "int8": load_model(quantised, deployed=True),
+                "bf16": InBfloat16(plain),
+            }
+            scores = {
+                precision: task.score(network, "test")[task.primary]
+                for precision, network in networks_of.items()
+            }
+        told = "  ".join(f"{precision} {score:.4f}" for precision, score in scores.items())
+        print(f"{name:<40} {told}  size of int8 {made.size_bytes / made.fp32_bytes:.2f}")
+
+
+class InBfloat16(nn.Module):
+    """An ONNX file as OpenVINO computes it in bf16."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        # tasks ask a network's first parameter where to compute
+        self.register_parameter("where", nn.Parameter(torch.empty(0), requires_grad=False))
+        options = {"INFERENCE_PRECISION_HINT": "bf16"}
+        self._compiled = openvino.Core().compile_model(str(path), "CPU", options)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute the depth of ``(B, 3, H, W)`` images, one by one."""
+        answers = [self._compiled(image[None].numpy())[0] for image in images]
+        return torch.from_numpy(np.concatenate(answers))
 
 
 def compare_ranges(reference: str, rounds: int) -> None:
     """Time one int8 network with several sets of ranges; print each relative to the first."""
     model = load_model(reference).eval()
-    noise = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
-    images = calibration_frames(open_task("depth", "synthetic:32", SIZE), 16)
+    noise = noise_for(model)
+    images = calibration_frames(open_task("depth", "synthetic:32", size_of(model)), 16)
     graph = simplified(exported_program(model, noise, optimize=True).model_proto)
     commute_upsampling(graph)
     profiled = observed_ranges(graph, [(noise.numpy(),)])
