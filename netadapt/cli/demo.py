@@ -50,7 +50,7 @@ def _all_steps(netadapt: Any, out: Path) -> None:
             netadapt,
             f"search --checkpoint {_word(base)} --data {DATA} --loss l1-log "
             f"--task-option augmentation=mild --lut {_word(table)} --speedup {SPEEDUP} "
-            "--strategy netadapt-fast --initial-reduction 0.035 --decay 1 --saliency-batches 4 "
+            "--initial-reduction 0.035 --decay 1 --saliency-batches 4 "
             f"--short-steps 10 --long-steps 80 --long-points 7 --long-lr 5e-4 --out {_word(run)}",
         )
     _run(netadapt, f"plot {_word(run)}")

@@ -240,7 +240,7 @@ class SearchSettings(BaseModel):
             "package.module:Class of your own.",
             STRATEGY,
         ),
-    ] = "netadapt"
+    ] = "netadapt-fast"
     select: Annotated[
         Literal["accuracy", "ratio"],
         Option(

@@ -107,7 +107,7 @@ ON_THE_COMMAND_LINE = {
     f"{SEARCH} --address 127.0.0.1:1": "--address 127.0.0.1:1 is for executor ray, not inline",
     f"{SEARCH} --cpus-per-candidate 2": "--cpus-per-candidate 2 is for executor ray",
     f"{SEARCH} --gpus-per-candidate 0.5": "--gpus-per-candidate 0.5 is for executor ray",
-    f"{SEARCH} --population 8": "--population 8 is for strategy evolution, not netadapt",
+    f"{SEARCH} --population 8": "--population 8 is for strategy evolution, not netadapt-fast",
     f"{SEARCH} --strategy netadapt-fast --candidates 3": "--candidates 3 is for strategy random",
     f"{SEARCH} --strategy uniform --saliency-batches 2": "--saliency-batches 2 is for strategies "
     "netadapt-fast, taylor and knapsack, not uniform",

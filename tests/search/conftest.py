@@ -10,7 +10,7 @@ BUDGET_MS = 24.5
 def elsewhere(tmp_path_factory):
     """Arguments of a search for a board that is not attached."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    return make_case(folder, attached=False) | {"budget_ms": BUDGET_MS}
+    return make_case(folder, attached=False) | {"budget_ms": BUDGET_MS, "strategy": "netadapt"}
 
 
 @pytest.fixture(scope="session")
