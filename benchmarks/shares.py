@@ -38,17 +38,18 @@ def prunable_shares(prunable: PrunableModel) -> tuple[float, float]:
     return 100 * (1 - parameters), 100 * (1 - macs)
 
 
-def latency_share(prunable: PrunableModel, table: LatencyTable | None) -> float:
-    """Return the share of the predicted latency in percent; NaN where the table does not know."""
+def latency_share(prunable: PrunableModel, table: LatencyTable | None) -> float | None:
+    """Return the share of the predicted latency in percent; ``None`` where no table tells it."""
     if table is None or not prunable.groups:
-        return float("nan")
+        return None
     multiple = multiples_of(prunable, ProfileSchedule().channel_multiple)
     try:
         predictor = LatencyPredictor(prunable, table)
         narrow, whole = predictor.batch_or_nan(extreme_networks(prunable.widths, multiple))
     except UserError:
-        return float("nan")
-    return round(100 * (1 - narrow / whole), 1)
+        return None
+    share = round(100 * (1 - narrow / whole), 1)
+    return None if np.isnan(share) else share
 
 
 def row_of(name: str, table: LatencyTable | None) -> dict[str, Any]:
