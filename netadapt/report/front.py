@@ -157,7 +157,7 @@ def _draw_measured(axes: Axes, run: RunView) -> None:
 def _draw_budget(axes: Axes, budget_ms: float) -> None:
     axes.axvline(budget_ms, color=style.INK, linestyle=(0, (4, 3)), linewidth=1.1, zorder=1.5)
     axes.annotate(
-        f"budget {budget_ms:g} ms",
+        f"budget {budget_ms:.4g} ms",
         xy=(budget_ms, 1.0),
         xycoords=("data", "axes fraction"),
         xytext=(0, 4),
