@@ -10,13 +10,12 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
 
 from netadapt.deployment.deployed import PRECISION_KEY, session_options
 from netadapt.deployment.exporter import exported_program
 from netadapt.deployment.quantise import feed, observed_ranges, quantised
-from netadapt.deployment.rewrites import commute_upsampling, simplified
+from netadapt.deployment.rewrites import commute_upsampling, in_float16, simplified
 from netadapt.errors import UserError
 from netadapt.files import write_atomic
 from netadapt.pruning.examples import (
@@ -190,12 +189,10 @@ def check_request(path: Path, precision: str, *, calibrated: bool) -> FilePrecis
 def _converted(graph: onnx.ModelProto, precision: str, frames: Sequence[Arrays]) -> onnx.ModelProto:
     if precision == "int8":
         return quantised(graph, observed_ranges(graph, frames))
+    if precision == "fp16":
+        return in_float16(graph)
     copied = onnx.ModelProto()
     copied.CopyFrom(graph)
-    if precision == "fp16":
-        halved = convert_float_to_float16(copied, keep_io_types=True)
-        assert isinstance(halved, onnx.ModelProto)
-        return halved
     return copied
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
 
 # computed value by value: before or behind a nearest upsampling they give the same
 ELEMENTWISE = {
@@ -27,6 +28,15 @@ def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
         result = onnx.load(str(path))
     assert isinstance(result, onnx.ModelProto)
     return result
+
+
+def in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of ``model`` that computes in float16 and answers in float32."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    halved = convert_float_to_float16(copied, keep_io_types=True)
+    assert isinstance(halved, onnx.ModelProto)
+    return halved
 
 
 def commute_upsampling(model: onnx.ModelProto) -> int:

@@ -40,8 +40,12 @@ class CudaDevice(LocalDevice):
                 f"runtime {runtime.name} does not run on cuda here; "
                 "use torch, torch-compile, or onnxruntime with --provider cuda"
             )
-        if options.precision == "int8":
-            raise UserError("--precision int8 is not for cuda; known: fp32, fp16, bf16")
+        known = ("fp32", "fp16") if runtime.name == "onnxruntime" else ("fp32", "fp16", "bf16")
+        if options.precision not in known:
+            raise UserError(
+                f"--precision {options.precision} is not for {runtime.name} on cuda; "
+                f"known: {', '.join(known)}"
+            )
         return Target(
             device=f"cuda:{self._index}" if self._index else "cuda",
             hardware=torch.cuda.get_device_name(self._index),

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from netadapt.deployment.rewrites import in_float16
 from netadapt.errors import UserError
 from netadapt.latency.target import Options, Target
 from netadapt.profiling.agent import onnxruntime as agent
@@ -49,14 +50,22 @@ class _OnnxLoader(Loader):
         self._template = template
         self._threads = target.threads
         self._provider = target.provider
+        self._halved = target.precision == "fp16"
 
     def session(self, model: nn.Module) -> Session:
-        proto = self._template.filled(model).SerializeToString()
+        proto = self._bytes(model)
         return agent.OnnxSession(proto, self._template.example, self._threads, self._provider)
+
+    def _bytes(self, model: nn.Module) -> bytes:
+        proto = self._template.filled(model)
+        if self._halved:  # unlike OpenVINO, it does not round a float32 graph itself
+            proto = in_float16(proto)
+        data: bytes = proto.SerializeToString()
+        return data
 
     def profiled_session(self, model: nn.Module) -> ProfiledSession:
         return agent.ProfiledOnnxSession(
-            self._template.filled(model).SerializeToString(),
+            self._bytes(model),
             self._template.example,
             self._threads,
             self._provider,
