@@ -57,6 +57,7 @@ PARSED = {
     r"--watch ": "serves until it is interrupted; tests/report/test_page_server.py reads it",
     r"--model (monodepth2|densedepth|lapdepth|fastdepth-timm) ": "takes hours, and much memory",
     r"--train-on cuda|--runtime tensorrt": "needs a GPU",
+    r"--input-sizes ": "needs a table of all sizes; tests/search has one",
     r"--qat |SLUG-WITH-INT8": "needs an int8 table; tests/search/test_deployed.py has one",
     r"profile-lut .*--precision int8": "not every processor has int8; tests/profiling does",
     r"--runtime (all|NAME)": "takes minutes, or is the reader's own",

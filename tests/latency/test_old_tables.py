@@ -1,5 +1,6 @@
 """Tables of earlier versions open for ever: tests/fixtures/table-format1 was written by one."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -52,16 +53,20 @@ def test_a_calibration_of_a_network_that_nobody_named_is_labelled(
     assert note.endswith("was calibrated with an unknown network, not with Tiny at 1x3x64x64")
 
 
-@pytest.fixture(scope="module")
-def fastdepth() -> PrunableModel:
-    return trace(load_model("fastdepth"), torch.rand(1, 3, 224, 224))
+@functools.cache
+def fastdepth(size: tuple[int, int]) -> PrunableModel:
+    return trace(load_model("fastdepth"), torch.rand(1, 3, *size))
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "lut").glob("*/")), ids=lambda path: path.name)
-def test_committed_tables_predict_fastdepth(fastdepth: PrunableModel, folder: Path) -> None:
-    predictor = LatencyPredictor(fastdepth, LatencyTable.load(folder))
+def test_committed_tables_predict_fastdepth(folder: Path) -> None:
+    table = LatencyTable.load(folder)
+    size = table.target.calibrations[-1].image_size
+    assert size is not None
+    network = fastdepth(size)
+    predictor = LatencyPredictor(network, table)
     validation = load_validation(folder)
-    rows = validation[list(fastdepth.groups)].to_numpy()
+    rows = validation[list(network.groups)].to_numpy()
     again = predictor.batch(rows)
     assert again == pytest.approx(validation["predicted_ms"].to_numpy(), rel=1e-3)
 

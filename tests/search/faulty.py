@@ -91,6 +91,7 @@ def faulty_case(folder):
         "long_steps": 2,
         "long_points": 1,
         "batch_size": 8,
+        "strategy": "netadapt",  # several candidates in an iteration
         "budget_ms": 2.75,
         "initial_reduction": 0.04,
         "decay": 1.0,

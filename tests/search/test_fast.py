@@ -267,7 +267,8 @@ def arguments(elsewhere, tmp_path_factory):
         netadapt.trace(model.eval(), torch.rand(1, 3, *SIZE)), netadapt.LatencyTable.load(lut)
     )
     changes = {"model": str(folder / "base.safetensors"), "lut": str(lut)}
-    return elsewhere | QUICK | changes | {"budget_ms": 0.99 * predictor({})}
+    given = elsewhere | QUICK | changes | {"budget_ms": 0.99 * predictor({})}
+    return {name: value for name, value in given.items() if name != "strategy"}
 
 
 @pytest.fixture(scope="module")

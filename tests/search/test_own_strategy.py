@@ -19,6 +19,11 @@ GUIDE = Path(__file__).parents[2] / "docs" / "strategy.md"
 QUICK = {"short_steps": 0, "long_steps": 0, "long_points": 1, "initial_reduction": 0.1}
 
 
+def own(arguments, strategy):
+    """Those of a quick search with ``strategy``."""
+    return arguments | QUICK | {"strategy": strategy}
+
+
 @pytest.fixture
 def example(tmp_path, monkeypatch):
     """The guide's example in a module of the user's, in the current folder."""
@@ -30,7 +35,7 @@ def example(tmp_path, monkeypatch):
 
 
 def test_the_guides_example_searches(example, elsewhere, tmp_path):
-    run = netadapt.search(**elsewhere | QUICK, strategy="my_strategy:Widest", out=tmp_path / "run")
+    run = netadapt.search(**own(elsewhere, "my_strategy:Widest"), out=tmp_path / "run")
     events = Journal(run.folder / "journal.jsonl").events
     iterations = [event for event in events if isinstance(event, IterationBegan)]
     assert iterations
@@ -107,7 +112,7 @@ class Unfinished(Strategy):
 )
 def test_what_is_no_strategy_is_refused_in_one_line(elsewhere, tmp_path, strategy, message):
     with pytest.raises(UserError, match=re.escape(message)) as caught:
-        netadapt.search(**elsewhere | QUICK, strategy=strategy, out=tmp_path / "run")
+        netadapt.search(**own(elsewhere, strategy), out=tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
